@@ -6,6 +6,8 @@
 
 mod lenient;
 
+pub(crate) use self::lenient::parse_bool;
+
 use std::{fmt, str::FromStr};
 
 use secrecy::{ExposeSecret, SecretString};

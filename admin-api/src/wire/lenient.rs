@@ -62,7 +62,6 @@ pub(super) fn optional_user_type<'de, D: Deserializer<'de>>(deserializer: D) -> 
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 pub(super) fn bool_as_text<S: Serializer>(value: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if *value { "true" } else { "false" })
 }
