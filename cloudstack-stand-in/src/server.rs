@@ -22,7 +22,7 @@ use crate::{Cloud, Control, page};
 const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// How the stand-in is started.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// The loopback port; 0 takes a free one.
     pub port: u16,

@@ -25,7 +25,7 @@ pub(super) fn add_image_store(call: &mut Call<'_>) -> Result<Reply, ApiError> {
         "scope": "REGION",
         "readonly": false,
     });
-    note(call, IMAGE_STORE, shown)
+    note(call, IMAGE_STORE, &shown)
 }
 
 pub(super) fn create_staging_store(call: &mut Call<'_>) -> Result<Reply, ApiError> {
@@ -40,7 +40,7 @@ pub(super) fn create_staging_store(call: &mut Call<'_>) -> Result<Reply, ApiErro
         "providername": "NFS",
         "scope": "ZONE",
     });
-    note(call, STAGING_STORE, shown)
+    note(call, STAGING_STORE, &shown)
 }
 
 pub(super) fn list_image_stores(call: &mut Call<'_>) -> Result<Reply, ApiError> {
@@ -51,7 +51,7 @@ pub(super) fn list_staging_stores(call: &mut Call<'_>) -> Result<Reply, ApiError
     list(call, STAGING_STORE)
 }
 
-fn note(call: &mut Call<'_>, kind: &str, shown: Value) -> Result<Reply, ApiError> {
+fn note(call: &mut Call<'_>, kind: &str, shown: &Value) -> Result<Reply, ApiError> {
     let given: serde_json::Map<String, Value> = call
         .parameters
         .pairs()
@@ -59,7 +59,7 @@ fn note(call: &mut Call<'_>, kind: &str, shown: Value) -> Result<Reply, ApiError
         .map(|(name, value)| (name.to_owned(), value.into()))
         .collect();
     call.cloud.stores.push(json!({ "kind": kind, "shown": shown, "given": given }));
-    Call::one(kind, &shown)
+    Call::one(kind, shown)
 }
 
 fn list(call: &Call<'_>, kind: &str) -> Result<Reply, ApiError> {
