@@ -128,6 +128,17 @@ impl Cloud {
         self
     }
 
+    /// Gives everybody secrets that nobody can know beforehand: one random password for all users, random keys for the
+    /// root admin, and random keys for whoever gets some later. [`crate::Control`] tells them.
+    #[must_use]
+    pub fn with_random_secrets(mut self) -> Self {
+        // Keys from a random seed are guessable only by trying 2^64 seeds, which is enough for a stand-in.
+        self.ids = IdSource::new(rand::random());
+        let (password, api_key, secret_key) = (self.ids.key(), self.ids.key(), self.ids.key());
+        let password = &password[..24];
+        self.with_user_passwords(password).with_admin_secrets(password, &api_key, &secret_key)
+    }
+
     /// Gives every user but the root admin this password.
     #[must_use]
     pub fn with_user_passwords(mut self, password: &str) -> Self {

@@ -86,14 +86,11 @@ pub(crate) struct Role {
     pub(crate) kind: RoleKind,
     pub(crate) isdefault: bool,
     pub(crate) state: String,
-    pub(crate) id: Uuid4Text,
+    pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) ispublic: bool,
 }
-
-/// A uuid that is only shown and compared.
-pub(crate) type Uuid4Text = String;
 
 /// What a role may see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

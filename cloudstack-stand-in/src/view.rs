@@ -14,16 +14,17 @@ use crate::model::{Account, Domain, RoleKind, State, User};
 
 const INHERIT: &str = "INHERIT";
 
-/// The limits and counters of accounts and domains that own nothing.
+/// The limits and counters of what owns nothing.
 #[derive(serde::Deserialize)]
-struct Counters {
+pub(crate) struct Counters {
     admin_account: Map<String, Value>,
     account: Map<String, Value>,
     root_domain: Map<String, Value>,
     domain: Map<String, Value>,
+    pub(crate) project: Map<String, Value>,
 }
 
-fn counters() -> &'static Counters {
+pub(crate) fn counters() -> &'static Counters {
     static COUNTERS: OnceLock<Counters> = OnceLock::new();
     COUNTERS.get_or_init(|| {
         serde_json::from_str(include_str!("../data/counters.json")).expect("the embedded counters are well-formed")

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::Call;
 use crate::answer::{ApiError, Reply};
-use crate::clock::shown;
+use crate::clock::shown as time;
 use crate::model::{Project, Role, RoleKind};
+use crate::view::counters;
 
 pub(super) fn job_result(call: &mut Call<'_>) -> Result<Reply, ApiError> {
     let text = call.parameters.required("jobid")?;
@@ -65,7 +66,7 @@ pub(super) fn projects(call: &mut Call<'_>) -> Result<Reply, ApiError> {
 fn view(call: &Call<'_>, project: &Project) -> Option<Value> {
     let owner = call.cloud.accounts.get(project.owner)?;
     let domain = call.cloud.domains.get(owner.domain)?;
-    Some(json!({
+    let mut shown = json!({
         "id": project.uuid.to_string(),
         "name": project.name,
         "displaytext": project.display_text,
@@ -75,6 +76,10 @@ fn view(call: &Call<'_>, project: &Project) -> Option<Value> {
         "projectaccountname": format!("PrjAcct-{}-{}", project.name, domain.number),
         "state": "Active",
         "tags": [],
-        "created": shown(project.created_s),
-    }))
+    });
+    if let Value::Object(fields) = &mut shown {
+        fields.extend(counters().project.clone());
+        fields.insert("created".to_owned(), time(project.created_s).into());
+    }
+    Some(shown)
 }

@@ -42,6 +42,15 @@ pub(crate) async fn send(url: &str, parameters: &[(String, String)], cookies: &s
         .header("cookie", cookies)
         .body(Full::from(form))
         .unwrap();
+    exchange(request).await
+}
+
+/// Gets a page.
+pub(crate) async fn fetch(url: &str) -> Got {
+    exchange(Request::get(url).body(Full::default()).unwrap()).await.unwrap()
+}
+
+async fn exchange(request: Request<Full<hyper::body::Bytes>>) -> Result<Got, String> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Full<hyper::body::Bytes>>();
     let answer = client.request(request).await.map_err(|error| error.to_string())?;
     let status: StatusCode = answer.status();

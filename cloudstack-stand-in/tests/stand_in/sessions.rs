@@ -3,7 +3,7 @@
 use cloudstack_stand_in::{Cloud, Options, StandIn};
 use serde_json::Value;
 
-use crate::common::{Comparison, Got, owned, recording, send};
+use crate::common::{Comparison, Got, ask, fetch, owned, recording, send};
 
 struct Browser {
     stand_in: StandIn,
@@ -112,4 +112,29 @@ async fn the_second_user_of_an_account_signs_in_as_the_account() {
     let got = browser.call(&cookies, "cloudianSsoLogin", Some(&key)).await.inner();
     let url = got["cloudianssologin"]["url"].as_str().unwrap();
     assert!(url.contains("user=6d3a14a3-4e97-4ae7-8b3b-8962928bfe28&group=2e3dad65-9803-4c9f-9f91-655ce5028621"));
+}
+
+#[tokio::test]
+async fn random_secrets_replace_the_published_ones() {
+    let known = Browser::at(Cloud::recorded()).await.stand_in.control().admin_keys();
+    let browser = Browser::at(Cloud::recorded().with_random_secrets()).await;
+    let control = browser.stand_in.control();
+    assert_eq!(browser.log_in("ada", "Passw0rd!x", "/acme").await.status, 531);
+    assert_eq!(browser.log_in("admin", "password", "/").await.status, 531);
+    let ada = control.account_id("/acme", "ada").unwrap();
+    let (domain, user, password) = control.login_of(&ada).unwrap();
+    assert_eq!((domain.as_str(), user.as_str()), ("/acme/", "ada"));
+    assert_eq!(browser.log_in(&user, &password, &domain).await.status, 200);
+    let url = browser.stand_in.base_url();
+    assert_eq!(ask(&url, &known, &[("command", "listUsers")]).await.status, 401);
+    assert_eq!(ask(&url, &control.admin_keys(), &[("command", "listUsers")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn there_is_a_page_to_log_in_and_to_come_back_to() {
+    let browser = Browser::at(Cloud::recorded()).await;
+    for url in [browser.stand_in.page_url(), browser.stand_in.page_url().replace("/client/", "/client")] {
+        let got = fetch(&url).await;
+        assert!(got.status == 303 || got.text.contains("Cloudian Storage"), "{url}: {}", got.status);
+    }
 }
