@@ -34,9 +34,9 @@ pub struct ClientConfig {
     pub user: String,
     /// Its password.
     pub password: SecretString,
-    /// A file with the certificates (PEM) to trust besides the system's.
+    /// A file with the certificates (PEM) to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Certificates (PEM) to trust besides the system's, given directly.
+    /// Certificates (PEM) to trust instead of the system's, given directly.
     pub ca_pem: Option<Vec<u8>>,
     /// False trusts every certificate and host name: for a first try only.
     pub validate_tls: bool,
@@ -98,11 +98,11 @@ impl AdminClient {
             .referer(false)
             .user_agent(concat!("cloudhold/", env!("CARGO_PKG_VERSION")));
         let certificates = certificates(&config)?;
-        if !certificates.is_empty() {
-            builder = builder.tls_certs_merge(certificates);
-        }
         if !config.validate_tls {
-            builder = builder.tls_danger_accept_invalid_certs(true).tls_danger_accept_invalid_hostnames(true);
+            builder = builder.tls_danger_accept_invalid_certs(true);
+        } else if !certificates.is_empty() || config.base_url.scheme() == "http" {
+            // Without TLS no certificate is looked at, and the system's need not be there.
+            builder = builder.tls_certs_only(certificates);
         }
         let http = builder.build().map_err(|error| Error::config_from("no HTTP client", error))?;
         Ok(Self { http, config: Arc::new(config) })
@@ -115,7 +115,7 @@ impl AdminClient {
     }
 }
 
-/// The certificates to trust besides the system's.
+/// The certificates to trust instead of the system's.
 fn certificates(config: &ClientConfig) -> Result<Vec<reqwest::Certificate>> {
     let mut pem = config.ca_pem.clone().unwrap_or_default();
     if let Some(path) = &config.ca_file {
