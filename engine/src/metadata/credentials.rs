@@ -1,0 +1,148 @@
+//! SQL of access keys. Secrets enter and leave it sealed.
+
+use super::users::identity;
+use super::{Row, Tx, values};
+use crate::{AccessKeyId, CanonicalId, Error, Identity, Result};
+
+/// The kind of a user's own key; keys of other kinds will stand beside it.
+const ROOT: &str = "root";
+
+/// A stored access key.
+#[derive(Clone, Debug)]
+pub(crate) struct CredentialRow {
+    pub(crate) access_key: AccessKeyId,
+    pub(crate) owner: CanonicalId,
+    pub(crate) sealed_secret: Vec<u8>,
+    pub(crate) active: bool,
+    pub(crate) created_us: i64,
+    pub(crate) expires_us: Option<i64>,
+}
+
+/// An access key that is on, with its active user.
+pub(crate) struct LoginRow {
+    pub(crate) sealed_secret: Vec<u8>,
+    pub(crate) expires_us: Option<i64>,
+    pub(crate) identity: Identity,
+}
+
+impl TryFrom<&Row> for CredentialRow {
+    type Error = Error;
+
+    fn try_from(row: &Row) -> Result<Self> {
+        Ok(Self {
+            access_key: AccessKeyId::stored(row.text("access_key")?),
+            owner: CanonicalId::stored(row.text("owner_ref")?),
+            sealed_secret: row.blob("secret")?,
+            active: row.flag("active")?,
+            created_us: row.int("created_us")?,
+            expires_us: row.opt_int("expires_us")?,
+        })
+    }
+}
+
+/// Stores a key; `false` when its id is taken.
+pub(crate) async fn insert(tx: &mut Tx, row: &CredentialRow) -> Result<bool> {
+    let inserted = tx
+        .execute(
+            "INSERT INTO credentials (access_key, owner_ref, kind, secret, active, created_us, expires_us)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT DO NOTHING",
+            values![
+                row.access_key.as_str(),
+                row.owner.as_str(),
+                ROOT,
+                &row.sealed_secret,
+                row.active,
+                row.created_us,
+                row.expires_us
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+pub(crate) async fn count(tx: &mut Tx, owner: &CanonicalId) -> Result<u64> {
+    let row = tx
+        .fetch_one(
+            "SELECT COUNT(*) AS count FROM credentials WHERE owner_ref = $1 AND kind = $2",
+            values![owner.as_str(), ROOT],
+        )
+        .await?;
+    row.size("count")
+}
+
+pub(crate) async fn find(tx: &mut Tx, access_key: &AccessKeyId) -> Result<Option<CredentialRow>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT access_key, owner_ref, secret, active, created_us, expires_us
+             FROM credentials
+             WHERE access_key = $1",
+            values![access_key.as_str()],
+        )
+        .await?;
+    row.as_ref().map(CredentialRow::try_from).transpose()
+}
+
+pub(crate) async fn list(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<CredentialRow>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT access_key, owner_ref, secret, active, created_us, expires_us
+             FROM credentials
+             WHERE owner_ref = $1
+               AND kind = $2
+             ORDER BY created_us, access_key",
+            values![owner.as_str(), ROOT],
+        )
+        .await?;
+    rows.iter().map(CredentialRow::try_from).collect()
+}
+
+pub(crate) async fn set_active(tx: &mut Tx, access_key: &AccessKeyId, active: bool) -> Result<()> {
+    tx.execute(
+        "UPDATE credentials SET active = $2 WHERE access_key = $1 AND active <> $2",
+        values![access_key.as_str(), active],
+    )
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn delete(tx: &mut Tx, access_key: &AccessKeyId) -> Result<()> {
+    tx.execute("DELETE FROM credentials WHERE access_key = $1", values![access_key.as_str()]).await?;
+    Ok(())
+}
+
+pub(crate) async fn delete_of(tx: &mut Tx, owner: &CanonicalId) -> Result<()> {
+    tx.execute("DELETE FROM credentials WHERE owner_ref = $1", values![owner.as_str()]).await?;
+    Ok(())
+}
+
+/// The log-in behind a key that is on, of an active user in an active group.
+pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<LoginRow>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT c.secret AS secret,
+                    c.expires_us AS expires_us,
+                    u.id AS id,
+                    g.group_id AS group_id,
+                    u.user_id AS user_id,
+                    u.role AS role,
+                    u.full_name AS full_name
+             FROM credentials c
+             JOIN users u ON u.id = c.owner_ref
+             JOIN groups g ON g.id = u.group_ref
+             WHERE c.access_key = $1
+               AND c.active = 1
+               AND u.active = 1
+               AND g.active = 1",
+            values![access_key],
+        )
+        .await?;
+    row.map(|row| {
+        Ok(LoginRow {
+            sealed_secret: row.blob("secret")?,
+            expires_us: row.opt_int("expires_us")?,
+            identity: identity(&row)?,
+        })
+    })
+    .transpose()
+}

@@ -1,0 +1,12 @@
+//! Groups, users, keys, log-ins and the trash, through the engine's public methods on a real database.
+
+mod credentials;
+mod groups;
+mod logins;
+mod permissions;
+mod revocation;
+mod secrets;
+mod support;
+mod trash;
+mod trashed_data;
+mod users;
