@@ -13,145 +13,89 @@ use tokio::time::Instant;
 
 use crate::{AdminApi, answer, audit::Trail, auth, credential, error::Refusal, group, request::Call, system, user};
 
-/// An operation of the Admin API. The router is built from [`Endpoint::ALL`], so no operation can be left out of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Endpoint {
+/// Declares every operation once: from its line come the variant, its route, its name and its place in `ALL`, so that none
+/// can be left out of any of them.
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident = $method:ident $path:literal;)*) => {
+        /// An operation of the Admin API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Endpoint {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Endpoint {
+            /// Every operation.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The HTTP method and the path, which is compared letter by letter.
+            #[must_use]
+            pub fn route(self) -> (Method, &'static str) {
+                match self {
+                    $(Self::$name => (Method::$method, $path),)*
+                }
+            }
+
+            /// The name of the operation in logs and metrics.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+        }
+    };
+}
+
+endpoints! {
     /// Makes a group.
-    PutGroup,
+    PutGroup = PUT "/group";
     /// Changes a group.
-    PostGroup,
+    PostGroup = POST "/group";
     /// Gives a group.
-    GetGroup,
+    GetGroup = GET "/group";
     /// Deletes a group without users.
-    DeleteGroup,
+    DeleteGroup = DELETE "/group";
     /// Lists the groups.
-    ListGroups,
+    ListGroups = GET "/group/list";
     /// Makes a user.
-    PutUser,
+    PutUser = PUT "/user";
     /// Changes a user.
-    PostUser,
+    PostUser = POST "/user";
     /// Gives a user.
-    GetUser,
+    GetUser = GET "/user";
     /// Deletes a user.
-    DeleteUser,
+    DeleteUser = DELETE "/user";
     /// Lists the users of a group.
-    ListUsers,
+    ListUsers = GET "/user/list";
     /// Sets a user's password for the console.
-    PostPassword,
+    PostPassword = POST "/user/password";
     /// Makes a key pair.
-    PutCredential,
+    PutCredential = PUT "/user/credentials";
     /// Gives a user a key pair made elsewhere.
-    PostCredential,
+    PostCredential = POST "/user/credentials";
     /// Gives a key pair.
-    GetCredential,
+    GetCredential = GET "/user/credentials";
     /// Deletes a key pair.
-    DeleteCredential,
+    DeleteCredential = DELETE "/user/credentials";
     /// Switches a key pair on or off.
-    PostCredentialStatus,
+    PostCredentialStatus = POST "/user/credentials/status";
     /// Lists a user's key pairs.
-    ListCredentials,
+    ListCredentials = GET "/user/credentials/list";
     /// Lists a user's key pairs that work.
-    ListActiveCredentials,
+    ListActiveCredentials = GET "/user/credentials/list/active";
     /// Gives the version.
-    GetVersion,
+    GetVersion = GET "/system/version";
     /// Gives what the buckets hold.
-    GetBucketUsage,
+    GetBucketUsage = GET "/system/bucketusage";
     /// Gives the names of the buckets.
-    GetBucketList,
+    GetBucketList = GET "/system/bucketlist";
     /// Says that the server works.
-    HeadHealth,
+    HeadHealth = HEAD "/.healthCheck";
     /// Says that the server works, for probes that only know GET.
-    GetHealth,
+    GetHealth = GET "/.healthCheck";
 }
 
 impl Endpoint {
-    /// Every operation.
-    pub const ALL: [Self; 23] = [
-        Self::PutGroup,
-        Self::PostGroup,
-        Self::GetGroup,
-        Self::DeleteGroup,
-        Self::ListGroups,
-        Self::PutUser,
-        Self::PostUser,
-        Self::GetUser,
-        Self::DeleteUser,
-        Self::ListUsers,
-        Self::PostPassword,
-        Self::PutCredential,
-        Self::PostCredential,
-        Self::GetCredential,
-        Self::DeleteCredential,
-        Self::PostCredentialStatus,
-        Self::ListCredentials,
-        Self::ListActiveCredentials,
-        Self::GetVersion,
-        Self::GetBucketUsage,
-        Self::GetBucketList,
-        Self::HeadHealth,
-        Self::GetHealth,
-    ];
-
-    /// The HTTP method and the path, which is compared letter by letter.
-    #[must_use]
-    pub fn route(self) -> (Method, &'static str) {
-        match self {
-            Self::PutGroup => (Method::PUT, "/group"),
-            Self::PostGroup => (Method::POST, "/group"),
-            Self::GetGroup => (Method::GET, "/group"),
-            Self::DeleteGroup => (Method::DELETE, "/group"),
-            Self::ListGroups => (Method::GET, "/group/list"),
-            Self::PutUser => (Method::PUT, "/user"),
-            Self::PostUser => (Method::POST, "/user"),
-            Self::GetUser => (Method::GET, "/user"),
-            Self::DeleteUser => (Method::DELETE, "/user"),
-            Self::ListUsers => (Method::GET, "/user/list"),
-            Self::PostPassword => (Method::POST, "/user/password"),
-            Self::PutCredential => (Method::PUT, "/user/credentials"),
-            Self::PostCredential => (Method::POST, "/user/credentials"),
-            Self::GetCredential => (Method::GET, "/user/credentials"),
-            Self::DeleteCredential => (Method::DELETE, "/user/credentials"),
-            Self::PostCredentialStatus => (Method::POST, "/user/credentials/status"),
-            Self::ListCredentials => (Method::GET, "/user/credentials/list"),
-            Self::ListActiveCredentials => (Method::GET, "/user/credentials/list/active"),
-            Self::GetVersion => (Method::GET, "/system/version"),
-            Self::GetBucketUsage => (Method::GET, "/system/bucketusage"),
-            Self::GetBucketList => (Method::GET, "/system/bucketlist"),
-            Self::HeadHealth => (Method::HEAD, "/.healthCheck"),
-            Self::GetHealth => (Method::GET, "/.healthCheck"),
-        }
-    }
-
-    /// The name of the operation in logs and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PutGroup => "PutGroup",
-            Self::PostGroup => "PostGroup",
-            Self::GetGroup => "GetGroup",
-            Self::DeleteGroup => "DeleteGroup",
-            Self::ListGroups => "ListGroups",
-            Self::PutUser => "PutUser",
-            Self::PostUser => "PostUser",
-            Self::GetUser => "GetUser",
-            Self::DeleteUser => "DeleteUser",
-            Self::ListUsers => "ListUsers",
-            Self::PostPassword => "PostPassword",
-            Self::PutCredential => "PutCredential",
-            Self::PostCredential => "PostCredential",
-            Self::GetCredential => "GetCredential",
-            Self::DeleteCredential => "DeleteCredential",
-            Self::PostCredentialStatus => "PostCredentialStatus",
-            Self::ListCredentials => "ListCredentials",
-            Self::ListActiveCredentials => "ListActiveCredentials",
-            Self::GetVersion => "GetVersion",
-            Self::GetBucketUsage => "GetBucketUsage",
-            Self::GetBucketList => "GetBucketList",
-            Self::HeadHealth => "HeadHealth",
-            Self::GetHealth => "GetHealth",
-        }
-    }
-
     /// Whether the operation needs the service account. Load balancers probe the health without one.
     #[must_use]
     pub fn needs_login(self) -> bool {
@@ -161,7 +105,7 @@ impl Endpoint {
     /// Finds the operation of a request.
     fn find(method: &Method, path: &str) -> Result<Self, Missing> {
         let mut allowed = Vec::new();
-        for endpoint in Self::ALL {
+        for &endpoint in Self::ALL {
             let (known_method, known_path) = endpoint.route();
             if known_path == path {
                 if known_method == method {
@@ -281,7 +225,7 @@ mod tests {
     fn every_operation_has_a_route_of_its_own_and_is_found_by_it() {
         let routes: HashSet<_> = Endpoint::ALL.iter().map(|endpoint| endpoint.route()).collect();
         assert_eq!(routes.len(), Endpoint::ALL.len());
-        for endpoint in Endpoint::ALL {
+        for &endpoint in Endpoint::ALL {
             let (method, path) = endpoint.route();
             assert_eq!(Endpoint::find(&method, path), Ok(endpoint));
         }

@@ -29,6 +29,8 @@ pub(super) fn optional_bool<'de, D: Deserializer<'de>>(deserializer: D) -> Resul
     match Option::<BoolOrText<'de>>::deserialize(deserializer)? {
         None => Ok(None),
         Some(BoolOrText::Bool(value)) => Ok(Some(value)),
+        // Tables that are turned into requests row by row leave such cells empty.
+        Some(BoolOrText::Text(text)) if text.is_empty() => Ok(None),
         Some(BoolOrText::Text(text)) => {
             parse_bool(&text).map(Some).ok_or_else(|| D::Error::custom("neither true nor false"))
         }

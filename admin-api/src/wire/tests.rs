@@ -19,6 +19,7 @@ fn active_is_read_as_bool_and_as_text_in_any_case() {
         (json!("FALSE"), false),
         (json!("False"), false),
         (Value::Null, true),
+        (json!(""), true),
     ] {
         assert_eq!(user(&sent).unwrap().active, meant, "{sent}");
     }

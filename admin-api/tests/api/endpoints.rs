@@ -8,7 +8,7 @@ use crate::setup::{Server, authorization};
 async fn every_operation_answers_401_without_the_right_password() {
     let server = Server::start().await;
     let wrong = authorization("wrong");
-    for endpoint in Endpoint::ALL {
+    for &endpoint in Endpoint::ALL {
         let (method, path) = endpoint.route();
         let target = format!("{path}?groupId=0&userId=admin&userType=all&userStatus=all");
         for headers in [&[][..], &[("Authorization", "Basic !")], &[("Authorization", "Bearer x")]] {
@@ -27,7 +27,7 @@ async fn every_operation_answers_401_without_the_right_password() {
 
 #[tokio::test]
 async fn only_the_health_is_open() {
-    let open: Vec<_> = Endpoint::ALL.into_iter().filter(|endpoint| !endpoint.needs_login()).collect();
+    let open: Vec<_> = Endpoint::ALL.iter().copied().filter(|endpoint| !endpoint.needs_login()).collect();
     assert_eq!(open, [Endpoint::HeadHealth, Endpoint::GetHealth]);
 }
 
