@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use engine::{CanonicalId, NewUser, Role, User, UserChange};
+use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::support::{OPERATOR, Store, failure, gid, new_user, profile, secret, uid};
+use crate::support::{OPERATOR, Store, failure, gid, identity, new_user, profile, secret, uid};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -46,6 +47,7 @@ async fn a_restored_user_is_as_it_was_but_without_access() {
         let new = NewUser { role, active, profile: extra, with_credential: true, ..new_user("g", id) };
         let user = store.engine.create_user(OPERATOR, new).await.expect("a user");
         store.engine.set_password(OPERATOR, &gid("g"), &uid(id), &secret("Correct-Horse-1")).await.expect("set");
+        let session = store.engine.open_session(&identity(&user), DAY * 30).await;
         store.hand.advance(DAY);
         delete(&store, &user).await;
         let restored = store.engine.restore_user(OPERATOR, &user.canonical_id).await.expect("restored");
@@ -54,6 +56,10 @@ async fn a_restored_user_is_as_it_was_but_without_access() {
         assert_eq!(store.engine.list_credentials(OPERATOR, &user.canonical_id).await.expect("a list").len(), 0);
         let login = store.engine.login_with_password(&gid("g"), &uid(id), &secret("Correct-Horse-1")).await;
         assert_eq!(failure(login), "LoginRefused");
+        if active {
+            let (token, _) = session.expect("a session");
+            assert!(store.engine.session(token.expose_secret()).await.expect("a look-up").is_none());
+        }
         assert_eq!(trashed_ids(&store).await, []);
         assert_eq!(failure(store.engine.restore_user(OPERATOR, &user.canonical_id).await), "NotInTrash");
     }
