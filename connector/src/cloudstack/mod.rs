@@ -1,0 +1,13 @@
+//! CloudStack's management API: signing, calling, and reading its answers.
+
+mod client;
+mod error;
+mod session;
+mod sign;
+mod wire;
+
+pub(crate) use self::{
+    client::{CallerCookies, Cloud, PAGE_ROWS, is_uuid},
+    error::CloudError,
+    wire::{Account, Configuration, Domain, Event, Listed, Page},
+};

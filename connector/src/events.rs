@@ -1,0 +1,247 @@
+//! Changes between full passes: CloudStack's events say where to look, and what is read there decides.
+//!
+//! Polls overlap and events already taken in are dropped, so duplicates and disorder do no harm; what is lost is
+//! repaired by the next full pass. Descriptions are never looked at.
+
+use std::collections::BTreeSet;
+
+use time::{Duration, OffsetDateTime, format_description::BorrowedFormatItem, macros::format_description};
+
+use crate::{
+    clock::to_us,
+    cloudstack::{Account, Cloud, CloudError, Event, PAGE_ROWS, Page, is_uuid},
+    error::Error,
+    pass::Reader,
+    state::{CloudRow, State},
+};
+
+/// How far a poll reaches back: an event's time has a resolution of a second, and several servers write them.
+const OVERLAP: Duration = Duration::seconds(60);
+/// How long ids of events are remembered; longer than polls reach back.
+const REMEMBERED: Duration = Duration::minutes(10);
+/// More than this to read one by one, and reading everything is gentler.
+const QUESTIONS_MAX: usize = 500;
+/// More pages of events than this, and reading everything is gentler.
+const PAGES_MAX: u32 = 20;
+
+const WRITTEN: &[BorrowedFormatItem<'_>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]");
+const ASKED: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+
+/// What events say to read again.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hints {
+    pub(crate) accounts: BTreeSet<String>,
+    pub(crate) users: BTreeSet<String>,
+    pub(crate) new_domains: BTreeSet<String>,
+    /// Names or places of domains changed; every path below them does, too.
+    pub(crate) all_domains: bool,
+    /// Domains that may be gone with all in them, of which no event tells.
+    pub(crate) emptied_domains: BTreeSet<String>,
+}
+
+impl Hints {
+    /// Takes one event in.
+    fn add(&mut self, event: &Event) {
+        let id = event.resource_id.as_ref().filter(|id| is_uuid(id)).cloned();
+        let Some((noun, verb)) = event.kind.split_once('.') else { return };
+        match (noun, verb) {
+            ("ACCOUNT", _) => self.accounts.extend(id),
+            ("USER", "LOGIN" | "LOGOUT") => {}
+            ("USER", _) => self.users.extend(id),
+            ("DOMAIN", "CREATE") => self.new_domains.extend(id),
+            ("DOMAIN", "DELETE") => {
+                self.all_domains = true;
+                self.emptied_domains.extend(id);
+            }
+            ("DOMAIN", _) => self.all_domains = true,
+            // Other events change no tenant.
+            _ => {}
+        }
+    }
+
+    /// True when there is nothing to read.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A poll's result: what to read, and what to remember once it was read.
+pub(crate) struct Poll {
+    pub(crate) hints: Hints,
+    /// So much happened that everything is to be read.
+    pub(crate) everything: bool,
+    taken: Vec<(String, i64)>,
+    cursor: Option<String>,
+}
+
+/// Reads the events since the last poll.
+pub(crate) async fn poll(cloud: &Cloud, state: &State, row: &CloudRow) -> Result<Poll, Error> {
+    let since = row.event_cursor.as_deref().and_then(asked_since);
+    let mut poll =
+        Poll { hints: Hints::default(), everything: false, taken: Vec::new(), cursor: row.event_cursor.clone() };
+    for page_number in 1.. {
+        let page: Page<Event> = cloud.events(since.as_deref(), page_number).await?;
+        let last = page.items.is_empty() || u64::from(page_number * PAGE_ROWS) >= page.count.unwrap_or(0);
+        let unseen = state.unseen(&row.cloud_id, page.items).await?;
+        for event in &unseen {
+            poll.take(event);
+        }
+        // Without a cursor the list is all of history, newest first: its first page is enough to begin with, and a full
+        // pass sees what the rest told of.
+        if last {
+            break;
+        }
+        if row.event_cursor.is_none() || page_number == PAGES_MAX {
+            poll.everything = true;
+            break;
+        }
+    }
+    let hints = &poll.hints;
+    poll.everything |= hints.accounts.len() + hints.users.len() + hints.new_domains.len() > QUESTIONS_MAX;
+    Ok(poll)
+}
+
+impl Poll {
+    fn take(&mut self, event: &Event) {
+        self.hints.add(event);
+        let at = OffsetDateTime::parse(&event.created, WRITTEN).ok();
+        self.taken.push((event.id.clone(), at.map_or(i64::MAX, to_us)));
+        let newest = self.cursor.as_deref().and_then(|cursor| OffsetDateTime::parse(cursor, WRITTEN).ok());
+        if at.is_some() && at > newest {
+            self.cursor = Some(event.created.clone());
+        }
+    }
+
+    /// Remembers the events as taken in; before that a crash only makes them be read again.
+    pub(crate) async fn commit(&self, state: &State, cloud_id: &str) -> Result<(), Error> {
+        if self.taken.is_empty() {
+            return Ok(());
+        }
+        let newest = self.cursor.as_deref().and_then(|cursor| OffsetDateTime::parse(cursor, WRITTEN).ok());
+        let forget_us = newest.map_or(i64::MIN, |newest| to_us(newest - OVERLAP - REMEMBERED));
+        state.take_events(cloud_id, &self.taken, self.cursor.as_deref(), forget_us).await?;
+        Ok(())
+    }
+}
+
+/// The start of a poll, written as the server writes times and in the server's own offset, because that is how it reads
+/// them.
+fn asked_since(cursor: &str) -> Option<String> {
+    let newest = OffsetDateTime::parse(cursor, WRITTEN).ok()?;
+    (newest - OVERLAP).format(ASKED).ok()
+}
+
+/// Reads again what the hints name.
+pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hints) -> Result<(), Error> {
+    let mut accounts = hints.accounts.clone();
+    for user in &hints.users {
+        accounts.extend(reader.state.accounts_of_first_user(cloud_id, user).await?);
+        accounts.extend(reader.cloud.account_of_user(user).await?);
+    }
+    for domain in &hints.new_domains {
+        read_domain(reader, cloud_id, domain).await?;
+    }
+    if hints.all_domains {
+        reader.domains_only(cloud_id).await?;
+    }
+    for domain in &hints.emptied_domains {
+        let before = reader.state.accounts_in_subtree(cloud_id, domain).await?;
+        let mut left: BTreeSet<String> = before.into_iter().collect();
+        if reader.state.has_domain(cloud_id, domain).await? {
+            for seen in read_accounts_below(reader, cloud_id, domain).await? {
+                left.remove(&seen);
+            }
+        }
+        accounts.extend(left);
+    }
+    for account in accounts {
+        read_account(reader, cloud_id, &account).await?;
+    }
+    Ok(())
+}
+
+async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> Result<(), Error> {
+    match reader.cloud.account(account_id).await {
+        Ok(account) => {
+            if !reader.state.has_domain(cloud_id, &account.domain_id).await? {
+                read_domain(reader, cloud_id, &account.domain_id).await?;
+            }
+            reader.state.fold_accounts(cloud_id, &[account], 0).await?;
+        }
+        Err(CloudError::NotThere) => reader.state.miss_account(cloud_id, account_id).await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+async fn read_domain(reader: &Reader<'_>, cloud_id: &str, domain_id: &str) -> Result<(), Error> {
+    match reader.cloud.domain(domain_id).await {
+        Ok(domain) => reader.state.fold_domains(cloud_id, &[domain], 0).await?,
+        // A domain that came and went: the event of its deletion says what to do.
+        Err(CloudError::NotThere) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Reads the accounts of a domain that was to be deleted and is still there: some may be gone without an event.
+async fn read_accounts_below(reader: &Reader<'_>, cloud_id: &str, domain_id: &str) -> Result<Vec<String>, Error> {
+    let mut seen = Vec::new();
+    for page_number in 1.. {
+        let page: Page<Account> = reader.cloud.accounts_below(domain_id, page_number).await?;
+        reader.state.fold_accounts(cloud_id, &page.items, 0).await?;
+        seen.extend(page.items.iter().map(|account| account.id.clone()));
+        if page.items.is_empty() || u64::from(page_number * PAGE_ROWS) >= page.count.unwrap_or(0) {
+            break;
+        }
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded;
+
+    fn recorded_hints(name: &str) -> Hints {
+        let recording = recorded::json(name);
+        let events = &recording["answer"]["body"]["listeventsresponse"]["event"];
+        let events: Vec<Event> = serde_json::from_value(events.clone()).unwrap();
+        let mut hints = Hints::default();
+        events.iter().for_each(|event| hints.add(event));
+        hints
+    }
+
+    #[test]
+    fn the_recorded_events_name_what_changed() {
+        let hints = recorded_hints("cloudstack-4.23/list-events-since.json");
+        let ids = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(
+            ids(&hints.accounts),
+            ["8b877cb4-e540-4c48-8b83-fc099eac6109", "d168508d-f6f0-4b09-bc5a-751f8574ab54"]
+        );
+        // Log-ins and key registrations change no tenant, so only ada's changed user is left.
+        assert_eq!(ids(&hints.users), ["ad70692e-3581-4dc0-bbf4-cf0191ca264d"]);
+        assert!(hints.all_domains && hints.new_domains.is_empty());
+        assert_eq!(ids(&hints.emptied_domains), ["1aae4722-e87e-43f8-8e30-115a33ddf304"]);
+    }
+
+    #[test]
+    fn a_poll_asks_in_the_servers_own_offset() {
+        assert_eq!(asked_since("2026-11-22T04:22:14+0000").unwrap(), "2026-11-22 04:21:14");
+        assert_eq!(asked_since("2026-11-22T00:00:14-0530").unwrap(), "2026-11-21 23:59:14");
+        assert_eq!(asked_since("yesterday"), None);
+    }
+
+    #[test]
+    fn the_newest_event_becomes_the_cursor_whatever_the_order() {
+        let mut poll = Poll { hints: Hints::default(), everything: false, taken: Vec::new(), cursor: None };
+        for created in ["2026-11-22T04:22:14+0000", "2026-11-22T04:22:10+0000", "nonsense"] {
+            let event = Event { id: created.into(), kind: "A.B".into(), resource_id: None, created: created.into() };
+            poll.take(&event);
+        }
+        assert_eq!(poll.cursor.as_deref(), Some("2026-11-22T04:22:14+0000"));
+        assert_eq!(poll.taken.len(), 3);
+    }
+}

@@ -1,0 +1,280 @@
+//! One run over the differences: plan them, apply what may be applied, remember what was done.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+
+use crate::{
+    apply::{Applied, Applier, Outcome},
+    cloudstack::Cloud,
+    config::CloudStackConfig,
+    error::Error,
+    plan::{self, Action, Policy},
+    report::{Change, Counts, Held, Plan, Progress, ProgressFn, RunReport},
+    state::{Fact, LEASE_FOR, RunEnd, State},
+    target::Target,
+    walk::{STAGES, Stage, Walk},
+};
+
+/// Calls to the target at the same time; the store commits what arrives together in one go.
+const CALLS_AT_ONCE: usize = 16;
+/// Removals at the same time: each asks CloudStack, too, which is to be treated gently.
+const REMOVALS_AT_ONCE: usize = 4;
+/// Changes that a plan lists; it counts the rest.
+const LISTED_MAX: usize = 10_000;
+/// Failures that a report lists.
+const FAILURES_MAX: usize = 20;
+/// Rounds of one run: making a user that is there already adopts it, and the next round sees how it differs.
+const ROUNDS_MAX: u32 = 3;
+/// Removals within this time count together.
+const ROLLING_DAY_US: i64 = 86_400_000_000;
+
+/// One who runs over the differences.
+pub(crate) struct Runner<'a> {
+    pub(crate) cloud: &'a Cloud,
+    pub(crate) state: &'a State,
+    pub(crate) target: &'a Target,
+    pub(crate) cloud_id: &'a str,
+    pub(crate) policy: Policy,
+    pub(crate) config: &'a CloudStackConfig,
+    pub(crate) owner: &'a str,
+    pub(crate) progress: &'a ProgressFn,
+}
+
+/// What a run has done so far.
+#[derive(Default)]
+struct Tally {
+    run_id: Option<i64>,
+    seq: u64,
+    done: u64,
+    report: RunReport,
+    /// An error that makes going on pointless.
+    fatal: Option<Error>,
+}
+
+impl Runner<'_> {
+    /// Computes the difference without doing anything.
+    pub(crate) async fn plan(&self, confirm: bool) -> Result<Plan, Error> {
+        let owned = self.state.owned(self.cloud_id).await?;
+        let mut plan = Plan { owned, ..Plan::default() };
+        for stage in STAGES {
+            let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
+            while let Some(actions) = walk.next().await? {
+                list(&mut plan, &actions);
+            }
+        }
+        if let Some(why) = self.limit(&plan, confirm).await? {
+            plan.held.push(Held { count: plan.counts.remove, why });
+            for change in &mut plan.changes {
+                let mut counts = Counts::default();
+                counts.add(change.kind);
+                change.held = counts.remove > 0;
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Why removals are held back, when there are too many of them.
+    async fn limit(&self, plan: &Plan, confirm: bool) -> Result<Option<String>, Error> {
+        if confirm || plan.counts.remove == 0 {
+            return Ok(None);
+        }
+        let since_us = self.policy.now_us.saturating_sub(ROLLING_DAY_US);
+        let before = self.state.removals_since(self.cloud_id, since_us).await?;
+        let owned = plan.owned.groups + plan.owned.users;
+        let (max, percent) = (self.config.max_removals, self.config.max_removals_percent);
+        if !plan::too_many(plan.counts.remove + before, owned, max, percent) {
+            return Ok(None);
+        }
+        Ok(Some(format!(
+            "{} deletions and deactivations, and {before} made within the last day, are more than {max} and more than \
+             {percent} % of the {owned} groups and users owned; look at the plan and run sync with --confirm",
+            plan.counts.remove
+        )))
+    }
+
+    /// Applies the difference. A run that finds nothing to do leaves no trace.
+    pub(crate) async fn apply(&self, cause: &str, confirm: bool) -> Result<(RunReport, Plan), Error> {
+        let mut tally = Tally::default();
+        let mut plan = self.plan(confirm).await?;
+        for _ in 0..ROUNDS_MAX {
+            let (done_before, planned) = (tally.report.applied, plan.counts.total() - plan.held_count());
+            if planned == 0 {
+                break;
+            }
+            if tally.run_id.is_none() {
+                tally.run_id = Some(self.state.begin_run(self.cloud_id, cause).await?);
+            }
+            self.round(&plan, confirm, &mut tally).await?;
+            plan = self.plan(confirm).await?;
+            if tally.fatal.is_some() || tally.report.applied == done_before {
+                break;
+            }
+        }
+        self.state.prune(self.cloud_id).await?;
+        self.finish(tally, plan).await
+    }
+
+    async fn finish(&self, tally: Tally, plan: Plan) -> Result<(RunReport, Plan), Error> {
+        let Tally { run_id, mut report, fatal, .. } = tally;
+        report.held.clone_from(&plan.held);
+        report.outcome = outcome(&report, fatal.as_ref());
+        if let Some(run_id) = run_id {
+            let (applied, failed, held) = (report.applied, report.failed, plan.held_count());
+            let end = RunEnd { outcome: report.outcome.clone(), applied, failed, held };
+            self.state.end_run(run_id, &end).await?;
+        }
+        match fatal {
+            Some(error) => Err(error),
+            None => Ok((report, plan)),
+        }
+    }
+
+    /// One round: first what adds and changes, then, unless they are held back, the removals.
+    async fn round(&self, plan: &Plan, confirm: bool, tally: &mut Tally) -> Result<(), Error> {
+        let total = plan.counts.total() + tally.done - plan.held_count();
+        for stage in [Stage::LivingGroups, Stage::LivingUsers] {
+            self.stage(stage, false, confirm, total, tally).await?;
+        }
+        if plan.held.is_empty() && plan.counts.remove > 0 {
+            for stage in [Stage::LivingUsers, Stage::GoneUsers, Stage::GoneGroups] {
+                self.stage(stage, true, confirm, total, tally).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn stage(
+        &self,
+        stage: Stage,
+        removals: bool,
+        confirm: bool,
+        total: u64,
+        tally: &mut Tally,
+    ) -> Result<(), Error> {
+        let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
+        while tally.fatal.is_none() {
+            let Some(mut actions) = walk.next().await? else { break };
+            actions.retain(|action| action.is_removal() == removals);
+            if !actions.is_empty() {
+                self.batch(&actions, confirm, tally).await?;
+            }
+            let step = if removals { "removing" } else { "applying" };
+            (self.progress)(Progress { step: step.to_owned(), done: tally.done.min(total), total });
+        }
+        Ok(())
+    }
+
+    /// Applies a batch: open changes are marked before, facts and the log are written after, each in one commit.
+    async fn batch(&self, actions: &[Action], confirmed: bool, tally: &mut Tally) -> Result<(), Error> {
+        if !self.state.take_lease(self.owner).await? {
+            return Err(Error::NotTheOwner);
+        }
+        let applier = Applier {
+            cloud: self.cloud,
+            state: self.state,
+            target: self.target,
+            cloud_id: self.cloud_id,
+            policy: self.policy,
+            confirmed,
+        };
+        let applier = &applier;
+        applier.begin(actions).await?;
+        let (mut facts, mut log) = (Vec::new(), Vec::new());
+        let limit = LEASE_FOR.saturating_sub(Duration::from_secs(5));
+        let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + limit / 2, limit / 2);
+        let calls: Vec<_> = actions.iter().map(|action| async move { (action, applier.apply(action).await) }).collect();
+        let at_once = if actions.iter().any(Action::is_removal) { REMOVALS_AT_ONCE } else { CALLS_AT_ONCE };
+        let mut running = stream::iter(calls).buffer_unordered(at_once);
+        loop {
+            tokio::select! {
+                next = running.next() => match next {
+                    Some((action, applied)) => tally.take(action, applied, &mut facts, &mut log),
+                    None => break,
+                },
+                _ = renew.tick() => if !self.state.take_lease(self.owner).await? {
+                    return Err(Error::NotTheOwner);
+                },
+            }
+        }
+        drop(running);
+        self.state.record(self.cloud_id, &facts).await?;
+        if let Some(run_id) = tally.run_id {
+            self.state.add_run_changes(run_id, tally.seq, &log).await?;
+            tally.seq += u64::try_from(log.len()).unwrap_or(0);
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    /// Takes in what became of one change.
+    fn take(&mut self, action: &Action, applied: Applied, facts: &mut Vec<Fact>, log: &mut Vec<(String, String)>) {
+        let change = Change::from(action);
+        self.done += 1;
+        facts.extend(applied.facts);
+        let (word, text) = match applied.outcome {
+            Outcome::Done => {
+                self.report.applied += 1;
+                ("done", "done".to_owned())
+            }
+            Outcome::Skipped(why) => {
+                self.fail(&change, &why);
+                ("skipped", why)
+            }
+            Outcome::Failed(error) => {
+                let text = error.to_string();
+                self.fail(&change, &text);
+                if is_fatal(&error) {
+                    self.fatal.get_or_insert(error);
+                }
+                ("failed", text)
+            }
+        };
+        metrics::counter!("cloudhold_connector_changes_total", "outcome" => word).increment(1);
+        log.push((change.to_string(), text));
+    }
+
+    fn fail(&mut self, change: &Change, why: &str) {
+        self.report.failed += 1;
+        if self.report.failures.len() < FAILURES_MAX {
+            self.report.failures.push(format!("{change}: {why}"));
+        }
+    }
+}
+
+/// True when the next change would fail the same way: nobody is there, or nobody lets us in.
+fn is_fatal(error: &Error) -> bool {
+    match error {
+        Error::Target(error) => error.is_transient() || matches!(error, admin_api::client::Error::Unauthorized),
+        Error::CloudStack(error) => !error.is_about_one_thing(),
+        Error::State(_) | Error::AnotherCloud { .. } | Error::NotTheOwner | Error::Stopped => true,
+        Error::Config(_) | Error::Disagreement(_) => false,
+    }
+}
+
+fn list(plan: &mut Plan, actions: &[Action]) {
+    for action in actions {
+        let change = Change::from(action);
+        plan.counts.add(change.kind);
+        if plan.changes.len() < LISTED_MAX {
+            plan.changes.push(change);
+        }
+    }
+}
+
+fn outcome(report: &RunReport, fatal: Option<&Error>) -> String {
+    let mut text = match (report.applied, report.failed) {
+        (0, 0) => "nothing to do".to_owned(),
+        (applied, 0) => format!("{applied} changes made"),
+        (applied, failed) => format!("{applied} changes made, {failed} not made"),
+    };
+    let held: u64 = report.held.iter().map(|held| held.count).sum();
+    if held > 0 {
+        text.push_str(&format!(", {held} held back"));
+    }
+    if let Some(error) = fatal {
+        text.push_str(&format!("; cut short: {error}"));
+    }
+    text
+}

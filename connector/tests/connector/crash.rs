@@ -1,0 +1,92 @@
+//! A run that is cut short at any moment heals with the next one.
+
+use std::time::Duration;
+
+use cloudstack_stand_in::Cloud;
+use connector::Error;
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_pass_cut_short_anywhere_is_finished_by_the_next() {
+    let whole = World::with(Cloud::grown(5, 300), |_| ()).await;
+    whole.sync().await;
+    let expected = whole.actual().await;
+    let mut world = World::with(Cloud::grown(5, 300), |_| ()).await;
+    for after_ms in [5, 30, 60, 120, 250, 500] {
+        let cut = tokio::time::timeout(Duration::from_millis(after_ms), world.connector.sync(false, &|_| ())).await;
+        world.restart().await;
+        if cut.is_ok() {
+            break;
+        }
+    }
+    world.sync().await;
+    assert_eq!(world.actual().await, expected);
+    assert!(world.plan().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deactivations_cut_short_anywhere_can_be_taken_back() {
+    let mut world = World::with(Cloud::grown(2, 60), |config| config.cloudstack.max_removals = 1000).await;
+    world.sync().await;
+    let expected = world.actual().await;
+    let accounts = world.control.account_ids();
+    for after_ms in [1, 5, 10, 20, 40, 80] {
+        accounts[1..40].iter().for_each(|account| world.control.disable_account(account).unwrap());
+        _ = tokio::time::timeout(Duration::from_millis(after_ms), world.connector.sync(false, &|_| ())).await;
+        world.restart().await;
+        accounts[1..40].iter().for_each(|account| world.control.enable_account(account).unwrap());
+        world.sync().await;
+        assert_eq!(world.actual().await, expected, "cut after {after_ms} ms");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_state_adopts_what_it_made() {
+    let mut world = World::recorded().await;
+    world.sync().await;
+    let expected = world.actual().await;
+    world.connector.shutdown().await;
+    for suffix in ["", "-wal", "-shm"] {
+        _ = std::fs::remove_file(format!("{}{suffix}", world.state_path().display()));
+    }
+    world.connector = world.open_again().await.unwrap();
+    assert!(world.plan().await.is_empty());
+    assert_eq!(world.connector.status().await.owned.users, 12);
+    assert_eq!(world.actual().await, expected);
+    // Seen alive by this state and gone later: now it may be deleted.
+    let ada = world.account("/acme", "ada");
+    world.control.delete_account(&ada).unwrap();
+    world.sync().await;
+    assert_eq!(world.user_of(&ada).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_vanished_while_the_state_was_lost_is_never_deleted() {
+    let mut world = World::recorded().await;
+    world.sync().await;
+    world.connector.shutdown().await;
+    for suffix in ["", "-wal", "-shm"] {
+        _ = std::fs::remove_file(format!("{}{suffix}", world.state_path().display()));
+    }
+    let ada = world.account("/acme", "ada");
+    world.control.delete_account(&ada).unwrap();
+    world.connector = world.open_again().await.unwrap();
+    world.connector.sync(true, &|_| ()).await.unwrap();
+    assert!(world.user_of(&ada).await.unwrap().active, "this state never saw that it was there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_connectors_on_one_state_do_not_work_at_the_same_time() {
+    let world = World::with(Cloud::grown(5, 600), |_| ()).await;
+    let other = world.open_again().await.unwrap();
+    world.control.slow(Duration::from_millis(50));
+    let (first, second) = tokio::join!(world.connector.sync(false, &|_| ()), async {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        other.sync(false, &|_| ()).await
+    });
+    assert!(first.is_ok());
+    assert!(matches!(second, Err(Error::NotTheOwner)), "{second:?}");
+    world.control.slow(Duration::ZERO);
+    assert_eq!(other.sync(false, &|_| ()).await.unwrap().outcome, "nothing to do");
+}
