@@ -76,12 +76,16 @@
     const words = progress.querySelector("[data-progress-text]");
     form.querySelector("[data-drop-hint]").hidden = false;
 
+    const cancel = progress.querySelector("[data-cancel]");
+    let request = null;
     const idle = (text) => {
       button.disabled = false;
+      bar.hidden = cancel.hidden = true;
       words.textContent = text;
     };
+    cancel.addEventListener("click", () => request?.abort());
     const send = () => {
-      const request = new XMLHttpRequest();
+      request = new XMLHttpRequest();
       request.open("POST", form.action);
       request.setRequestHeader("X-CSRF-Token", csrfToken());
       request.upload.addEventListener("progress", (event) => {
@@ -98,9 +102,8 @@
       });
       request.addEventListener("error", () => idle("The connection broke. Nothing of the file in transit was kept; try again."));
       request.addEventListener("abort", () => idle("Cancelled."));
-      progress.querySelector("[data-cancel]").addEventListener("click", () => request.abort(), { once: true });
       button.disabled = true;
-      progress.hidden = false;
+      progress.hidden = bar.hidden = cancel.hidden = false;
       bar.value = 0;
       words.textContent = "Starting…";
       request.send(new FormData(form));

@@ -55,7 +55,7 @@ async fn show(
 ) -> PageResult {
     let buckets = state.engine().list_buckets(&signed.caller).await?;
     let total_bytes = buckets.iter().map(|bucket| bucket.usage.size_bytes).sum();
-    let rows: Vec<Row> = buckets.into_iter().map(row).collect();
+    let rows: Vec<Row> = buckets.iter().map(row).collect();
     let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);
     let page = BucketsPage {
         shell: Shell::signed_in("Buckets", signed, Place::Buckets)
@@ -68,7 +68,7 @@ async fn show(
     Ok((status, render(&page)).into_response())
 }
 
-fn row(bucket: engine::Bucket) -> Row {
+fn row(bucket: &engine::Bucket) -> Row {
     Row {
         href: href("bucket.htm", &[("bucket", bucket.name.as_str())]),
         objects: count(bucket.usage.object_count, "object"),

@@ -153,7 +153,9 @@ fn explanation(error: &Error) -> String {
         }
         Error::AccessDenied => "It belongs to somebody else, or your account has no right to it.".to_owned(),
         Error::LoginRefused => "Sign in again.".to_owned(),
-        Error::LinkUsed => "Each link signs you in once. Go back to CloudStack and open the storage from there.".to_owned(),
+        Error::LinkUsed => {
+            "Each link signs you in once. Go back to CloudStack and open the storage from there.".to_owned()
+        }
         Error::ReadOnly(_) => {
             "The store takes no changes at the moment. Your data can be read; tell your administrator.".to_owned()
         }

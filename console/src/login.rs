@@ -5,10 +5,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use bytes::Bytes;
-use engine::{Error, GroupId, Identity, UserId};
+use engine::{Error, GroupId, UserId};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use secrecy::SecretString;
-use std::sync::Arc;
 
 use crate::ConsoleState;
 use crate::auth::{Peer, cookie, find_session, open_session, removal, tokens_equal};
@@ -74,40 +73,44 @@ fn form_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// `POST /Cloudian/login.htm` with `groupid`, `userid`, `password`, `next`
-pub(crate) async fn login(State(state): State<ConsoleState>, peer: Peer, headers: HeaderMap, body: Bytes) -> PageResult {
+pub(crate) async fn login(
+    State(state): State<ConsoleState>,
+    peer: Peer,
+    headers: HeaderMap,
+    body: Bytes,
+) -> PageResult {
     let fields = Fields::parse(&body);
     if !tokens_equal(&form_token(&headers).unwrap_or_default(), fields.token()) {
         return Err(Failure::forged_form());
     }
     let typed = Typed { group: fields.text("groupid"), user: fields.text("userid"), next: fields.text("next") };
-    let group = group_meant(typed.group);
-    let attempt = match state.throttle().begin(peer.0, group, typed.user.trim()) {
+    let Some((group_id, user_id)) = ids(&typed) else { return Ok(refused(&headers, &typed)) };
+    let attempt = match state.throttle().begin(peer.0, group_id.as_str(), user_id.as_str()) {
         Ok(attempt) => attempt,
         Err(wait_s) => return Ok(too_many(&headers, &typed, wait_s)),
     };
     let password = SecretString::from(fields.text("password").to_owned());
-    match check(&state, group, typed.user.trim(), &password).await {
+    match state.engine().login_with_password(&group_id, &user_id, &password).await {
         Ok(identity) => {
             state.throttle().succeeded(&attempt);
             let jar = open_session(&state, &headers, &identity).await?.add(removal(FORM_COOKIE));
             Ok((jar, Redirect::to(&after_login(typed.next))).into_response())
         }
-        Err(Error::LoginRefused | Error::Invalid { .. }) => {
-            let problem = "Group, user or password is not right, or the account is switched off.";
-            let page = show(&headers, &typed, Some(problem.to_owned()));
-            Ok((StatusCode::UNAUTHORIZED, page).into_response())
-        }
+        Err(Error::LoginRefused) => Ok(refused(&headers, &typed)),
         Err(other) => Err(other.into()),
     }
 }
 
-async fn check(
-    state: &ConsoleState,
-    group: &str,
-    user: &str,
-    password: &SecretString,
-) -> Result<Arc<Identity>, Error> {
-    state.engine().login_with_password(&GroupId::new(group)?, &UserId::new(user)?, password).await
+/// What was typed, when somebody could have such ids at all. Other texts are not even counted, so that nobody fills the
+/// memory with long ones.
+fn ids(typed: &Typed<'_>) -> Option<(GroupId, UserId)> {
+    Some((GroupId::new(group_meant(typed.group)).ok()?, UserId::new(typed.user.trim()).ok()?))
+}
+
+/// Says the same whatever was wrong.
+fn refused(headers: &HeaderMap, typed: &Typed<'_>) -> Response {
+    let problem = "Group, user or password is not right, or the account is switched off.";
+    (StatusCode::UNAUTHORIZED, show(headers, typed, Some(problem.to_owned()))).into_response()
 }
 
 fn group_meant(typed: &str) -> &str {

@@ -226,7 +226,9 @@ async fn store_folder(state: &ConsoleState, signed: &SignedIn, location: &Locati
 pub(crate) async fn delete(State(state): State<ConsoleState>, form: CheckedForm) -> PageResult {
     let location = Location::parse(&form.fields)?;
     match delete_keys(&state, &form, &location).await {
-        Ok(()) => Ok(Redirect::to(&after_deleting(&form.fields, location).href(Some(Said::ObjectsDeleted))).into_response()),
+        Ok(()) => {
+            Ok(Redirect::to(&after_deleting(&form.fields, location).href(Some(Said::ObjectsDeleted))).into_response())
+        }
         Err(failure) => show_problem(&state, &form.signed, location, failure).await,
     }
 }

@@ -62,7 +62,7 @@ pub(crate) async fn groups(State(state): State<ConsoleState>, signed: SignedIn, 
     let next = rest(&mut found).map(|group| href("groups.htm", &[("from", group.group_id.as_str())]));
     let page = GroupsPage {
         shell: Shell::signed_in("Groups", &signed, Place::People),
-        rows: found.into_iter().map(group_row).collect(),
+        rows: found.iter().map(group_row).collect(),
         next_page: next,
     };
     Ok(render(&page))
@@ -102,10 +102,10 @@ fn group_name(group: &Group) -> String {
     if group.group_name.is_empty() { group.group_id.to_string() } else { group.group_name.clone() }
 }
 
-fn group_row(group: Group) -> GroupRow {
+fn group_row(group: &Group) -> GroupRow {
     GroupRow {
         href: href("users.htm", &[("group", group.group_id.as_str())]),
-        name: group_name(&group),
+        name: group_name(group),
         active: group.active,
         created: When::from_us(group.created_us),
         id: group.group_id.to_string(),

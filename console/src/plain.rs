@@ -17,10 +17,7 @@ pub fn plain_router(state: ConsoleState, tls_port: u16) -> Router {
     if state.settings().behind_proxy {
         return route::router(state).layer(Extension(BehindProxy));
     }
-    Router::new()
-        .fallback(any(to_tls))
-        .layer(axum::middleware::from_fn(security::add_headers))
-        .with_state(tls_port)
+    Router::new().fallback(any(to_tls)).layer(axum::middleware::from_fn(security::add_headers)).with_state(tls_port)
 }
 
 async fn to_tls(State(tls_port): State<u16>, request: Request) -> Response {

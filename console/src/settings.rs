@@ -22,12 +22,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            session_lifetime_s: 8 * 60 * 60,
-            sso_window_s: 5 * 60,
-            logout_origins: Vec::new(),
-            behind_proxy: false,
-        }
+        Self { session_lifetime_s: 8 * 60 * 60, sso_window_s: 5 * 60, logout_origins: Vec::new(), behind_proxy: false }
     }
 }
 

@@ -49,10 +49,8 @@ impl Throttle {
 
     /// Counts an attempt, or says after how many seconds to try again.
     pub(crate) fn begin(&self, peer: Option<IpAddr>, group_id: &str, user_id: &str) -> Result<Attempt, u64> {
-        let attempt = Attempt {
-            peer: Counted::Peer(peer),
-            user: Counted::User(peer, group_id.to_owned(), user_id.to_owned()),
-        };
+        let attempt =
+            Attempt { peer: Counted::Peer(peer), user: Counted::User(peer, group_id.to_owned(), user_id.to_owned()) };
         let now_us = self.clock.now_us();
         let mut counts = self.lock();
         make_room(&mut counts, now_us);

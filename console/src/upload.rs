@@ -1,5 +1,7 @@
 //! Uploads from a form: any number of files, streamed into the store one after the other; memory stays flat.
 
+use std::time::Duration;
+
 use axum::extract::multipart::{Field, MultipartRejection};
 use axum::extract::{Multipart, State};
 use axum::response::{IntoResponse, Redirect};
@@ -19,6 +21,10 @@ use crate::shell::Said;
 const PIECES_WAITING_MAX: usize = 8;
 /// Longest token that is read from a form.
 const TOKEN_BYTES_MAX: usize = 256;
+/// What is still read of an upload that was refused.
+const DRAIN_BYTES_MAX: usize = 32 << 20;
+/// How long it is read.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// `POST /Cloudian/object/upload?bucket=&prefix=` with the token first (as a field or a header) and then files.
 pub(crate) async fn upload(
@@ -29,22 +35,69 @@ pub(crate) async fn upload(
     form: Result<Multipart, MultipartRejection>,
 ) -> PageResult {
     let header = headers.get(TOKEN_HEADER).and_then(|value| value.to_str().ok());
-    let mut proven = header.is_some_and(|token| signed.owns_token(token));
+    let proven = header.is_some_and(|token| signed.owns_token(token));
     let Ok(mut form) = form else {
         return Err(if proven { Failure::bad_request("This is no upload.") } else { Failure::forged_form() });
     };
-    if !proven {
-        proven = first_field_is_token(&signed, &mut form).await?;
+    let done = receive(&state, &signed, &query, proven, &mut form).await;
+    if done.is_err() {
+        // A timeout only means that much is left, and then the connection is closed.
+        let _ = tokio::time::timeout(DRAIN_TIME_MAX, drain(&mut form)).await;
     }
-    if !proven {
-        return Err(Failure::forged_form());
+    match done {
+        Ok(location) => Ok(Redirect::to(&location.href(Some(Said::Uploaded))).into_response()),
+        Err(Refused::Page(failure)) => Err(failure),
+        Err(Refused::InFolder(location, failure)) => show_problem(&state, &signed, location, failure).await,
     }
-    let location = Location::parse(&query)?;
+}
+
+/// Why an upload failed, and whether there is a folder to tell it in.
+enum Refused {
+    Page(Failure),
+    InFolder(Location, Failure),
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::Page(failure)
+    }
+}
+
+impl From<engine::Error> for Refused {
+    fn from(error: engine::Error) -> Self {
+        Self::Page(error.into())
+    }
+}
+
+async fn receive(
+    state: &ConsoleState,
+    signed: &SignedIn,
+    query: &Fields,
+    proven: bool,
+    form: &mut Multipart,
+) -> Result<Location, Refused> {
+    if !proven && !first_field_is_token(signed, form).await? {
+        return Err(Failure::forged_form().into());
+    }
+    let location = Location::parse(query)?;
     // Asked before the bytes come, so that nobody sends gigabytes to a bucket that is not theirs.
     state.engine().bucket(&signed.caller, &location.bucket).await?;
-    match store_all(&state, &signed, &location, &mut form).await {
-        Ok(()) => Ok(Redirect::to(&location.href(Some(Said::Uploaded))).into_response()),
-        Err(failure) => show_problem(&state, &signed, location, failure).await,
+    match store_all(state, signed, &location, form).await {
+        Ok(()) => Ok(location),
+        Err(failure) => Err(Refused::InFolder(location, failure)),
+    }
+}
+
+/// Reads on for a little after a refusal: browsers show an answer only when they could send what they had begun.
+async fn drain(form: &mut Multipart) {
+    let mut left_bytes = DRAIN_BYTES_MAX;
+    while let Ok(Some(mut field)) = form.next_field().await {
+        while let Ok(Some(piece)) = field.chunk().await {
+            match left_bytes.checked_sub(piece.len()) {
+                Some(left) => left_bytes = left,
+                None => return,
+            }
+        }
     }
 }
 
@@ -99,11 +152,9 @@ async fn store(
         headers: ObjectHeaders { content_type: Some(content_type(name, field)), ..ObjectHeaders::default() },
         ..NewObject::default()
     };
-    let (sender, receiver) = mpsc::channel(PIECES_WAITING_MAX);
-    let stream = futures::stream::unfold(receiver, |mut receiver| async move {
-        let piece = receiver.recv().await?;
-        Some((piece, receiver))
-    });
+    let (sender, mut receiver) = mpsc::channel(PIECES_WAITING_MAX);
+    // May be polled again after its end, which the engine is free to do.
+    let stream = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
     let body = Body::new(Box::pin(stream));
     let (stored, ()) = tokio::join!(
         state.engine().put_object(&signed.caller, &location.bucket, &key, new, body),

@@ -112,7 +112,8 @@ async fn folders_are_walked_made_and_removed() {
     let may = browser.get("/Cloudian/bucket.htm?bucket=photos&prefix=2026%2Fmay%2F").await.text();
     assert_eq!((count_of(&may, "object-row"), count_of(&may, "crumb")), (1, 2));
 
-    let made = browser.post("/Cloudian/folder/create", &[("bucket", "photos"), ("prefix", "2026/"), ("name", "june")]).await;
+    let made =
+        browser.post("/Cloudian/folder/create", &[("bucket", "photos"), ("prefix", "2026/"), ("name", "june")]).await;
     assert_eq!(made.location(), "/Cloudian/bucket.htm?bucket=photos&prefix=2026%2F&said=folder-created");
     let june = browser.get("/Cloudian/bucket.htm?bucket=photos&prefix=2026%2Fjune%2F").await.text();
     assert_eq!((count_of(&june, "no-objects"), count_of(&june, "remove-folder")), (1, 1));
@@ -143,7 +144,9 @@ async fn long_lists_have_pages_and_can_be_searched() {
         let page = browser.get(&path).await.text();
         assert!(!page.contains("<b>."), "names are escaped");
         counts.push(count_of(&page, "object-row"));
-        let Some(before) = page.split("\" rel=\"next\"").next().filter(|before| before.len() < page.len()) else { break };
+        let Some(before) = page.split("\" rel=\"next\"").next().filter(|before| before.len() < page.len()) else {
+            break;
+        };
         path = before.rsplit("href=\"").next().unwrap().replace("&#38;", "&");
     }
     assert_eq!(counts, [200, 200, 5]);
@@ -196,9 +199,8 @@ async fn a_large_upload_is_stored_whole_from_a_stream() {
     browser.get("/Cloudian/").await;
     let made = Arc::new(AtomicUsize::new(0));
     let piece = Bytes::from(vec![7_u8; PIECE]);
-    let head = Bytes::from_static(
-        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big.bin\"\r\n\r\n",
-    );
+    let head =
+        Bytes::from_static(b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"big.bin\"\r\n\r\n");
     let counted = made.clone();
     let pieces = (0..PIECES).map(move |_| {
         counted.fetch_add(1, Ordering::SeqCst);

@@ -91,7 +91,7 @@ async fn the_page_that_was_wanted_comes_after_the_log_in_and_no_other_site() {
     house.user("acme", "ada", Role::User).await;
     let mut browser = house.browser();
     let wanted = browser.get("/Cloudian/bucket.htm?bucket=photos&prefix=a%2F").await;
-    let page = browser.get(&wanted.location().to_owned()).await.text();
+    let page = browser.get(wanted.location()).await.text();
     assert!(page.contains("value=\"bucket.htm?bucket=photos&#38;prefix=a%2F\""), "{page}");
 
     let fields = |next| [("groupid", "acme"), ("userid", "ada"), ("password", PASSWORD), ("next", next)];

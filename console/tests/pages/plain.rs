@@ -43,6 +43,10 @@ async fn behind_a_proxy_it_is_the_console_and_counts_the_proxys_clients() {
         assert_eq!(attempt("6.6.6.6", "wrong").await, StatusCode::UNAUTHORIZED);
     }
     assert_eq!(attempt("6.6.6.6", "wrong").await, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(attempt("10.9.9.9, 6.6.6.6", "wrong").await, StatusCode::TOO_MANY_REQUESTS, "what clients claim is ignored");
+    assert_eq!(
+        attempt("10.9.9.9, 6.6.6.6", "wrong").await,
+        StatusCode::TOO_MANY_REQUESTS,
+        "what clients claim is ignored"
+    );
     assert_eq!(attempt("7.7.7.7", PASSWORD).await, StatusCode::SEE_OTHER);
 }

@@ -50,10 +50,7 @@ async fn every_form_needs_the_token_of_its_session() {
     assert!(posts.len() > 8);
     let mut admin = house.admin().await;
     for endpoint in posts {
-        assert!(matches!(
-            endpoint.access,
-            Access::SessionAndToken | Access::AdministratorAndToken | Access::LoginForm
-        ));
+        assert!(matches!(endpoint.access, Access::SessionAndToken | Access::AdministratorAndToken | Access::LoginForm));
         for token in ["", "wrong", other.token.as_str()] {
             let answer = admin.post_with_token(endpoint.path, &[("name", "a-bucket")], token).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{endpoint:?} {token}");
@@ -140,12 +137,13 @@ async fn other_tenants_buckets_are_refused() {
     ada.upload("/Cloudian/object/upload?bucket=adas-bucket&prefix=", Some(&token), &[("a.txt", b"secret")]).await;
 
     house.user("acme", "chief", Role::GroupAdmin).await;
-    let strangers =
-        [house.tenant("bob").await, house.signed_in("acme", "chief").await, house.admin().await];
+    let strangers = [house.tenant("bob").await, house.signed_in("acme", "chief").await, house.admin().await];
     for mut stranger in strangers {
         stranger.get("/Cloudian/credentials.htm").await;
         let token = stranger.token.clone();
-        for path in ["/Cloudian/bucket.htm?bucket=adas-bucket", "/Cloudian/object/download?bucket=adas-bucket&key=a.txt"] {
+        for path in
+            ["/Cloudian/bucket.htm?bucket=adas-bucket", "/Cloudian/object/download?bucket=adas-bucket&key=a.txt"]
+        {
             let answer = stranger.get(path).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
             assert!(!answer.text().contains("secret"));
