@@ -1,0 +1,117 @@
+//! Who asks. Every door turns its own proof (a signature, a link, a password, a session) into a [`Caller`], and the engine
+//! alone decides from it what is allowed.
+
+use std::sync::Arc;
+
+use crate::names::{CanonicalId, GroupId, UserId};
+use crate::{Error, Result};
+
+/// What a user may do beside its own buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Owns buckets, manages its own keys.
+    User,
+    /// Besides, sees the users of its group. Reads no tenant's objects.
+    GroupAdmin,
+    /// Manages groups and users. Reads no tenant's objects.
+    SystemAdmin,
+}
+
+impl Role {
+    /// The word of the Admin API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::GroupAdmin => "GroupAdmin",
+            Self::SystemAdmin => "SystemAdmin",
+        }
+    }
+
+    /// Reads the word of the Admin API.
+    pub fn parse(text: &str) -> Result<Self> {
+        [Self::User, Self::GroupAdmin, Self::SystemAdmin]
+            .into_iter()
+            .find(|role| role.as_str() == text)
+            .ok_or_else(|| Error::invalid("userType", "must be User, GroupAdmin or SystemAdmin"))
+    }
+}
+
+/// A user as the rules see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The immutable id; also the owner id of S3.
+    pub canonical_id: CanonicalId,
+    /// The group's id.
+    pub group_id: GroupId,
+    /// The user's id in the group.
+    pub user_id: UserId,
+    /// The name that S3 shows beside the owner id.
+    pub display_name: String,
+    /// What the user may do.
+    pub role: Role,
+}
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Nobody proved anything.
+    Anonymous,
+    /// A user, proven by a root key, a password, a link or a session.
+    User(Arc<Identity>),
+    /// The service account of the Admin API: manages groups, users and keys, reads no objects.
+    AdminService,
+    /// Whoever owns the machine, through the control socket or an offline command. May do everything; is audited.
+    LocalOperator,
+}
+
+impl Caller {
+    /// The user, when the caller is one.
+    pub fn identity(&self) -> Option<&Identity> {
+        match self {
+            Self::User(identity) => Some(identity),
+            Self::Anonymous | Self::AdminService | Self::LocalOperator => None,
+        }
+    }
+
+    /// Groups, users, keys and usage of everybody.
+    pub(crate) fn must_administer(&self) -> Result<()> {
+        match self {
+            Self::AdminService | Self::LocalOperator => Ok(()),
+            Self::User(identity) if identity.role == Role::SystemAdmin => Ok(()),
+            Self::User(_) | Self::Anonymous => Err(Error::AccessDenied),
+        }
+    }
+
+    /// What concerns one group: its administrator may look, beside the system's.
+    pub(crate) fn must_see_group(&self, group_id: &GroupId) -> Result<()> {
+        match self {
+            Self::User(identity) if identity.role == Role::GroupAdmin && identity.group_id == *group_id => Ok(()),
+            Self::User(_) | Self::Anonymous | Self::AdminService | Self::LocalOperator => self.must_administer(),
+        }
+    }
+
+    /// What concerns one user: the user itself may, beside the system's administrators.
+    pub(crate) fn must_act_for(&self, user: &CanonicalId) -> Result<()> {
+        match self {
+            Self::User(identity) if identity.canonical_id == *user => Ok(()),
+            Self::User(_) | Self::Anonymous | Self::AdminService | Self::LocalOperator => self.must_administer(),
+        }
+    }
+
+    /// Buckets and objects: only their owner and the machine's operator. No administrator reads a tenant's objects.
+    pub(crate) fn must_own(&self, owner: &CanonicalId) -> Result<()> {
+        match self {
+            Self::LocalOperator => Ok(()),
+            Self::User(identity) if identity.canonical_id == *owner => Ok(()),
+            Self::User(_) | Self::Anonymous | Self::AdminService => Err(Error::AccessDenied),
+        }
+    }
+
+    /// The user that new buckets will belong to.
+    pub(crate) fn must_be_user(&self) -> Result<&Arc<Identity>> {
+        match self {
+            Self::User(identity) => Ok(identity),
+            Self::Anonymous | Self::AdminService | Self::LocalOperator => Err(Error::AccessDenied),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The engine: what is stored and who may touch it. It speaks no protocol.
+//!
+//! Every door turns a request into one method of [`Engine`] with the [`Caller`] first, and renders the answer. The methods are
+//! grouped by noun, a file each: groups, users, credentials, logins, buckets, objects, listing, multipart, usage, trash.
+
+mod body;
+mod buckets;
+mod bytes;
+mod caller;
+mod clock;
+mod complete;
+mod credentials;
+mod data_dir;
+mod error;
+mod groups;
+mod identity_cache;
+mod listing;
+mod logins;
+mod meta;
+mod metadata;
+mod multipart;
+mod names;
+mod objects;
+mod password;
+mod secrets;
+mod selection;
+mod settings;
+mod trash;
+mod usage;
+mod users;
+mod work;
+
+use std::fs::File;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::bytes::ByteStore;
+use crate::bytes::faulty::Faulty;
+use crate::bytes::in_flight::InFlight;
+use crate::bytes::intake::Intake;
+use crate::bytes::local::LocalDisk;
+
+pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
+pub use buckets::{Bucket, BucketCreated};
+pub use caller::{Caller, Identity, Role};
+pub use clock::{Clock, ClockHand};
+pub use credentials::{Credential, KeyLogin};
+pub use error::{BoxError, Error, Result};
+pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
+pub use listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
+pub use logins::Session;
+pub use multipart::{
+    CompleteUpload, CompletedPart, PART_NUMBER_MAX, Part, PartPage, PartSource, Upload, UploadChecksum,
+    UploadListRequest, UploadPage,
+};
+pub use names::{
+    AccessKeyId, BlobId, BucketName, CanonicalId, ContentId, GroupId, ObjectKey, UploadId, UserId, VersionId,
+};
+pub use objects::{
+    ChecksumType, CopyObject, CopySource, DeleteTarget, NewObject, ObjectHeaders, ObjectInfo, ObjectRead, ObjectView,
+    PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass, USER_METADATA_BYTES_MAX, WriteConditions,
+};
+pub use settings::{Faults, Settings};
+pub use trash::TrashedUser;
+pub use usage::{BucketUsage, Usage, UserUsage};
+pub use users::{NewUser, User, UserChange, UserFilter};
+pub use work::WorkerStatus;
+
+/// The store: cheap to clone, safe to share.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    db: metadata::Db,
+    store: Arc<dyn ByteStore>,
+    intake: Intake,
+    in_flight: InFlight,
+    keys: secrets::KeyRing,
+    identities: identity_cache::IdentityCache,
+    passwords: password::Passwords,
+    workers: work::Workers,
+    /// Held for as long as the engine is open; `None` once it is closed.
+    lock: Mutex<Option<File>>,
+}
+
+/// How the store is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Why no writes are taken, when none are.
+    pub read_only: Option<String>,
+    /// Free bytes of the disk that holds the blobs.
+    pub free_bytes: u64,
+}
+
+impl Engine {
+    /// Opens the store, making it when the data directory is empty, and starts its background work. Holds a lock on the data directory
+    /// ([`Error::Locked`]) until the engine is closed.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        let lock = data_dir::make_and_lock(&settings.data_dir)?;
+        let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
+        let database_is_new = !settings.data_dir.join(metadata::FILE).exists();
+        let keys = secrets::KeyRing::open_or_create(&key_file, database_is_new)?;
+        let db = metadata::Db::open(&settings).await?;
+        secrets::fit_ring(&db, &keys).await?;
+        let store = open_store(&settings)?;
+        let in_flight = InFlight::default();
+        let intake = Intake {
+            store: store.clone(),
+            in_flight: in_flight.clone(),
+            inline_size_bytes_max: settings.inline_size_bytes_max,
+        };
+        let engine = Self {
+            inner: Arc::new(Inner {
+                settings,
+                db,
+                store,
+                intake,
+                in_flight,
+                keys,
+                identities: identity_cache::IdentityCache::new(),
+                passwords: password::Passwords::new(),
+                workers: work::Workers::default(),
+                lock: Mutex::new(Some(lock)),
+            }),
+        };
+        engine.ensure_system().await?;
+        engine.inner.workers.start(&engine.inner);
+        Ok(engine)
+    }
+
+    /// Finishes what runs, stops the background work and closes the database.
+    pub async fn close(&self) {
+        self.inner.workers.stop().await;
+        self.inner.db.close().await;
+        // A poisoned lock only means that a thread panicked while it held nothing but this file.
+        self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Whether writes are taken.
+    pub async fn health(&self) -> Health {
+        let store = self.inner.store.clone();
+        let free_bytes = bytes::blocking(move || store.free_bytes()).await.unwrap_or_default();
+        Health { read_only: self.inner.db.read_only(), free_bytes }
+    }
+
+    /// What the background workers did last.
+    pub fn workers(&self) -> Vec<WorkerStatus> {
+        self.inner.workers.status()
+    }
+
+    /// Runs all background work that is due now, and waits for it.
+    pub async fn run_workers(&self) -> Result<()> {
+        work::run_all(&self.inner).await
+    }
+
+    /// The settings it was opened with.
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The clock it was opened with.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.settings.clock
+    }
+}
+
+impl Inner {
+    /// Something is due before its time.
+    fn wake_workers(&self) {
+        self.workers.wake();
+    }
+}
+
+fn open_store(settings: &Settings) -> Result<Arc<dyn ByteStore>> {
+    let disk = LocalDisk::open(&settings.data_dir, settings.clock.clone())?;
+    if settings.faults == Faults::default() {
+        return Ok(Arc::new(disk));
+    }
+    Ok(Arc::new(Faulty::new(disk, settings.faults.clone())))
+}

@@ -1,0 +1,148 @@
+//! The database: one writing connection with group commit, a pool of reading ones.
+
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+use super::tx::{Connection, Tx};
+use super::writer::Writer;
+use crate::{Error, Result, Settings};
+
+/// The file of the database in the data directory.
+pub(crate) const FILE: &str = "metadata.sqlite";
+
+/// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// The metadata database.
+#[derive(Debug)]
+pub(crate) struct Db {
+    writer: Writer,
+    readers: SqlitePool,
+    settings: Settings,
+}
+
+impl Db {
+    /// Opens the database, brings its schema up to date, and refuses one of a newer program.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
+        let options = options(&settings.data_dir.join(FILE))?;
+        let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
+        migrate(&mut connection).await?;
+        let mut tx = Tx::new(Connection::Writer(connection), "open", settings.clock.clone());
+        tx.next_seq = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(settings.readers)
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.read_only(true).pragma("query_only", "ON"))
+            .await
+            .map_err(|e| database_error("open", e))?;
+        Ok(Self { writer: Writer::start(tx, settings.faults.clone()), readers, settings: settings.clone() })
+    }
+
+    /// Runs a named transaction in the group commit and answers once it is durable. It may be run again, so `body` clones what it
+    /// takes.
+    pub(crate) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.writer.run(name, body).await
+    }
+
+    /// Runs a named transaction that only reads, on one consistent state.
+    pub(crate) async fn read<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
+        let connection = self.readers.acquire().await.map_err(|e| database_error(name, e))?;
+        let mut tx = Tx::new(Connection::Reader(connection), name, self.settings.clock.clone());
+        tx.execute("BEGIN", Vec::new()).await?;
+        let mut tx = ReadGuard(Some(tx));
+        let Some(running) = tx.0.as_mut() else { return Err(Error::Internal("a read lost its connection")) };
+        let answer = body(running).await;
+        tx.finish().await?;
+        answer
+    }
+
+    /// Why no writes are taken, when none are.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        self.writer.read_only()
+    }
+
+    /// Takes no more writes: something could not be made durable.
+    pub(crate) fn stop_writes(&self, why: &str) {
+        self.writer.stop_writes(why);
+    }
+
+    /// Waits for what runs and closes the connections.
+    pub(crate) async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+/// Ends a read's transaction. A read whose caller went away leaves its transaction open on the connection, so the connection is
+/// closed instead of going back to the pool.
+struct ReadGuard(Option<Tx>);
+
+impl ReadGuard {
+    async fn finish(mut self) -> Result<()> {
+        if let Some(mut tx) = self.0.take() {
+            tx.execute("COMMIT", Vec::new()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ReadGuard {
+    fn drop(&mut self) {
+        let Some(tx) = self.0.take() else { return };
+        if let Connection::Reader(mut connection) = tx.connection {
+            connection.close_on_drop();
+        }
+    }
+}
+
+fn options(file: &Path) -> Result<SqliteConnectOptions> {
+    let options = SqliteConnectOptions::from_str("sqlite:").map_err(|e| database_error("open", e))?;
+    Ok(options
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(LOCK_WAIT)
+        .statement_cache_capacity(256)
+        // A checkpoint syncs the whole database: rarer ones cost less in sum.
+        .pragma("wal_autocheckpoint", "8000")
+        .pragma("cache_size", "-32000")
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging())
+}
+
+async fn migrate(connection: &mut sqlx::SqliteConnection) -> Result<()> {
+    use sqlx::migrate::MigrateError;
+    match sqlx::migrate!("src/metadata/migrations/sqlite").run_direct(None, connection, false).await {
+        Ok(()) => Ok(()),
+        Err(MigrateError::VersionMissing(version)) => Err(Error::Unusable(format!(
+            "the database has schema version {version}, which a newer Cloudhold wrote; start that one"
+        ))),
+        Err(error) => Err(Error::Unusable(format!("the database's schema could not be brought up to date: {error}"))),
+    }
+}
+
+/// Names the transaction in which the database failed; a full disk has its own error.
+pub(super) fn database_error(transaction: &'static str, source: sqlx::Error) -> Error {
+    /// SQLITE_FULL.
+    const FULL: &str = "13";
+    match &source {
+        sqlx::Error::Database(error) if error.code().as_deref() == Some(FULL) => Error::DiskFull,
+        _ => Error::Metadata { transaction, source },
+    }
+}

@@ -1,0 +1,27 @@
+//! All SQL of what is stored, one file per aggregate. No SQL stands anywhere else in the engine.
+//!
+//! [`Db`] is the one way in: [`Db::write`] runs a named transaction in the group commit, [`Db::read`] one on a reading connection.
+//! Statements use `$1` placeholders and `ON CONFLICT`, which SQLite and PostgreSQL both speak.
+
+mod db;
+mod row;
+mod tx;
+mod writer;
+
+pub(crate) mod buckets;
+pub(crate) mod contents;
+pub(crate) mod credentials;
+pub(crate) mod garbage;
+pub(crate) mod groups;
+pub(crate) mod listing;
+pub(crate) mod logins;
+pub(crate) mod multipart;
+pub(crate) mod objects;
+pub(crate) mod store_info;
+pub(crate) mod trash;
+pub(crate) mod usage;
+pub(crate) mod users;
+
+pub(crate) use db::{Db, FILE};
+pub(crate) use row::{Row, Value, values};
+pub(crate) use tx::Tx;

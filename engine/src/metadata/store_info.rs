@@ -1,0 +1,18 @@
+//! Facts about the store itself.
+
+use super::{Tx, values};
+use crate::Result;
+
+pub(crate) async fn find(tx: &mut Tx, name: &str) -> Result<Option<String>> {
+    let row = tx.fetch_optional("SELECT value FROM store_info WHERE name = $1", values![name]).await?;
+    row.map(|row| row.text("value")).transpose()
+}
+
+pub(crate) async fn set(tx: &mut Tx, name: &str, value: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO store_info (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        values![name, value],
+    )
+    .await?;
+    Ok(())
+}

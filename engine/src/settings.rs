@@ -1,0 +1,60 @@
+//! What the engine is told when it is opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::Clock;
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where everything lies; made with mode 0700 when absent.
+    pub data_dir: PathBuf,
+    /// The key ring; `keys.json` in the data directory when `None`.
+    pub key_file: Option<PathBuf>,
+    /// How long a deleted user's data is kept; zero purges at once.
+    pub trash_grace: Duration,
+    /// Bytes up to which an object is kept in the database.
+    pub inline_size_bytes_max: usize,
+    /// Least size of a part that is not the last.
+    pub part_size_bytes_min: u64,
+    /// Most access keys of a user.
+    pub keys_per_user_max: u32,
+    /// Most buckets of a user.
+    pub buckets_per_user_max: u32,
+    /// How long an upload may stay open without being completed; zero keeps it for ever.
+    pub upload_age_max: Duration,
+    /// Connections that read the database.
+    pub readers: u32,
+    /// Faults to inject, for tests and benchmarks.
+    pub faults: Faults,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Faults that tests and benchmarks inject.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Added to every fsync of a blob and every commit of the database, as a slower disk would.
+    pub fsync_delay: Duration,
+}
+
+impl Settings {
+    /// The defaults, in a data directory.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            data_dir: data_dir.into(),
+            key_file: None,
+            trash_grace: DAY * 7,
+            inline_size_bytes_max: 16 << 10,
+            part_size_bytes_min: 5 << 20,
+            keys_per_user_max: 5,
+            buckets_per_user_max: 1000,
+            upload_age_max: DAY * 14,
+            readers: 4,
+            faults: Faults::default(),
+            clock: Clock::system(),
+        }
+    }
+}
