@@ -1,0 +1,245 @@
+//! A body on its way in: small ones stay in memory, larger ones go to a blob while they are hashed beside the writing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use tokio::task::JoinHandle;
+
+use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
+use super::in_flight::{InFlight, NewBlob};
+use super::{BlobWriter, ByteStore, blocking};
+use crate::body::{Body, ByteStream, Digests};
+use crate::names::BlobId;
+use crate::{Error, Result};
+
+/// Bytes that are handed to the disk and the hashes at once; two such chunks are in memory for each upload.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// Where a body went.
+#[derive(Debug)]
+pub(crate) enum Kept {
+    /// It is small: its bytes go into the row.
+    Inline(Vec<u8>),
+    /// It is in a blob that is durable already.
+    Blob(NewBlob),
+}
+
+/// A body that is in, and what was learned of it.
+#[derive(Debug)]
+pub(crate) struct TakenIn {
+    pub(crate) kept: Kept,
+    pub(crate) size_bytes: u64,
+    pub(crate) digests: Digests,
+}
+
+impl TakenIn {
+    /// The MD5, which is always computed.
+    pub(crate) fn md5(&self) -> [u8; 16] {
+        self.digests.md5.unwrap_or_default()
+    }
+}
+
+/// Takes bodies in.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) store: Arc<dyn ByteStore>,
+    pub(crate) in_flight: InFlight,
+    pub(crate) inline_size_bytes_max: usize,
+}
+
+impl Intake {
+    /// Reads a body to its end, checks its length and digests, and makes a large one durable.
+    pub(crate) async fn take(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
+        let Body { mut stream, size_bytes, mut expected, trailer, keep } = body;
+        if size_bytes.is_some_and(|size| size > size_bytes_max) {
+            return Err(Error::TooLarge { size_bytes_max });
+        }
+        let wanted = Wanted::new(&expected, &keep);
+        let mut limit = Limit { announced: size_bytes, size_bytes_max, taken: 0 };
+        let first = collect(&mut stream, &mut limit, self.inline_size_bytes_max + 1).await?;
+        let small = limit.taken <= self.inline_size_bytes_max as u64;
+        let (kept, digests) = if small {
+            (Kept::Inline(first.concat()), digest::of_bytes(&first, wanted))
+        } else {
+            let (blob, digests) = self.to_blob(first, &mut stream, &mut limit, wanted).await?;
+            (Kept::Blob(blob), digests)
+        };
+        limit.check_end()?;
+        if let Some(trailer) = trailer {
+            merge(&mut expected, &trailer().map_err(Error::Body)?);
+        }
+        digest::check(&expected, &digests)?;
+        Ok(TakenIn { kept, size_bytes: limit.taken, digests })
+    }
+
+    async fn to_blob(
+        &self,
+        mut chunk: Vec<Bytes>,
+        stream: &mut ByteStream,
+        limit: &mut Limit,
+        wanted: Wanted,
+    ) -> Result<(NewBlob, Digests)> {
+        let blob = self.in_flight.write(&self.store, BlobId::random());
+        let (store, id, announced) = (self.store.clone(), blob.id(), limit.announced);
+        let writer = blocking(move || store.create(id, announced)).await?;
+        let mut lanes = Lanes::new(writer, wanted);
+        while !chunk.is_empty() {
+            lanes.start(chunk)?;
+            // The next chunk arrives while the last one is written and hashed.
+            let next = collect(stream, limit, CHUNK_BYTES).await;
+            lanes.wait().await?;
+            chunk = next?;
+        }
+        let digests = lanes.finish().await?;
+        Ok((blob, digests))
+    }
+}
+
+/// Reads until `enough` bytes are there or the stream ends.
+async fn collect(stream: &mut ByteStream, limit: &mut Limit, enough: usize) -> Result<Vec<Bytes>> {
+    let (mut chunks, mut size) = (Vec::new(), 0);
+    while size < enough {
+        let Some(bytes) = stream.next().await else { break };
+        let bytes = bytes.map_err(Error::Body)?;
+        limit.take(bytes.len())?;
+        size += bytes.len();
+        if !bytes.is_empty() {
+            chunks.push(bytes);
+        }
+    }
+    Ok(chunks)
+}
+
+/// What a trailer announces joins what the headers announced.
+fn merge(expected: &mut Digests, trailer: &Digests) {
+    expected.md5 = trailer.md5.or(expected.md5);
+    expected.sha1 = trailer.sha1.or(expected.sha1);
+    expected.sha256 = trailer.sha256.or(expected.sha256);
+    expected.crc32 = trailer.crc32.or(expected.crc32);
+    expected.crc32c = trailer.crc32c.or(expected.crc32c);
+    expected.crc64nvme = trailer.crc64nvme.or(expected.crc64nvme);
+}
+
+/// Counts a body against its announced length and the limit.
+struct Limit {
+    announced: Option<u64>,
+    size_bytes_max: u64,
+    taken: u64,
+}
+
+impl Limit {
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.taken += bytes as u64;
+        if self.taken > self.size_bytes_max {
+            return Err(Error::TooLarge { size_bytes_max: self.size_bytes_max });
+        }
+        match self.announced {
+            Some(expected_bytes) if self.taken > expected_bytes => {
+                Err(Error::IncompleteBody { expected_bytes, actual_bytes: self.taken })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_end(&self) -> Result<()> {
+        match self.announced {
+            Some(expected_bytes) if self.taken != expected_bytes => {
+                Err(Error::IncompleteBody { expected_bytes, actual_bytes: self.taken })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// The disk and the hashes, each working through the same chunk on its own thread.
+struct Lanes {
+    disk: Lane<(Box<dyn BlobWriter>, CrcLane)>,
+    md5: Lane<Md5Lane>,
+    sha: Option<Lane<ShaLane>>,
+}
+
+impl Lanes {
+    fn new(writer: Box<dyn BlobWriter>, wanted: Wanted) -> Self {
+        Self {
+            disk: Lane::Idle((writer, CrcLane::new(wanted))),
+            md5: Lane::Idle(Md5Lane::new()),
+            sha: ShaLane::new(wanted).map(Lane::Idle),
+        }
+    }
+
+    fn start(&mut self, chunk: Vec<Bytes>) -> Result<()> {
+        let chunk = Arc::new(chunk);
+        self.disk.start(&chunk, |(writer, crc), bytes| {
+            crc.update(bytes);
+            writer.write(bytes)
+        })?;
+        self.md5.start(&chunk, |md5, bytes| {
+            md5.update(bytes);
+            Ok(())
+        })?;
+        match &mut self.sha {
+            Some(sha) => sha.start(&chunk, |sha, bytes| {
+                sha.update(bytes);
+                Ok(())
+            }),
+            None => Ok(()),
+        }
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        self.disk.wait().await?;
+        self.md5.wait().await?;
+        match &mut self.sha {
+            Some(sha) => sha.wait().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(self) -> Result<Digests> {
+        let (writer, crc) = self.disk.end()?;
+        let sha = self.sha.map(Lane::end).transpose()?;
+        let digests = digest::finish(&crc, self.md5.end()?, sha);
+        blocking(move || writer.finish()).await?;
+        Ok(digests)
+    }
+}
+
+/// A state that works through chunks on a blocking thread.
+enum Lane<S> {
+    Idle(S),
+    Running(JoinHandle<Result<S>>),
+    Failed,
+}
+
+impl<S: Send + 'static> Lane<S> {
+    fn start(&mut self, chunk: &Arc<Vec<Bytes>>, step: fn(&mut S, &[u8]) -> Result<()>) -> Result<()> {
+        let Self::Idle(mut state) = std::mem::replace(self, Self::Failed) else {
+            return Err(Error::Internal("a lane of an upload was started twice"));
+        };
+        let chunk = chunk.clone();
+        *self = Self::Running(tokio::task::spawn_blocking(move || {
+            for bytes in chunk.iter() {
+                step(&mut state, bytes)?;
+            }
+            Ok(state)
+        }));
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<()> {
+        if let Self::Running(running) = self {
+            let state = running.await.map_err(|_| Error::Internal("a lane of an upload panicked"));
+            *self = Self::Failed;
+            *self = Self::Idle(state??);
+        }
+        Ok(())
+    }
+
+    fn end(self) -> Result<S> {
+        match self {
+            Self::Idle(state) => Ok(state),
+            Self::Running(_) | Self::Failed => Err(Error::Internal("a lane of an upload was not waited for")),
+        }
+    }
+}

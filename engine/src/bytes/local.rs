@@ -1,0 +1,273 @@
+//! Blobs on a local disk: `blobs/ab/cd/<id>`, one preallocated file each, never renamed and never overwritten.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use crc_fast::{CrcAlgorithm, Digest};
+
+use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, crc32c};
+use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
+use crate::names::BlobId;
+use crate::{Clock, Error, Result};
+
+/// Blobs beneath a directory.
+#[derive(Debug)]
+pub(crate) struct LocalDisk {
+    blobs: PathBuf,
+    quarantine: PathBuf,
+    clock: Clock,
+}
+
+impl LocalDisk {
+    /// Makes the directories when they are absent.
+    pub(crate) fn open(data_dir: &Path, clock: Clock) -> Result<Self> {
+        let store = Self { blobs: data_dir.join("blobs"), quarantine: data_dir.join("quarantine"), clock };
+        for directory in [&store.blobs, &store.quarantine] {
+            fs::create_dir_all(directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
+        }
+        sync_directory(data_dir)?;
+        Ok(store)
+    }
+
+    fn directory(&self, id: BlobId) -> PathBuf {
+        let hex = id.to_string();
+        self.blobs.join(&hex[0..2]).join(&hex[2..4])
+    }
+
+    fn path(&self, id: BlobId) -> PathBuf {
+        self.directory(id).join(id.to_string())
+    }
+
+    /// Makes the directory of a blob, durably: each new name is synced in the directory that holds it.
+    fn make_directory(&self, id: BlobId) -> Result<PathBuf> {
+        let directory = self.directory(id);
+        if directory.is_dir() {
+            return Ok(directory);
+        }
+        fs::create_dir_all(&directory).map_err(|e| Error::io("making a directory of blobs", e))?;
+        if let Some(shard) = directory.parent() {
+            sync_directory(shard)?;
+        }
+        sync_directory(&self.blobs)?;
+        Ok(directory)
+    }
+}
+
+/// A sync that failed is never tried again: the kernel may have dropped the pages and would report success the next time.
+fn not_durable(error: &std::io::Error) -> Error {
+    Error::ReadOnly(format!("a blob could not be made durable: {error}"))
+}
+
+fn sync_directory(path: &Path) -> Result<()> {
+    let directory = File::open(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
+    directory.sync_all().map_err(|e| not_durable(&e))
+}
+
+impl ByteStore for LocalDisk {
+    fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {
+        let directory = self.make_directory(id)?;
+        let path = directory.join(id.to_string());
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|e| Error::io("making a blob", e))?;
+        if let Some(size_bytes) = size_bytes {
+            reserve(&file, size_bytes)?;
+        }
+        file.write_all(&format::head(id)).map_err(|e| Error::io("writing a blob", e))?;
+        Ok(Box::new(LocalWriter {
+            file,
+            directory,
+            blocks: Vec::new(),
+            block: Digest::new(CrcAlgorithm::Crc32Iscsi),
+            block_bytes: 0,
+            whole: Digest::new(CrcAlgorithm::Crc64Nvme),
+            size_bytes: 0,
+            created_us: self.clock.now_us(),
+        }))
+    }
+
+    fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>> {
+        let file = File::open(self.path(id)).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Error::corrupt(format!("blob {id} is missing")),
+            _ => Error::io("opening a blob", error),
+        })?;
+        LocalReader::open(file, id).map(|reader| Arc::new(reader) as Arc<dyn BlobReader>)
+    }
+
+    fn remove(&self, id: BlobId) -> Result<()> {
+        match fs::remove_file(self.path(id)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn quarantine(&self, id: BlobId) -> Result<()> {
+        fs::rename(self.path(id), self.quarantine.join(id.to_string()))
+            .map_err(|e| Error::io("putting a blob into quarantine", e))?;
+        sync_directory(&self.quarantine)?;
+        sync_directory(&self.directory(id))
+    }
+
+    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
+        let failed = |e| Error::io("listing blobs", e);
+        let mut ids = Vec::new();
+        let shard = self.blobs.join(format!("{shard:02x}"));
+        if !shard.is_dir() {
+            return Ok(ids);
+        }
+        for directory in fs::read_dir(shard).map_err(failed)? {
+            for file in fs::read_dir(directory.map_err(failed)?.path()).map_err(failed)? {
+                let name = file.map_err(failed)?.file_name();
+                ids.extend(name.to_str().and_then(BlobId::from_hex));
+            }
+        }
+        Ok(ids)
+    }
+
+    fn free_bytes(&self) -> Result<u64> {
+        let stat = rustix::fs::statvfs(&self.blobs).map_err(|e| Error::io("asking for free space", e.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Takes the room that a blob will need, so that a full disk is found before its bytes arrive. Filesystems that cannot are left alone.
+fn reserve(file: &File, size_bytes: u64) -> Result<()> {
+    use rustix::fs::FallocateFlags;
+    let length = HEAD_BYTES + size_bytes + 4 * format::block_count(size_bytes) + FOOT_BYTES as u64;
+    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => Ok(()),
+        Err(error) => Err(Error::io("reserving room for a blob", error.into())),
+    }
+}
+
+struct LocalWriter {
+    file: File,
+    directory: PathBuf,
+    blocks: Vec<u8>,
+    block: Digest,
+    block_bytes: u64,
+    whole: Digest,
+    size_bytes: u64,
+    created_us: i64,
+}
+
+impl LocalWriter {
+    fn end_block(&mut self) {
+        if self.block_bytes == 0 {
+            return;
+        }
+        // The crate answers every width as u64; this one has 32 bits.
+        self.blocks.extend_from_slice(&(self.block.finalize() as u32).to_le_bytes());
+        self.block = Digest::new(CrcAlgorithm::Crc32Iscsi);
+        self.block_bytes = 0;
+    }
+}
+
+impl BlobWriter for LocalWriter {
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| Error::io("writing a blob", e))?;
+        self.whole.update(bytes);
+        self.size_bytes += bytes.len() as u64;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = usize::try_from(BLOCK_BYTES - self.block_bytes).unwrap_or(usize::MAX);
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            self.block.update(now);
+            self.block_bytes += now.len() as u64;
+            if self.block_bytes == BLOCK_BYTES {
+                self.end_block();
+            }
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.end_block();
+        let foot = Foot {
+            size_bytes: self.size_bytes,
+            crc64nvme: self.whole.finalize(),
+            blocks_crc32c: crc32c(&self.blocks),
+            created_us: self.created_us,
+        };
+        let mut tail = std::mem::take(&mut self.blocks);
+        tail.extend_from_slice(&foot.encode());
+        self.file.write_all(&tail).map_err(|e| Error::io("writing a blob", e))?;
+        // The length is part of what fdatasync keeps; room that was reserved beyond it is given back.
+        let length = HEAD_BYTES + self.size_bytes + tail.len() as u64;
+        self.file.set_len(length).map_err(|e| Error::io("writing a blob", e))?;
+        self.file.sync_data().map_err(|e| not_durable(&e))?;
+        sync_directory(&self.directory)
+    }
+}
+
+struct LocalReader {
+    id: BlobId,
+    file: File,
+    foot: Foot,
+    blocks: Vec<u8>,
+}
+
+impl LocalReader {
+    fn open(file: File, id: BlobId) -> Result<Self> {
+        let length = file.metadata().map_err(|e| Error::io("reading a blob", e))?.len();
+        let foot_at = length
+            .checked_sub(FOOT_BYTES as u64)
+            .filter(|at| *at >= HEAD_BYTES)
+            .ok_or_else(|| Error::corrupt(format!("blob {id} is too short")))?;
+        let failed = |e| Error::io("reading a blob", e);
+        let mut head = vec![0_u8; HEAD_BYTES as usize];
+        file.read_exact_at(&mut head, 0).map_err(failed)?;
+        format::check_head(&head, id)?;
+        let mut foot = [0_u8; FOOT_BYTES];
+        file.read_exact_at(&mut foot, foot_at).map_err(failed)?;
+        let foot = Foot::decode(&foot, id)?;
+        let blocks_bytes = 4 * format::block_count(foot.size_bytes);
+        if HEAD_BYTES + foot.size_bytes + blocks_bytes != foot_at {
+            return Err(Error::corrupt(format!("blob {id}: its length is not what its foot says")));
+        }
+        let mut blocks = vec![0_u8; usize::try_from(blocks_bytes).unwrap_or_default()];
+        file.read_exact_at(&mut blocks, HEAD_BYTES + foot.size_bytes).map_err(failed)?;
+        if crc32c(&blocks) != foot.blocks_crc32c {
+            return Err(Error::corrupt(format!("blob {id}: its checksums are damaged")));
+        }
+        Ok(Self { id, file, foot, blocks })
+    }
+
+    /// Compares the blocks in `bytes`, which begin at block `first`, with their checksums.
+    fn verify(&self, first: u64, bytes: &[u8]) -> Result<()> {
+        for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
+            let number = first + index as u64;
+            let at = usize::try_from(4 * number).unwrap_or(usize::MAX);
+            if crc32c(block) != format::le32(&self.blocks, at) {
+                metrics::counter!("cloudhold_damaged_blocks_total").increment(1);
+                return Err(Error::corrupt(format!("blob {}: block {number} does not match its checksum", self.id)));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl BlobReader for LocalReader {
+    fn read(&self, start: u64, length: usize) -> Result<Bytes> {
+        let end = start + length as u64;
+        if end > self.foot.size_bytes {
+            return Err(Error::corrupt(format!("blob {} is shorter than its row says", self.id)));
+        }
+        let first = start / BLOCK_BYTES;
+        let from = first * BLOCK_BYTES;
+        let to = end.next_multiple_of(BLOCK_BYTES).min(self.foot.size_bytes);
+        let mut blocks = BytesMut::zeroed(usize::try_from(to - from).unwrap_or_default());
+        self.file.read_exact_at(&mut blocks, HEAD_BYTES + from).map_err(|e| Error::io("reading a blob", e))?;
+        self.verify(first, &blocks)?;
+        let skip = usize::try_from(start - from).unwrap_or_default();
+        Ok(blocks.freeze().slice(skip..skip + length))
+    }
+}

@@ -1,0 +1,67 @@
+//! Where blobs lie: immutable files of bytes, named by a random id, durable before any row refers to them.
+//!
+//! [`ByteStore`] has two implementations: [`local::LocalDisk`], and [`faulty::Faulty`] around it, which injects what disks do. The
+//! calls block; [`intake`] and [`outflow`] run them beside the async runtime.
+
+pub(crate) mod digest;
+pub(crate) mod faulty;
+mod format;
+pub(crate) mod in_flight;
+pub(crate) mod intake;
+pub(crate) mod local;
+pub(crate) mod outflow;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::names::BlobId;
+use crate::{Error, Result};
+
+/// Bytes of a blob that one checksum covers.
+pub(crate) const BLOCK_BYTES: u64 = 128 << 10;
+
+/// A place for blobs.
+pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
+    /// Begins a blob; `size_bytes` is its length when that is known, so that room for it can be taken at once.
+    fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>>;
+    /// Opens a blob. Missing or malformed: [`Error::Corrupt`], for a row refers to it.
+    fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>>;
+    /// Removes a blob; a missing one is no error.
+    fn remove(&self, id: BlobId) -> Result<()>;
+    /// Puts a blob aside where nothing reads it and nothing deletes it.
+    fn quarantine(&self, id: BlobId) -> Result<()>;
+    /// The ids of the blobs of one of the 256 shards.
+    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>>;
+    /// Free bytes of the disk.
+    fn free_bytes(&self) -> Result<u64>;
+}
+
+/// A blob that is being written.
+pub(crate) trait BlobWriter: Send {
+    /// Appends bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+    /// Makes the blob durable: its bytes, its checksums and its name.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A blob that is being read.
+pub(crate) trait BlobReader: Send + Sync {
+    /// Reads bytes and verifies the blocks they lie in. The range must lie inside the blob.
+    fn read(&self, start: u64, length: usize) -> Result<Bytes>;
+}
+
+/// Runs blocking work of the disk beside the async runtime.
+pub(crate) async fn blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Internal("blocking work panicked or was cancelled")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
