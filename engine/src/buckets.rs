@@ -1,0 +1,144 @@
+//! Buckets.
+
+use futures::FutureExt;
+
+use crate::metadata::{self, Tx};
+use crate::usage::Usage;
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result};
+
+/// A bucket as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// The immutable number.
+    pub(crate) id: i64,
+    /// Its name.
+    pub name: BucketName,
+    /// Who owns it.
+    pub owner: CanonicalId,
+    /// When it was made, in microseconds of the Unix epoch.
+    pub created_us: i64,
+    /// What it holds; 0 where the list does not count.
+    pub usage: Usage,
+}
+
+/// What [`Engine::create_bucket`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BucketCreated {
+    /// The bucket is new.
+    New,
+    /// The caller had it already: making it again is no error.
+    AlreadyOwned,
+}
+
+impl Engine {
+    /// Makes a bucket for the calling user. [`Error::BucketExists`] with `owned: false` when somebody else has the name (also in the
+    /// trash).
+    pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
+        let owner = caller.must_be_user()?.canonical_id.clone();
+        self.make_bucket(owner, name).await
+    }
+
+    /// Makes a bucket for another user; an administrator's call.
+    pub async fn create_bucket_for(
+        &self,
+        caller: &Caller,
+        owner: &CanonicalId,
+        name: &BucketName,
+    ) -> Result<BucketCreated> {
+        caller.must_administer()?;
+        self.make_bucket(owner.clone(), name).await
+    }
+
+    async fn make_bucket(&self, owner: CanonicalId, name: &BucketName) -> Result<BucketCreated> {
+        let (name, count_max) = (name.clone(), self.inner.settings.buckets_per_user_max);
+        self.inner
+            .db
+            .write("create_bucket", move |tx| {
+                let (owner, name) = (owner.clone(), name.clone());
+                async move { insert(tx, &owner, &name, count_max).await }.boxed()
+            })
+            .await
+    }
+
+    /// The bucket, with its usage. [`Error::NoSuchBucket`], [`Error::AccessDenied`].
+    pub async fn bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
+        let (caller, name) = (caller.clone(), name.clone());
+        self.inner
+            .db
+            .read("bucket", |tx| {
+                async move {
+                    let mut bucket = owned(tx, &caller, &name).await?;
+                    bucket.usage = metadata::usage::of_bucket(tx, bucket.id).await?;
+                    Ok(bucket)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// The calling user's buckets by name, with their usage.
+    pub async fn list_buckets(&self, caller: &Caller) -> Result<Vec<Bucket>> {
+        let owner = caller.must_be_user()?.canonical_id.clone();
+        self.inner
+            .db
+            .read("list_buckets", |tx| {
+                async move {
+                    let mut buckets = metadata::buckets::of_owner(tx, &owner).await?;
+                    let usage = metadata::usage::of_owner(tx, &owner, false).await?;
+                    // Both lists are of the same owner on the same state, by name.
+                    for (bucket, (_, usage)) in buckets.iter_mut().zip(usage) {
+                        bucket.usage = usage;
+                    }
+                    Ok(buckets)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Deletes an empty bucket; its open uploads are aborted. [`Error::BucketNotEmpty`].
+    pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
+        let bucket = self.owned_bucket(caller, name).await?;
+        self.inner
+            .db
+            .write("delete_bucket", move |tx| {
+                async move {
+                    metadata::buckets::must_exist(tx, bucket).await?;
+                    if !metadata::buckets::is_empty(tx, bucket).await? {
+                        return Err(Error::BucketNotEmpty);
+                    }
+                    metadata::multipart::abort_all(tx, bucket).await?;
+                    metadata::buckets::remove(tx, bucket).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// The number of a bucket that the caller may use.
+    pub(crate) async fn owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<i64> {
+        let (caller, name) = (caller.clone(), name.clone());
+        self.inner.db.read("owned_bucket", |tx| async move { Ok(owned(tx, &caller, &name).await?.id) }.boxed()).await
+    }
+}
+
+/// The bucket of a name, when the caller may use it. A bucket in the trash is not there.
+pub(crate) async fn owned(tx: &mut Tx, caller: &Caller, name: &BucketName) -> Result<Bucket> {
+    let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
+    let bucket = named.ok_or(Error::NoSuchBucket)?.bucket;
+    caller.must_own(&bucket.owner)?;
+    Ok(bucket)
+}
+
+async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, count_max: u32) -> Result<BucketCreated> {
+    if let Some(named) = metadata::buckets::by_name(tx, name).await? {
+        let owned = named.bucket.owner == *owner && !named.trashed;
+        return if owned { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned: false }) };
+    }
+    metadata::users::find_by_id(tx, owner).await?.ok_or(Error::NoSuchUser)?;
+    if metadata::buckets::count_of_owner(tx, owner).await? >= u64::from(count_max) {
+        return Err(Error::TooManyBuckets { count_max });
+    }
+    metadata::buckets::insert(tx, owner, name).await?;
+    Ok(BucketCreated::New)
+}

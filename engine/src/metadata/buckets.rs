@@ -1,0 +1,86 @@
+//! SQL of buckets.
+
+use super::{Row, Tx, values};
+use crate::buckets::Bucket;
+use crate::names::{BucketName, CanonicalId};
+use crate::usage::Usage;
+use crate::{Error, Result};
+
+/// The name space that all buckets of S3 share.
+const GLOBAL: i64 = 0;
+
+/// A bucket that has the name, visible or in the trash.
+pub(crate) struct Named {
+    pub(crate) bucket: Bucket,
+    pub(crate) trashed: bool,
+}
+
+fn from_row(row: &Row) -> Result<Bucket> {
+    Ok(Bucket {
+        id: row.int("id")?,
+        name: BucketName::stored(row.text("name")?),
+        owner: CanonicalId::stored(row.text("owner_ref")?),
+        created_us: row.int("created_us")?,
+        usage: Usage::default(),
+    })
+}
+
+pub(crate) async fn by_name(tx: &mut Tx, name: &BucketName) -> Result<Option<Named>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT id, name, owner_ref, created_us, trashed FROM buckets WHERE namespace_id = $1 AND name = $2",
+            values![GLOBAL, name.as_str()],
+        )
+        .await?;
+    row.map(|row| Ok(Named { bucket: from_row(&row)?, trashed: row.flag("trashed")? })).transpose()
+}
+
+pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<Bucket>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT id, name, owner_ref, created_us FROM buckets
+             WHERE owner_ref = $1 AND trashed = 0 AND namespace_id = $2 ORDER BY name",
+            values![owner.as_str(), GLOBAL],
+        )
+        .await?;
+    rows.iter().map(from_row).collect()
+}
+
+/// The numbers of all buckets of an owner, also those in the trash.
+pub(crate) async fn ids_of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<i64>> {
+    let rows = tx.fetch_all("SELECT id FROM buckets WHERE owner_ref = $1", values![owner.as_str()]).await?;
+    rows.iter().map(|row| row.int("id")).collect()
+}
+
+pub(crate) async fn count_of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<u64> {
+    tx.fetch_one("SELECT COUNT(*) AS count FROM buckets WHERE owner_ref = $1", values![owner.as_str()])
+        .await?
+        .size("count")
+}
+
+pub(crate) async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName) -> Result<i64> {
+    let now_us = tx.now_us();
+    tx.insert_returning_id(
+        "INSERT INTO buckets (namespace_id, name, owner_ref, created_us, versioning)
+         VALUES ($1, $2, $3, $4, 'off') RETURNING id",
+        values![GLOBAL, name.as_str(), owner.as_str(), now_us],
+    )
+    .await
+}
+
+/// Makes sure, inside the writing transaction, that a bucket that was found before is still there.
+pub(crate) async fn must_exist(tx: &mut Tx, id: i64) -> Result<()> {
+    let row = tx.fetch_optional("SELECT 1 AS one FROM buckets WHERE id = $1 AND trashed = 0", values![id]).await?;
+    row.map(|_| ()).ok_or(Error::NoSuchBucket)
+}
+
+pub(crate) async fn is_empty(tx: &mut Tx, id: i64) -> Result<bool> {
+    let row = tx.fetch_optional("SELECT 1 AS one FROM versions WHERE bucket_id = $1 LIMIT 1", values![id]).await?;
+    Ok(row.is_none())
+}
+
+/// Removes an empty bucket and its usage.
+pub(crate) async fn remove(tx: &mut Tx, id: i64) -> Result<()> {
+    tx.execute("DELETE FROM buckets WHERE id = $1", values![id]).await?;
+    super::usage::forget(tx, id).await
+}

@@ -1,0 +1,169 @@
+//! SQL of stored bytes: content, its pieces, and how many versions share it.
+
+use bytes::Bytes;
+
+use super::{Row, Tx, values};
+use crate::bytes::outflow::{Piece, Source};
+use crate::names::{BlobId, ContentId};
+use crate::{Error, Result};
+
+/// Content that is to be referred to for the first time.
+#[derive(Clone, Debug)]
+pub(crate) struct NewContent {
+    pub(crate) id: ContentId,
+    pub(crate) size_bytes: u64,
+    pub(crate) crc64nvme: u64,
+    pub(crate) place: Place,
+}
+
+/// Where the bytes of a content, a piece or a part are.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    Inline(Vec<u8>),
+    Blob(BlobId),
+}
+
+impl Place {
+    pub(crate) fn blob_id(&self) -> Option<&[u8]> {
+        match self {
+            Self::Inline(_) => None,
+            Self::Blob(id) => Some(id.as_bytes()),
+        }
+    }
+
+    pub(crate) fn data(&self) -> Option<&[u8]> {
+        match self {
+            Self::Inline(data) => Some(data),
+            Self::Blob(_) => None,
+        }
+    }
+}
+
+/// Sizes are far below 2^63; the database has signed numbers only.
+pub(crate) fn to_i64(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+pub(crate) async fn insert(tx: &mut Tx, content: &NewContent) -> Result<()> {
+    tx.execute(
+        "INSERT INTO contents (id, refs, size_bytes, crc64nvme, blob_id, data) VALUES ($1, 1, $2, $3, $4, $5)",
+        values![
+            content.id.as_bytes(),
+            to_i64(content.size_bytes),
+            content.crc64nvme.cast_signed(),
+            content.place.blob_id(),
+            content.place.data(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// One more version shares the content.
+pub(crate) async fn add_ref(tx: &mut Tx, id: ContentId) -> Result<()> {
+    match tx.execute("UPDATE contents SET refs = refs + 1 WHERE id = $1", values![id.as_bytes()]).await? {
+        1 => Ok(()),
+        _ => Err(Error::corrupt("a version refers to content that is not there")),
+    }
+}
+
+/// One version less shares the content; with the last one it goes, and its blobs become garbage.
+pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
+    let row = tx
+        .fetch_optional(
+            "UPDATE contents SET refs = refs - 1 WHERE id = $1 RETURNING refs, blob_id, data IS NULL AS outside",
+            values![id.as_bytes()],
+        )
+        .await?;
+    let row = row.ok_or_else(|| Error::corrupt("a version refers to content that is not there"))?;
+    if row.int("refs")? > 0 {
+        return Ok(());
+    }
+    match row.opt_blob("blob_id")? {
+        Some(blob_id) => super::garbage::add(tx, &blob_id, Some(id.as_bytes())).await?,
+        None if row.flag("outside")? => release_pieces(tx, id).await?,
+        None => {}
+    }
+    tx.execute("DELETE FROM contents WHERE id = $1", values![id.as_bytes()]).await?;
+    Ok(())
+}
+
+async fn release_pieces(tx: &mut Tx, id: ContentId) -> Result<()> {
+    let now_us = tx.now_us();
+    tx.execute(
+        "INSERT INTO garbage (blob_id, content_id, added_us)
+         SELECT blob_id, content_id, $2 FROM pieces WHERE content_id = $1 AND blob_id IS NOT NULL
+         ON CONFLICT (blob_id) DO NOTHING",
+        values![id.as_bytes(), now_us],
+    )
+    .await?;
+    tx.execute("DELETE FROM pieces WHERE content_id = $1", values![id.as_bytes()]).await?;
+    Ok(())
+}
+
+/// Makes content of the parts of an upload, in the order of their numbers; returns its size. The parts' rows are gone afterwards.
+pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &str) -> Result<u64> {
+    tx.execute(
+        "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id, data)
+         SELECT $1, number, SUM(size_bytes) OVER (ORDER BY number) - size_bytes, size_bytes, crc64nvme, blob_id, data
+         FROM upload_parts WHERE upload_id = $2",
+        values![id.as_bytes(), upload_id],
+    )
+    .await?;
+    tx.execute("DELETE FROM upload_parts WHERE upload_id = $1", values![upload_id]).await?;
+    let size_bytes = tx
+        .fetch_one(
+            "SELECT COALESCE(SUM(size_bytes), 0) AS size_bytes FROM pieces WHERE content_id = $1",
+            values![id.as_bytes()],
+        )
+        .await?
+        .size("size_bytes")?;
+    tx.execute(
+        "INSERT INTO contents (id, refs, size_bytes) VALUES ($1, 1, $2)",
+        values![id.as_bytes(), to_i64(size_bytes)],
+    )
+    .await?;
+    Ok(size_bytes)
+}
+
+/// Where a row says that its bytes are; `None` when they are in pieces.
+pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
+    if let Some(blob_id) = row.opt_blob("blob_id")? {
+        return Ok(Some(Source::Blob(BlobId::stored(&blob_id)?)));
+    }
+    Ok(row.opt_blob("data")?.map(|data| Source::Inline(Bytes::from(data))))
+}
+
+/// The pieces of content that overlap a range, each with the range of its own bytes.
+pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> Result<Vec<Piece>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT start_bytes, size_bytes, blob_id, data FROM pieces
+             WHERE content_id = $1 AND start_bytes < $3 AND start_bytes + size_bytes > $2 ORDER BY number",
+            values![id.as_bytes(), to_i64(start), to_i64(end)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let (piece_start, size) = (row.size("start_bytes")?, row.size("size_bytes")?);
+            let source = source_of(row)?.ok_or_else(|| Error::corrupt("a piece has no bytes"))?;
+            Ok(Piece { source, range: start.saturating_sub(piece_start)..(end - piece_start).min(size) })
+        })
+        .collect()
+}
+
+/// Which bytes of the whole a piece has; `None` when there is no such piece.
+pub(crate) async fn piece_range(tx: &mut Tx, id: ContentId, number: u32) -> Result<Option<std::ops::Range<u64>>> {
+    // Part numbers may have gaps; a reader counts the parts that there are.
+    let row = tx
+        .fetch_optional(
+            "SELECT start_bytes, size_bytes FROM pieces WHERE content_id = $1 ORDER BY number LIMIT 1 OFFSET $2",
+            values![id.as_bytes(), i64::from(number) - 1],
+        )
+        .await?;
+    row.map(|row| {
+        let start = row.size("start_bytes")?;
+        Ok(start..start + row.size("size_bytes")?)
+    })
+    .transpose()
+}

@@ -1,0 +1,261 @@
+//! SQL of multipart uploads.
+
+use super::contents::{self, Place};
+use super::listing::{Cursor, common_prefix, just_after, prefix_text, successor};
+use super::tx::UsageDelta;
+use super::{Row, Tx, values};
+use crate::body::{ChecksumAlgorithm, Digests};
+use crate::meta::{self, Meta};
+use crate::multipart::{Part, Upload, UploadChecksum, UploadListRequest, UploadPage};
+use crate::names::{ObjectKey, UploadId};
+use crate::objects::{ChecksumType, StorageClass};
+use crate::{Error, Result};
+
+/// A part that is stored already and gets its row.
+#[derive(Clone, Debug)]
+pub(crate) struct NewPart {
+    pub(crate) number: u32,
+    pub(crate) size_bytes: u64,
+    pub(crate) etag: String,
+    pub(crate) crc64nvme: u64,
+    pub(crate) checksums: Digests,
+    pub(crate) place: Place,
+}
+
+/// An open upload with what its object will carry.
+pub(crate) struct OpenUpload {
+    pub(crate) upload: Upload,
+    pub(crate) meta: Meta,
+}
+
+pub(crate) async fn insert(tx: &mut Tx, bucket_id: i64, upload: &Upload, meta: &Meta) -> Result<()> {
+    tx.execute(
+        "INSERT INTO uploads (upload_id, bucket_id, key, created_us, storage_class, checksum, meta)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        values![
+            upload.upload_id.as_str(),
+            bucket_id,
+            upload.key.as_bytes(),
+            upload.created_us,
+            upload.storage_class.as_str(),
+            checksum_text(upload.checksum),
+            meta.to_json()?,
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+fn from_row(row: &Row) -> Result<Upload> {
+    Ok(Upload {
+        upload_id: UploadId::stored(row.text("upload_id")?),
+        key: ObjectKey::stored(row.blob("key")?)?,
+        created_us: row.int("created_us")?,
+        storage_class: StorageClass::parse(&row.text("storage_class")?)?,
+        checksum: checksum_from_text(&row.text("checksum")?)?,
+    })
+}
+
+/// An open upload of an object. [`Error::NoSuchUpload`].
+pub(crate) async fn find(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, upload_id: &UploadId) -> Result<OpenUpload> {
+    let row = tx
+        .fetch_optional(
+            "SELECT upload_id, key, created_us, storage_class, checksum, meta FROM uploads
+             WHERE upload_id = $1 AND bucket_id = $2 AND key = $3",
+            values![upload_id.as_str(), bucket_id, key.as_bytes()],
+        )
+        .await?
+        .ok_or(Error::NoSuchUpload)?;
+    Ok(OpenUpload { upload: from_row(&row)?, meta: Meta::from_json(&row.text("meta")?)? })
+}
+
+/// Adds a part; one of the same number is replaced and its blob becomes garbage.
+pub(crate) async fn put_part(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    upload_id: &UploadId,
+    part: &NewPart,
+) -> Result<i64> {
+    find(tx, bucket_id, key, upload_id).await?;
+    remove_part(tx, bucket_id, upload_id, part.number).await?;
+    let now_us = tx.now_us();
+    tx.execute(
+        "INSERT INTO upload_parts (upload_id, number, size_bytes, etag, crc64nvme, modified_us, checksums, blob_id, data)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        values![
+            upload_id.as_str(),
+            part.number,
+            contents::to_i64(part.size_bytes),
+            &part.etag,
+            part.crc64nvme.cast_signed(),
+            now_us,
+            meta::digests_to_json(&part.checksums)?,
+            part.place.blob_id(),
+            part.place.data(),
+        ],
+    )
+    .await?;
+    change_usage(tx, bucket_id, contents::to_i64(part.size_bytes));
+    Ok(now_us)
+}
+
+fn change_usage(tx: &mut Tx, bucket_id: i64, upload_size_bytes: i64) {
+    tx.change_usage(bucket_id, UsageDelta { upload_size_bytes, ..UsageDelta::default() });
+}
+
+/// Removes a part when there is one of that number; its blob becomes garbage.
+pub(crate) async fn remove_part(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, number: u32) -> Result<()> {
+    let row = tx
+        .fetch_optional(
+            "DELETE FROM upload_parts WHERE upload_id = $1 AND number = $2 RETURNING size_bytes, blob_id",
+            values![upload_id.as_str(), number],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    if let Some(blob_id) = row.opt_blob("blob_id")? {
+        super::garbage::add(tx, &blob_id, None).await?;
+    }
+    change_usage(tx, bucket_id, -row.int("size_bytes")?);
+    Ok(())
+}
+
+fn part_from_row(row: &Row) -> Result<Part> {
+    Ok(Part {
+        number: u32::try_from(row.int("number")?).map_err(|_| Error::corrupt("a part number is out of range"))?,
+        size_bytes: row.size("size_bytes")?,
+        etag: row.text("etag")?,
+        modified_us: row.int("modified_us")?,
+        checksums: meta::digests_from_json(&row.text("checksums")?)?,
+    })
+}
+
+/// The parts of an upload after a number.
+pub(crate) async fn parts(tx: &mut Tx, upload_id: &UploadId, after: u32, rows_max: usize) -> Result<Vec<Part>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT number, size_bytes, etag, modified_us, checksums FROM upload_parts
+             WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+            values![upload_id.as_str(), after, rows_max as i64],
+        )
+        .await?;
+    rows.iter().map(part_from_row).collect()
+}
+
+/// Ends an upload whose parts became an object: their bytes no longer count as an open upload's.
+pub(crate) async fn close(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, size_bytes: u64) -> Result<()> {
+    change_usage(tx, bucket_id, -contents::to_i64(size_bytes));
+    tx.execute("DELETE FROM uploads WHERE upload_id = $1", values![upload_id.as_str()]).await?;
+    Ok(())
+}
+
+/// Gives an upload up: its parts become garbage.
+pub(crate) async fn abort(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId) -> Result<()> {
+    let now_us = tx.now_us();
+    let size_bytes = tx
+        .fetch_one(
+            "SELECT COALESCE(SUM(size_bytes), 0) AS size_bytes FROM upload_parts WHERE upload_id = $1",
+            values![upload_id.as_str()],
+        )
+        .await?
+        .size("size_bytes")?;
+    tx.execute(
+        "INSERT INTO garbage (blob_id, added_us)
+         SELECT blob_id, $2 FROM upload_parts WHERE upload_id = $1 AND blob_id IS NOT NULL
+         ON CONFLICT (blob_id) DO NOTHING",
+        values![upload_id.as_str(), now_us],
+    )
+    .await?;
+    tx.execute("DELETE FROM upload_parts WHERE upload_id = $1", values![upload_id.as_str()]).await?;
+    close(tx, bucket_id, upload_id, size_bytes).await
+}
+
+/// Gives up all uploads of a bucket.
+pub(crate) async fn abort_all(tx: &mut Tx, bucket_id: i64) -> Result<()> {
+    let rows = tx.fetch_all("SELECT upload_id FROM uploads WHERE bucket_id = $1", values![bucket_id]).await?;
+    for row in rows {
+        abort(tx, bucket_id, &UploadId::stored(row.text("upload_id")?)).await?;
+    }
+    Ok(())
+}
+
+/// Gives up uploads that were begun before a time; returns how many.
+pub(crate) async fn abort_older(tx: &mut Tx, before_us: i64) -> Result<usize> {
+    let rows = tx
+        .fetch_all("SELECT upload_id, bucket_id FROM uploads WHERE created_us < $1 LIMIT 100", values![before_us])
+        .await?;
+    for row in &rows {
+        abort(tx, row.int("bucket_id")?, &UploadId::stored(row.text("upload_id")?)).await?;
+    }
+    Ok(rows.len())
+}
+
+/// A page of the open uploads of a bucket.
+pub(crate) async fn list(tx: &mut Tx, bucket_id: i64, request: &UploadListRequest) -> Result<UploadPage> {
+    let mut page = UploadPage { uploads: Vec::new(), common_prefixes: Vec::new(), truncated: false };
+    let delimiter = request.delimiter.as_deref();
+    let mut cursor = Cursor::new(&request.prefix, delimiter, request.after_key.as_deref());
+    let end = cursor.end_or_last();
+    let mut after_upload = String::new();
+    if let (Some(key), Some(upload)) = (&request.after_key, &request.after_upload) {
+        (cursor.from, after_upload) = (key.as_bytes().to_vec(), upload.as_str().to_owned());
+    }
+    loop {
+        let rows = upload_rows(tx, bucket_id, &cursor.from, &end, &after_upload).await?;
+        let Some(row) = rows.first() else { return Ok(page) };
+        if page.uploads.len() + page.common_prefixes.len() >= request.entries_max {
+            page.truncated = true;
+            return Ok(page);
+        }
+        let key = row.blob("key")?;
+        match delimiter.and_then(|d| common_prefix(&request.prefix, d, &key)) {
+            Some(length) => {
+                let text = prefix_text(&key, length)?;
+                cursor.from = successor(text.as_bytes()).unwrap_or_else(|| just_after(&key));
+                after_upload.clear();
+                page.common_prefixes.push(text);
+            }
+            None => {
+                let upload = from_row(row)?;
+                (cursor.from, after_upload) = (key, upload.upload_id.as_str().to_owned());
+                page.uploads.push(upload);
+            }
+        }
+    }
+}
+
+/// The next upload at or after a place in the order of key and id.
+async fn upload_rows(tx: &mut Tx, bucket_id: i64, from: &[u8], end: &[u8], after_upload: &str) -> Result<Vec<Row>> {
+    tx.fetch_all(
+        "SELECT upload_id, key, created_us, storage_class, checksum FROM uploads
+         WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND (key > $2 OR upload_id > $4)
+         ORDER BY key, upload_id LIMIT 1",
+        values![bucket_id, from, end, after_upload],
+    )
+    .await
+}
+
+fn checksum_text(checksum: Option<UploadChecksum>) -> String {
+    checksum.map_or_else(String::new, |checksum| {
+        let kind = match checksum.kind {
+            ChecksumType::FullObject => "FULL_OBJECT",
+            ChecksumType::Composite => "COMPOSITE",
+        };
+        format!("{}/{kind}", checksum.algorithm.as_str())
+    })
+}
+
+fn checksum_from_text(text: &str) -> Result<Option<UploadChecksum>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let damaged = || Error::corrupt("an upload's checksum is unknown");
+    let (algorithm, kind) = text.split_once('/').ok_or_else(damaged)?;
+    let algorithm = ChecksumAlgorithm::parse(algorithm).ok_or_else(damaged)?;
+    let kind = match kind {
+        "FULL_OBJECT" => ChecksumType::FullObject,
+        "COMPOSITE" => ChecksumType::Composite,
+        _ => return Err(damaged()),
+    };
+    Ok(Some(UploadChecksum { algorithm, kind }))
+}

@@ -1,0 +1,99 @@
+//! SQL of usage: deltas written with each commit, totals into which a worker folds them.
+
+use std::collections::BTreeMap;
+
+use super::tx::UsageDelta;
+use super::{Row, Tx, values};
+use crate::Result;
+use crate::names::{CanonicalId, GroupId, UserId};
+use crate::usage::Usage;
+
+/// Writes the changes of a batch: one row a bucket.
+pub(super) async fn add_deltas(tx: &mut Tx, changes: &BTreeMap<i64, UsageDelta>) -> Result<()> {
+    for (bucket_id, delta) in changes {
+        tx.execute(
+            "INSERT INTO usage_deltas (bucket_id, object_count, size_bytes, upload_size_bytes) VALUES ($1, $2, $3, $4)",
+            values![*bucket_id, delta.object_count, delta.size_bytes, delta.upload_size_bytes],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Folds all deltas into the totals; returns how many there were.
+pub(crate) async fn fold(tx: &mut Tx) -> Result<u64> {
+    tx.execute(
+        "INSERT INTO usage_totals (bucket_id, object_count, size_bytes, upload_size_bytes)
+         SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas WHERE true GROUP BY bucket_id
+         ON CONFLICT (bucket_id) DO UPDATE SET
+             object_count = usage_totals.object_count + excluded.object_count,
+             size_bytes = usage_totals.size_bytes + excluded.size_bytes,
+             upload_size_bytes = usage_totals.upload_size_bytes + excluded.upload_size_bytes",
+        Vec::new(),
+    )
+    .await?;
+    tx.execute("DELETE FROM usage_deltas", Vec::new()).await
+}
+
+fn from_row(row: &Row) -> Result<Usage> {
+    Ok(Usage {
+        object_count: row.size("object_count")?,
+        size_bytes: row.size("size_bytes")?,
+        upload_size_bytes: row.size("upload_size_bytes")?,
+    })
+}
+
+pub(crate) async fn of_bucket(tx: &mut Tx, id: i64) -> Result<Usage> {
+    let row = tx
+        .fetch_one(
+            "SELECT COALESCE(SUM(object_count), 0) AS object_count,
+                    COALESCE(SUM(size_bytes), 0) AS size_bytes,
+                    COALESCE(SUM(upload_size_bytes), 0) AS upload_size_bytes
+             FROM (SELECT object_count, size_bytes, upload_size_bytes FROM usage_totals WHERE bucket_id = $1
+                   UNION ALL
+                   SELECT object_count, size_bytes, upload_size_bytes FROM usage_deltas WHERE bucket_id = $1) AS changes",
+            values![id],
+        )
+        .await?;
+    from_row(&row)
+}
+
+/// The usage of an owner's visible buckets, or of its trashed ones, by name.
+pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId, trashed: bool) -> Result<Vec<(String, Usage)>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT b.name AS name,
+                    COALESCE(SUM(u.object_count), 0) AS object_count,
+                    COALESCE(SUM(u.size_bytes), 0) AS size_bytes,
+                    COALESCE(SUM(u.upload_size_bytes), 0) AS upload_size_bytes
+             FROM buckets b
+             LEFT JOIN (SELECT bucket_id, object_count, size_bytes, upload_size_bytes FROM usage_totals
+                        UNION ALL
+                        SELECT bucket_id, object_count, size_bytes, upload_size_bytes FROM usage_deltas) AS u
+                    ON u.bucket_id = b.id
+             WHERE b.owner_ref = $1 AND b.trashed = $2
+             GROUP BY b.id, b.name
+             ORDER BY b.name",
+            values![owner.as_str(), trashed],
+        )
+        .await?;
+    rows.iter().map(|row| Ok((row.text("name")?, from_row(row)?))).collect()
+}
+
+/// Drops what is known of a bucket that is gone.
+pub(super) async fn forget(tx: &mut Tx, bucket_id: i64) -> Result<()> {
+    tx.execute("DELETE FROM usage_totals WHERE bucket_id = $1", values![bucket_id]).await?;
+    tx.execute("DELETE FROM usage_deltas WHERE bucket_id = $1", values![bucket_id]).await?;
+    Ok(())
+}
+
+/// The users of a group by id; `None` when there is no such group.
+pub(crate) async fn users_of_group(tx: &mut Tx, group_id: &GroupId) -> Result<Option<Vec<(CanonicalId, UserId)>>> {
+    let group = tx.fetch_optional("SELECT id FROM groups WHERE group_id = $1", values![group_id.as_str()]).await?;
+    let Some(group) = group else { return Ok(None) };
+    let rows = tx
+        .fetch_all("SELECT id, user_id FROM users WHERE group_ref = $1 ORDER BY user_id", values![group.text("id")?])
+        .await?;
+    let users = rows.iter().map(|row| Ok((CanonicalId::stored(row.text("id")?), UserId::stored(row.text("user_id")?))));
+    users.collect::<Result<Vec<_>>>().map(Some)
+}

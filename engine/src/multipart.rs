@@ -1,0 +1,384 @@
+//! Multipart uploads. Parts are stored like objects; Complete changes rows only, whatever the size.
+
+use std::ops::Range;
+
+use futures::FutureExt;
+
+use crate::body::{Body, ChecksumAlgorithm, Digests};
+use crate::meta::Meta;
+use crate::metadata::contents;
+use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
+use crate::metadata::objects::{NewVersion, Version, replace_current};
+use crate::metadata::{self, Tx};
+use crate::names::ContentId;
+use crate::objects::{
+    ChecksumType, CopySource, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
+    WriteConditions, info, kept_checksums,
+};
+use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, UploadId, buckets, complete};
+
+/// Greatest number of a part.
+pub const PART_NUMBER_MAX: u32 = 10_000;
+
+/// Which checksum the parts and the whole of an upload carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UploadChecksum {
+    /// The algorithm.
+    pub algorithm: ChecksumAlgorithm,
+    /// How the whole's is made.
+    pub kind: ChecksumType,
+}
+
+/// An open upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// Its id.
+    pub upload_id: UploadId,
+    /// The key of the object it will make.
+    pub key: ObjectKey,
+    /// When it was begun, in microseconds of the Unix epoch.
+    pub created_us: i64,
+    /// The storage class named.
+    pub storage_class: StorageClass,
+    /// The checksum asked for.
+    pub checksum: Option<UploadChecksum>,
+}
+
+/// A stored part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, 1 to 10,000.
+    pub number: u32,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its MD5 in hexadecimal.
+    pub etag: String,
+    /// When it was stored, in microseconds of the Unix epoch.
+    pub modified_us: i64,
+    /// Checksums kept with it.
+    pub checksums: Digests,
+}
+
+/// A part named in Complete.
+#[derive(Clone, Debug)]
+pub struct CompletedPart {
+    /// Its number.
+    pub number: u32,
+    /// Its entity tag without quotes.
+    pub etag: String,
+    /// Its checksum, when the client repeats it.
+    pub checksums: Digests,
+}
+
+/// What Complete is asked.
+#[derive(Clone, Debug, Default)]
+pub struct CompleteUpload {
+    /// The parts in ascending order.
+    pub parts: Vec<CompletedPart>,
+    /// Conditions of the write.
+    pub conditions: WriteConditions,
+    /// The whole's checksum, when the client gives it.
+    pub checksums: Digests,
+    /// The whole's size, when the client gives it; another is [`Error::Invalid`].
+    pub size_bytes: Option<u64>,
+}
+
+/// Where a part is copied from.
+#[derive(Clone, Debug)]
+pub struct PartSource {
+    /// The object.
+    pub object: CopySource,
+    /// Which of its bytes, the end exclusive; all when `None`.
+    pub range: Option<Range<u64>>,
+}
+
+/// Parts of an upload, by number.
+#[derive(Clone, Debug)]
+pub struct PartPage {
+    /// The upload.
+    pub upload: Upload,
+    /// The parts.
+    pub parts: Vec<Part>,
+    /// Whether more follow.
+    pub truncated: bool,
+}
+
+/// Open uploads that are asked for, in the order of key and beginning.
+#[derive(Clone, Debug, Default)]
+pub struct UploadListRequest {
+    /// Only keys that begin with this.
+    pub prefix: String,
+    /// Folds keys as a listing does.
+    pub delimiter: Option<String>,
+    /// Begin after this key; with `after_upload`, after that upload of the key.
+    pub after_key: Option<String>,
+    /// Begin after this upload of `after_key`.
+    pub after_upload: Option<UploadId>,
+    /// The most uploads and common prefixes together.
+    pub entries_max: usize,
+}
+
+/// Open uploads.
+#[derive(Clone, Debug)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<Upload>,
+    /// Common prefixes.
+    pub common_prefixes: Vec<String>,
+    /// Whether more follow.
+    pub truncated: bool,
+}
+
+impl Engine {
+    /// Begins an upload.
+    pub async fn create_upload(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        new: NewObject,
+        checksum: Option<UploadChecksum>,
+    ) -> Result<UploadId> {
+        let bucket = self.owned_bucket(caller, bucket).await?;
+        let meta = Meta::new(&new.headers, &new.user_metadata)?;
+        let upload = Upload {
+            upload_id: UploadId::random(),
+            key: key.clone(),
+            created_us: self.clock().now_us(),
+            storage_class: new.storage_class,
+            checksum,
+        };
+        let upload_id = upload.upload_id.clone();
+        self.inner
+            .db
+            .write("create_upload", move |tx| {
+                let (upload, meta) = (upload.clone(), meta.clone());
+                async move {
+                    metadata::buckets::must_exist(tx, bucket).await?;
+                    rows::insert(tx, bucket, &upload, &meta).await
+                }
+                .boxed()
+            })
+            .await?;
+        Ok(upload_id)
+    }
+
+    /// Stores a part; a part of the same number is replaced. When this returns, the part is durable.
+    pub async fn put_part(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+        mut body: Body,
+    ) -> Result<Part> {
+        if !(1..=PART_NUMBER_MAX).contains(&number) {
+            return Err(Error::invalid("part number", format!("must be 1 to {PART_NUMBER_MAX}")));
+        }
+        let (bucket, open) = self.open_upload(caller, bucket, key, upload).await?;
+        // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
+        body.keep.extend(open.upload.checksum.map(|checksum| checksum.algorithm));
+        let keep = body.keep.clone();
+        let taken = self.take_in(body, PUT_SIZE_BYTES_MAX).await?;
+        let mut part = Part {
+            number,
+            size_bytes: taken.size_bytes,
+            etag: hex::encode(taken.md5()),
+            modified_us: 0,
+            checksums: kept_checksums(&taken.digests, &keep),
+        };
+        let row = part.clone();
+        let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
+        let (key, upload) = (key.clone(), upload.clone());
+        part.modified_us = self
+            .write_with_bytes("put_part", taken, move |tx, place| {
+                let row = NewPart {
+                    number,
+                    size_bytes: row.size_bytes,
+                    etag: row.etag.clone(),
+                    crc64nvme,
+                    checksums: row.checksums.clone(),
+                    place,
+                };
+                let (key, upload) = (key.clone(), upload.clone());
+                async move { rows::put_part(tx, bucket, &key, &upload, &row).await }.boxed()
+            })
+            .await?;
+        Ok(part)
+    }
+
+    /// Stores a part from an object, or from a range of it.
+    pub async fn copy_part(
+        &self,
+        caller: &Caller,
+        source: &PartSource,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: u32,
+    ) -> Result<Part> {
+        let PartSource { object, range } = source;
+        if range.as_ref().is_some_and(Range::is_empty) {
+            return Err(Error::invalid("range", "of the copied part is empty"));
+        }
+        let read = ReadObject {
+            version_id: object.version_id.clone(),
+            selection: range.as_ref().map(|range| Selection::Between(range.start, range.end - 1)),
+            conditions: object.conditions.clone(),
+        };
+        let found = self.get_object(caller, &object.bucket, &object.key, &read).await?;
+        let size_bytes = found.view.range.end - found.view.range.start;
+        if range.as_ref().is_some_and(|range| range.end > found.view.info.size_bytes) {
+            return Err(Error::InvalidRange { size_bytes: found.view.info.size_bytes });
+        }
+        let body = Body { size_bytes: Some(size_bytes), ..Body::new(found.body) };
+        self.put_part(caller, bucket, key, upload, number, body).await
+    }
+
+    /// Makes the object of its parts, in one transaction of rows.
+    pub async fn complete_upload(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+        complete: CompleteUpload,
+    ) -> Result<ObjectInfo> {
+        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
+        let complete = std::sync::Arc::new(complete);
+        self.inner
+            .db
+            .write("complete_upload", move |tx| {
+                let (caller, name, key, upload) = (caller.clone(), name.clone(), key.clone(), upload.clone());
+                let complete = complete.clone();
+                async move {
+                    let bucket = buckets::owned(tx, &caller, &name).await?;
+                    let open = rows::find(tx, bucket.id, &key, &upload).await?;
+                    let version = make_object(tx, bucket.id, open, &complete, part_size_bytes_min).await?;
+                    info(key, version, bucket.owner)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Gives an upload up; its parts are freed.
+    pub async fn abort_upload(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<()> {
+        let bucket = self.owned_bucket(caller, bucket).await?;
+        let (key, upload) = (key.clone(), upload.clone());
+        self.inner
+            .db
+            .write("abort_upload", move |tx| {
+                let (key, upload) = (key.clone(), upload.clone());
+                async move {
+                    rows::find(tx, bucket, &key, &upload).await?;
+                    rows::abort(tx, bucket, &upload).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// The parts of an upload, after a number.
+    pub async fn list_parts(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+        after: u32,
+        parts_max: usize,
+    ) -> Result<PartPage> {
+        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        self.inner
+            .db
+            .read("list_parts", |tx| {
+                async move {
+                    let bucket = buckets::owned(tx, &caller, &name).await?;
+                    let open = rows::find(tx, bucket.id, &key, &upload).await?;
+                    let mut parts = rows::parts(tx, &upload, after, parts_max.saturating_add(1)).await?;
+                    let truncated = parts.len() > parts_max;
+                    parts.truncate(parts_max);
+                    Ok(PartPage { upload: open.upload, parts, truncated })
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// The open uploads of a bucket.
+    pub async fn list_uploads(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        request: &UploadListRequest,
+    ) -> Result<UploadPage> {
+        let (caller, name, request) = (caller.clone(), bucket.clone(), request.clone());
+        self.inner
+            .db
+            .read("list_uploads", |tx| {
+                async move {
+                    let bucket = buckets::owned(tx, &caller, &name).await?;
+                    rows::list(tx, bucket.id, &request).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    async fn open_upload(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<(i64, OpenUpload)> {
+        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        self.inner
+            .db
+            .read("open_upload", |tx| {
+                async move {
+                    let bucket = buckets::owned(tx, &caller, &name).await?;
+                    Ok((bucket.id, rows::find(tx, bucket.id, &key, &upload).await?))
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+/// Turns an open upload into the current object: parts that were not named are freed, the others become its content.
+async fn make_object(
+    tx: &mut Tx,
+    bucket: i64,
+    open: OpenUpload,
+    complete: &CompleteUpload,
+    part_size_bytes_min: u64,
+) -> Result<Version> {
+    let OpenUpload { upload, meta } = open;
+    let stored = rows::parts(tx, &upload.upload_id, 0, usize::try_from(PART_NUMBER_MAX).unwrap_or(usize::MAX)).await?;
+    let whole = complete::check(&stored, complete, upload.checksum, part_size_bytes_min)?;
+    for number in &whole.unnamed {
+        rows::remove_part(tx, bucket, &upload.upload_id, *number).await?;
+    }
+    let content_id = ContentId::random();
+    let size_bytes = contents::insert_from_parts(tx, content_id, upload.upload_id.as_str()).await?;
+    rows::close(tx, bucket, &upload.upload_id, size_bytes).await?;
+    let new = NewVersion {
+        size_bytes,
+        etag: whole.etag,
+        storage_class: upload.storage_class,
+        parts_count: Some(u32::try_from(complete.parts.len()).unwrap_or(PART_NUMBER_MAX)),
+        content_id,
+        meta: meta.with_checksums(&whole.checksums, whole.checksum_type),
+    };
+    replace_current(tx, bucket, &upload.key, &new, &complete.conditions).await
+}

@@ -1,0 +1,530 @@
+//! Objects: put, read, copy, delete.
+
+use std::ops::Range;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+use crate::body::{Body, ByteStream, ChecksumAlgorithm, Digests};
+use crate::bytes::intake::{Kept, TakenIn};
+use crate::bytes::outflow::{Piece, stream_pieces};
+use crate::meta::Meta;
+use crate::metadata::contents::{self, NewContent, Place};
+use crate::metadata::objects::{self as rows, NewVersion, Version};
+use crate::metadata::{self, Tx};
+use crate::names::ContentId;
+use crate::selection;
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, VersionId, buckets};
+
+/// Largest object that one PUT or one part may have, 5 GiB as in S3.
+pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
+/// Largest user metadata: names and values together, in bytes.
+pub const USER_METADATA_BYTES_MAX: usize = 2048;
+
+/// Headers that are stored with an object and given back with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectHeaders {
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Content-Encoding`, without `aws-chunked`.
+    pub content_encoding: Option<String>,
+    /// `Content-Language`.
+    pub content_language: Option<String>,
+    /// `Content-Disposition`.
+    pub content_disposition: Option<String>,
+    /// `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// `Expires`, as given.
+    pub expires: Option<String>,
+}
+
+/// The storage class a client named. It is kept and shown, and changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StorageClass {
+    /// `STANDARD`.
+    #[default]
+    Standard,
+    /// `REDUCED_REDUNDANCY`, which CloudStack asks for when its `s3.rrs.enabled` is set.
+    ReducedRedundancy,
+}
+
+/// How the checksum of a multipart object is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChecksumType {
+    /// Over the whole object.
+    #[default]
+    FullObject,
+    /// Over the checksums of the parts.
+    Composite,
+}
+
+/// Conditions under which a write is made; checked in the transaction that makes it visible.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteConditions {
+    /// `If-Match`: the entity tag (without quotes, or `*`) that the current object must have.
+    pub if_match: Option<String>,
+    /// `If-None-Match: *`: there must be no current object. Another tag: the current object must not have it.
+    pub if_none_match: Option<String>,
+}
+
+/// Conditions under which a read is answered. Tags without quotes; times in microseconds, compared as whole seconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadConditions {
+    /// `If-Match`: one of these tags, or `*`.
+    pub if_match: Vec<String>,
+    /// `If-None-Match`: none of these tags, nor any when `*`.
+    pub if_none_match: Vec<String>,
+    /// `If-Modified-Since`.
+    pub if_modified_since_us: Option<i64>,
+    /// `If-Unmodified-Since`.
+    pub if_unmodified_since_us: Option<i64>,
+}
+
+/// What is known of an object before its bytes.
+#[derive(Clone, Debug, Default)]
+pub struct NewObject {
+    /// Headers to keep.
+    pub headers: ObjectHeaders,
+    /// User metadata, names in lower case without `x-amz-meta-`.
+    pub user_metadata: Vec<(String, String)>,
+    /// The storage class named.
+    pub storage_class: StorageClass,
+    /// Conditions of the write.
+    pub conditions: WriteConditions,
+}
+
+/// An object version as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: ObjectKey,
+    /// Its version.
+    pub version_id: VersionId,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Its entity tag without quotes: the MD5 in hexadecimal, with `-<parts>` for multipart objects.
+    pub etag: String,
+    /// When it was made, in microseconds of the Unix epoch.
+    pub modified_us: i64,
+    /// Headers kept with it.
+    pub headers: ObjectHeaders,
+    /// User metadata.
+    pub user_metadata: Vec<(String, String)>,
+    /// The storage class named.
+    pub storage_class: StorageClass,
+    /// Checksums kept with it: those named in [`Body::keep`] or asked for when the upload was begun, else the CRC-64/NVME.
+    pub checksums: Digests,
+    /// What `checksums` are over.
+    pub checksum_type: ChecksumType,
+    /// How many parts it was made of; `None` for a single PUT.
+    pub parts_count: Option<u32>,
+    /// Who owns it.
+    pub owner: CanonicalId,
+}
+
+/// Which bytes of an object are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// From an offset to the end.
+    From(u64),
+    /// Both ends inclusive, as in HTTP.
+    Between(u64, u64),
+    /// The last so many.
+    Last(u64),
+    /// The part of that number; 1 is the whole of an object that was not uploaded in parts.
+    Part(u32),
+}
+
+/// A read.
+#[derive(Clone, Debug, Default)]
+pub struct ReadObject {
+    /// The version; the current one when `None`.
+    pub version_id: Option<VersionId>,
+    /// The bytes; all when `None`.
+    pub selection: Option<Selection>,
+    /// Conditions of the answer.
+    pub conditions: ReadConditions,
+}
+
+/// What a read will answer, before its bytes.
+#[derive(Clone, Debug)]
+pub struct ObjectView {
+    /// The object.
+    pub info: ObjectInfo,
+    /// Which of its bytes the answer has.
+    pub range: Range<u64>,
+    /// Whether a selection was asked for, so that the answer is partial (206) even when it covers everything.
+    pub partial: bool,
+}
+
+/// An answer with its bytes.
+pub struct ObjectRead {
+    /// What it is.
+    pub view: ObjectView,
+    /// Its bytes, verified against their checksums while they are read.
+    pub body: ByteStream,
+}
+
+/// Where a copy comes from.
+#[derive(Clone, Debug)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The version; the current one when `None`.
+    pub version_id: Option<VersionId>,
+    /// Conditions on the source.
+    pub conditions: ReadConditions,
+}
+
+/// How a copy is made.
+#[derive(Clone, Debug, Default)]
+pub struct CopyObject {
+    /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones.
+    pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
+    /// The storage class named; the source's when `None`.
+    pub storage_class: Option<StorageClass>,
+    /// Conditions on what the destination has now.
+    pub conditions: WriteConditions,
+}
+
+/// An object to be deleted.
+#[derive(Clone, Debug)]
+pub struct DeleteTarget {
+    /// Its key.
+    pub key: ObjectKey,
+    /// The version; the current one when `None`.
+    pub version_id: Option<VersionId>,
+    /// `If-Match`: the entity tag the current object must have.
+    pub if_match: Option<String>,
+}
+
+impl Engine {
+    /// Stores an object. When this returns, bytes and metadata are durable.
+    pub async fn put_object(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        new: NewObject,
+        body: Body,
+    ) -> Result<ObjectInfo> {
+        let (bucket, owner) = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
+        let meta = Meta::new(&new.headers, &new.user_metadata)?;
+        let keep = body.keep.clone();
+        let taken = self.take_in(body, PUT_SIZE_BYTES_MAX).await?;
+        let content_id = ContentId::random();
+        let version = NewVersion {
+            size_bytes: taken.size_bytes,
+            etag: hex::encode(taken.md5()),
+            storage_class: new.storage_class,
+            parts_count: None,
+            content_id,
+            meta: meta.with_checksums(&kept_checksums(&taken.digests, &keep), ChecksumType::FullObject),
+        };
+        let (size_bytes, crc64nvme) = (taken.size_bytes, taken.digests.crc64nvme.unwrap_or_default());
+        let key = key.clone();
+        let made_key = key.clone();
+        let version = self
+            .write_with_bytes("put_object", taken, move |tx, place| {
+                let content = NewContent { id: content_id, size_bytes, crc64nvme, place };
+                let (key, version, conditions) = (key.clone(), version.clone(), new.conditions.clone());
+                async move {
+                    contents::insert(tx, &content).await?;
+                    rows::replace_current(tx, bucket, &key, &version, &conditions).await
+                }
+                .boxed()
+            })
+            .await?;
+        info(made_key, version, owner)
+    }
+
+    /// What a read would answer, without bytes.
+    pub async fn head_object(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        read: &ReadObject,
+    ) -> Result<ObjectView> {
+        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
+        self.inner
+            .db
+            .read("head_object", |tx| {
+                async move { Ok(find_view(tx, &caller, &bucket, &key, &read).await?.view) }.boxed()
+            })
+            .await
+    }
+
+    /// Reads an object. Dropping the body early is no error and costs nothing.
+    pub async fn get_object(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        read: &ReadObject,
+    ) -> Result<ObjectRead> {
+        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
+        let in_flight = self.inner.in_flight.clone();
+        let (view, pieces, reading) = self
+            .inner
+            .db
+            .read("get_object", |tx| {
+                async move {
+                    let found = find_view(tx, &caller, &bucket, &key, &read).await?;
+                    let reading = in_flight.read(found.version.content_id);
+                    let pieces = pieces_of(tx, &found.version, &found.view.range).await?;
+                    Ok((found.view, pieces, reading))
+                }
+                .boxed()
+            })
+            .await?;
+        let body = stream_pieces(self.inner.store.clone(), pieces, Some(reading));
+        Ok(ObjectRead { view, body })
+    }
+
+    /// Copies an object by sharing its bytes.
+    pub async fn copy_object(
+        &self,
+        caller: &Caller,
+        source: &CopySource,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        copy: CopyObject,
+    ) -> Result<ObjectInfo> {
+        let from = self.owned_bucket(caller, &source.bucket).await?;
+        let (to, owner) = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
+        let onto_itself = from == to && source.key == *key && source.version_id.is_none();
+        if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
+            return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
+        }
+        let (source, key) = (source.clone(), key.clone());
+        let made_key = key.clone();
+        let version = self
+            .inner
+            .db
+            .write("copy_object", move |tx| {
+                let (source, key, copy) = (source.clone(), key.clone(), copy.clone());
+                async move { copy_rows(tx, (from, &source), (to, &key), &copy).await }.boxed()
+            })
+            .await?;
+        info(made_key, version, owner)
+    }
+
+    /// Deletes objects in one transaction; an object that does not exist is no error. The answer has the targets' order.
+    pub async fn delete_objects(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        targets: Vec<DeleteTarget>,
+    ) -> Result<Vec<Result<()>>> {
+        let bucket = self.owned_bucket(caller, bucket).await?;
+        self.inner
+            .db
+            .write("delete_objects", move |tx| {
+                let targets = targets.clone();
+                async move {
+                    metadata::buckets::must_exist(tx, bucket).await?;
+                    let mut results = Vec::with_capacity(targets.len());
+                    for target in &targets {
+                        results.push(delete_one(tx, bucket, target).await?);
+                    }
+                    Ok(results)
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// The bucket that a write goes to and its owner. Conditions are looked at before the body is read, so that a write that cannot be
+    /// made costs no transfer; they are checked again in the transaction, which decides.
+    async fn bucket_for_write(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+        key: &ObjectKey,
+        conditions: &WriteConditions,
+    ) -> Result<(i64, CanonicalId)> {
+        let (caller, name, key, conditions) = (caller.clone(), name.clone(), key.clone(), conditions.clone());
+        self.inner
+            .db
+            .read("bucket_for_write", |tx| {
+                async move {
+                    let bucket = buckets::owned(tx, &caller, &name).await?;
+                    if conditions != WriteConditions::default() {
+                        let current = rows::current(tx, bucket.id, &key).await?;
+                        rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
+                    }
+                    Ok((bucket.id, bucket.owner))
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Takes a body in. When it could not be made durable, the store takes no more writes: what the disk says afterwards is worth nothing.
+    pub(crate) async fn take_in(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
+        if let Some(why) = self.inner.db.read_only() {
+            return Err(Error::ReadOnly(why));
+        }
+        let taken = self.inner.intake.take(body, size_bytes_max).await;
+        if let Err(Error::ReadOnly(why)) = &taken {
+            self.inner.db.stop_writes(why);
+        }
+        taken
+    }
+
+    /// Runs the transaction that makes taken-in bytes visible. It goes on when the client goes away: a commit may be under way, and
+    /// then the blob must stay.
+    pub(crate) async fn write_with_bytes<T, F>(&self, name: &'static str, taken: TakenIn, body: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx, Place) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        let (place, blob) = match taken.kept {
+            Kept::Inline(data) => (Place::Inline(data), None),
+            Kept::Blob(blob) => (Place::Blob(blob.id()), Some(blob)),
+        };
+        let inner = self.inner.clone();
+        let work = async move {
+            let result = inner.db.write(name, move |tx| body(tx, place.clone())).await;
+            if let Some(blob) = blob
+                && result.as_ref().err().is_none_or(may_be_committed)
+            {
+                blob.keep();
+            }
+            result
+        };
+        tokio::spawn(work).await.map_err(|_| Error::Internal("a write panicked"))?
+    }
+}
+
+/// Whether a failed transaction may have been committed all the same. Then its blob stays; the sweep decides later.
+fn may_be_committed(error: &Error) -> bool {
+    matches!(error, Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. } | Error::DiskFull)
+}
+
+/// The checksums that are kept with an object: those asked for, else the one that is always computed.
+pub(crate) fn kept_checksums(digests: &Digests, keep: &[ChecksumAlgorithm]) -> Digests {
+    let mut kept = Digests::default();
+    for algorithm in keep {
+        match algorithm {
+            ChecksumAlgorithm::Crc32 => kept.crc32 = digests.crc32,
+            ChecksumAlgorithm::Crc32c => kept.crc32c = digests.crc32c,
+            ChecksumAlgorithm::Crc64Nvme => kept.crc64nvme = digests.crc64nvme,
+            ChecksumAlgorithm::Sha1 => kept.sha1 = digests.sha1,
+            ChecksumAlgorithm::Sha256 => kept.sha256 = digests.sha256,
+        }
+    }
+    if keep.is_empty() {
+        kept.crc64nvme = digests.crc64nvme;
+    }
+    kept
+}
+
+pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId) -> Result<ObjectInfo> {
+    Ok(ObjectInfo {
+        key,
+        version_id: version.version_id,
+        size_bytes: version.size_bytes,
+        etag: version.etag,
+        modified_us: version.modified_us,
+        headers: version.meta.headers(),
+        user_metadata: version.meta.user().to_vec(),
+        storage_class: version.storage_class,
+        checksums: version.meta.checksums()?,
+        checksum_type: version.meta.checksum_type(),
+        parts_count: version.parts_count,
+        owner,
+    })
+}
+
+/// A version that a read found, with what it will answer.
+struct Found {
+    version: Version,
+    view: ObjectView,
+}
+
+async fn find_view(
+    tx: &mut Tx,
+    caller: &Caller,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    read: &ReadObject,
+) -> Result<Found> {
+    let bucket = buckets::owned(tx, caller, bucket).await?;
+    let version = rows::find(tx, bucket.id, key, read.version_id.as_ref()).await?;
+    selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
+    let range = match read.selection {
+        Some(Selection::Part(number)) => part_range(tx, &version, number).await?,
+        Some(selection) => selection::range(selection, version.size_bytes)?,
+        None => 0..version.size_bytes,
+    };
+    let view = ObjectView {
+        info: info(key.clone(), version.clone(), bucket.owner)?,
+        range,
+        partial: read.selection.is_some(),
+    };
+    Ok(Found { version, view })
+}
+
+/// The bytes of a part. An object that was not uploaded in parts has one: all of it.
+async fn part_range(tx: &mut Tx, version: &Version, number: u32) -> Result<Range<u64>> {
+    match (version.parts_count, number) {
+        (_, 0) => Err(Error::InvalidPartNumber),
+        (None, 1) => Ok(0..version.size_bytes),
+        (None, _) => Err(Error::InvalidPartNumber),
+        (Some(_), number) => {
+            contents::piece_range(tx, version.content_id, number).await?.ok_or(Error::InvalidPartNumber)
+        }
+    }
+}
+
+async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result<Vec<Piece>> {
+    match rows::source(tx, version).await? {
+        Some(source) => Ok(vec![Piece { source, range: range.clone() }]),
+        None => contents::pieces(tx, version.content_id, range.start, range.end).await,
+    }
+}
+
+async fn copy_rows(
+    tx: &mut Tx,
+    (from, source): (i64, &CopySource),
+    (to, key): (i64, &ObjectKey),
+    copy: &CopyObject,
+) -> Result<Version> {
+    let version = rows::find(tx, from, &source.key, source.version_id.as_ref()).await?;
+    // A copy has no "not modified": whatever keeps it from being made is a condition that failed.
+    selection::check_read(&version.etag, version.modified_us, &source.conditions).map_err(|error| match error {
+        Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
+        other => other,
+    })?;
+    let meta = match &copy.replace {
+        Some((headers, user_metadata)) => {
+            Meta::new(headers, user_metadata)?.with_checksums(&version.meta.checksums()?, version.meta.checksum_type())
+        }
+        None => version.meta.clone(),
+    };
+    // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
+    contents::add_ref(tx, version.content_id).await?;
+    let new = NewVersion {
+        size_bytes: version.size_bytes,
+        etag: version.etag,
+        storage_class: copy.storage_class.unwrap_or(version.storage_class),
+        parts_count: version.parts_count,
+        content_id: version.content_id,
+        meta,
+    };
+    rows::replace_current(tx, to, key, &new, &copy.conditions).await
+}
+
+/// Deletes one of several: a condition that does not hold is that object's own answer, a failure is everybody's.
+async fn delete_one(tx: &mut Tx, bucket: i64, target: &DeleteTarget) -> Result<Result<()>> {
+    let version_id = target.version_id.as_ref();
+    match rows::delete(tx, bucket, &target.key, version_id, target.if_match.as_deref()).await {
+        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey)) => Ok(Err(error)),
+        Err(error) => Err(error),
+        Ok(()) => Ok(Ok(())),
+    }
+}

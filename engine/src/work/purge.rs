@@ -1,0 +1,57 @@
+//! Purges users whose time in the trash is over: their buckets in small steps, then their row.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use crate::names::CanonicalId;
+use crate::{Inner, Result, metadata};
+
+/// Versions deleted in one transaction; others' writes go between two of them.
+const STEP: i64 = 500;
+
+pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
+    let now_us = inner.settings.clock.now_us();
+    let due = inner.db.read("due_trash", |tx| metadata::trash::due(tx, now_us).boxed()).await?;
+    let count = due.len();
+    for user in due {
+        purge_user(inner, user).await?;
+    }
+    Ok(format!("{count} users purged"))
+}
+
+async fn purge_user(inner: &Arc<Inner>, user: CanonicalId) -> Result<()> {
+    let owner = user.clone();
+    let ids = inner
+        .db
+        .read("trashed_buckets", |tx| async move { metadata::buckets::ids_of_owner(tx, &owner).await }.boxed())
+        .await?;
+    for id in ids {
+        while step(inner, id).await? {}
+    }
+    inner
+        .db
+        .write("forget_trash", move |tx| {
+            let user = user.clone();
+            async move { metadata::trash::forget(tx, &user).await }.boxed()
+        })
+        .await
+}
+
+/// Deletes some of a bucket, and the bucket itself when nothing is left; returns whether there is more to do.
+async fn step(inner: &Arc<Inner>, bucket_id: i64) -> Result<bool> {
+    inner
+        .db
+        .write("purge_bucket", move |tx| {
+            async move {
+                metadata::multipart::abort_all(tx, bucket_id).await?;
+                if metadata::objects::delete_some(tx, bucket_id, STEP).await? > 0 {
+                    return Ok(true);
+                }
+                metadata::buckets::remove(tx, bucket_id).await?;
+                Ok(false)
+            }
+            .boxed()
+        })
+        .await
+}

@@ -1,0 +1,18 @@
+//! Buckets, objects, multipart uploads, listing, usage, background work and restarts, against a real store in a directory of its own.
+
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
+
+#[path = "storage/buckets.rs"]
+mod buckets;
+#[path = "storage/listing.rs"]
+mod listing;
+#[path = "storage/multipart.rs"]
+mod multipart;
+#[path = "storage/objects.rs"]
+mod objects;
+#[path = "storage/permissions.rs"]
+mod permissions;
+#[path = "storage/upkeep.rs"]
+mod upkeep;
+#[path = "storage/world.rs"]
+mod world;

@@ -1,0 +1,97 @@
+//! Every operation on buckets and objects is refused to everybody but their owner.
+
+use engine::{
+    Body, BucketName, Caller, CompleteUpload, CopyObject, CopySource, DeleteTarget, Error, ListRequest, NewObject,
+    PartSource, ReadConditions, ReadObject, Result, UploadListRequest, VersionListRequest,
+};
+
+use crate::world::{World, key};
+
+/// Runs every operation as a caller; the name of each with its result.
+async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) -> Vec<(&'static str, Result<()>)> {
+    let (engine, object) = (&world.engine, key("o"));
+    let upload = engine.create_upload(&world.ada, bucket, &object, NewObject::default(), None).await.unwrap();
+    let body = || Body::from_bytes("stolen");
+    let source = CopySource {
+        bucket: bucket.clone(),
+        key: object.clone(),
+        version_id: None,
+        conditions: ReadConditions::default(),
+    };
+    let part = PartSource { object: source.clone(), range: None };
+    let read = ReadObject::default();
+    let target = DeleteTarget { key: object.clone(), version_id: None, if_match: None };
+    let new = NewObject::default;
+    let list = ListRequest { entries_max: 1, ..ListRequest::default() };
+    let versions = VersionListRequest { list: list.clone(), after_version: None };
+    let uploads = UploadListRequest { entries_max: 1, ..UploadListRequest::default() };
+    vec![
+        ("bucket", engine.bucket(caller, bucket).await.map(|_| ())),
+        ("put_object", engine.put_object(caller, bucket, &object, new(), body()).await.map(|_| ())),
+        ("head_object", engine.head_object(caller, bucket, &object, &read).await.map(|_| ())),
+        ("get_object", engine.get_object(caller, bucket, &object, &read).await.map(|_| ())),
+        (
+            "copy_object",
+            engine.copy_object(caller, &source, bucket, &key("c"), CopyObject::default()).await.map(|_| ()),
+        ),
+        ("list_objects", engine.list_objects(caller, bucket, &list).await.map(|_| ())),
+        ("list_versions", engine.list_versions(caller, bucket, &versions).await.map(|_| ())),
+        ("create_upload", engine.create_upload(caller, bucket, &object, new(), None).await.map(|_| ())),
+        ("put_part", engine.put_part(caller, bucket, &object, &upload, 1, body()).await.map(|_| ())),
+        ("copy_part", engine.copy_part(caller, &part, bucket, &object, &upload, 1).await.map(|_| ())),
+        ("list_parts", engine.list_parts(caller, bucket, &object, &upload, 0, 1).await.map(|_| ())),
+        ("list_uploads", engine.list_uploads(caller, bucket, &uploads).await.map(|_| ())),
+        ("complete_upload", {
+            let complete = CompleteUpload::default();
+            engine.complete_upload(caller, bucket, &object, &upload, complete).await.map(|_| ())
+        }),
+        ("abort_upload", engine.abort_upload(caller, bucket, &object, &upload).await),
+        ("delete_objects", engine.delete_objects(caller, bucket, vec![target]).await.map(|_| ())),
+        ("delete_bucket", engine.delete_bucket(caller, bucket).await),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_owner_and_the_operator_reaches_a_tenants_objects() {
+    let world = World::new().await;
+    let bucket = world.bucket("private").await;
+    world.put(&bucket, "o", "secret").await;
+    for caller in [Caller::Anonymous, world.eve.clone(), Caller::AdminService] {
+        for (operation, result) in every_operation(&world, &caller, &bucket).await {
+            assert!(matches!(result, Err(Error::AccessDenied)), "{operation} by {caller:?}: {result:?}");
+        }
+    }
+    assert_eq!(world.get(&bucket, "o").await.unwrap(), b"secret");
+    for (operation, result) in every_operation(&world, &Caller::LocalOperator, &bucket).await {
+        // Refusals of the rules are fine here, refusals of the caller are not.
+        assert!(!matches!(result, Err(Error::AccessDenied)), "{operation}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_users_own_buckets_and_copying_needs_both_sides() {
+    let world = World::new().await;
+    let name = BucketName::new("nobodys").unwrap();
+    for caller in [Caller::Anonymous, Caller::AdminService] {
+        assert!(matches!(world.engine.create_bucket(&caller, &name).await, Err(Error::AccessDenied)));
+        assert!(matches!(world.engine.list_buckets(&caller).await, Err(Error::AccessDenied)));
+    }
+    let owner = world.eve.identity().unwrap().canonical_id.clone();
+    let for_eve = world.engine.create_bucket_for(&world.ada, &owner, &name).await;
+    assert!(matches!(for_eve, Err(Error::AccessDenied)));
+    world.engine.create_bucket_for(&Caller::AdminService, &owner, &name).await.unwrap();
+    let bucket = world.bucket("mine").await;
+    world.put(&bucket, "o", "mine").await;
+    let source = |bucket: &BucketName| CopySource {
+        bucket: bucket.clone(),
+        key: key("o"),
+        version_id: None,
+        conditions: ReadConditions::default(),
+    };
+    for (caller, from, to) in [(&world.eve, &bucket, &name), (&world.ada, &bucket, &name)] {
+        let copy = world.engine.copy_object(caller, &source(from), to, &key("x"), CopyObject::default()).await;
+        assert!(matches!(copy, Err(Error::AccessDenied)));
+    }
+    let usage = world.engine.usage_of_group(&world.ada, &engine::GroupId::new("acme").unwrap(), None).await;
+    assert!(matches!(usage, Err(Error::AccessDenied)));
+}

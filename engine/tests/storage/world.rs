@@ -1,0 +1,125 @@
+//! A store in a directory of its own, with two tenants.
+
+use std::sync::Arc;
+
+use engine::{
+    Body, BucketName, Caller, ClockHand, Engine, GroupId, Identity, NewGroup, NewObject, NewUser, ObjectInfo,
+    ObjectKey, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
+};
+use futures::TryStreamExt;
+use tempfile::TempDir;
+
+/// A running store and who uses it.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) ada: Caller,
+    pub(crate) eve: Caller,
+    pub(crate) clock: ClockHand,
+    pub(crate) directory: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (settings, clock) = settings(&directory);
+        let engine = Engine::open(settings).await.unwrap();
+        let group_id = GroupId::new("acme").unwrap();
+        let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
+        engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+        let ada = user(&engine, "ada").await;
+        let eve = user(&engine, "eve").await;
+        Self { engine, ada, eve, clock, directory }
+    }
+
+    /// Closes the store and opens it again.
+    pub(crate) async fn restart(&mut self) {
+        self.engine.close().await;
+        let (settings, clock) = settings(&self.directory);
+        self.clock = clock;
+        self.engine = Engine::open(settings).await.unwrap();
+    }
+
+    pub(crate) async fn bucket(&self, name: &str) -> BucketName {
+        let name = BucketName::new(name).unwrap();
+        self.engine.create_bucket(&self.ada, &name).await.unwrap();
+        name
+    }
+
+    pub(crate) async fn put(&self, bucket: &BucketName, name: &str, bytes: impl Into<Vec<u8>>) -> ObjectInfo {
+        let body = Body::from_bytes(bytes.into());
+        self.engine.put_object(&self.ada, bucket, &key(name), NewObject::default(), body).await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, bucket: &BucketName, name: &str) -> Result<Vec<u8>> {
+        self.read(bucket, name, ReadObject::default()).await
+    }
+
+    pub(crate) async fn get_part(&self, bucket: &BucketName, name: &str, selection: Selection) -> Result<Vec<u8>> {
+        self.read(bucket, name, ReadObject { selection: Some(selection), ..ReadObject::default() }).await
+    }
+
+    async fn read(&self, bucket: &BucketName, name: &str, read: ReadObject) -> Result<Vec<u8>> {
+        let found = self.engine.get_object(&self.ada, bucket, &key(name), &read).await?;
+        let bytes: Vec<bytes::Bytes> = found.body.try_collect().await.map_err(engine::Error::Body)?;
+        Ok(bytes.concat())
+    }
+
+    /// Blob files on the disk.
+    pub(crate) fn blob_count(&self) -> usize {
+        files(&self.directory.path().join("blobs"))
+    }
+
+    pub(crate) fn quarantine_count(&self) -> usize {
+        files(&self.directory.path().join("quarantine"))
+    }
+}
+
+fn files(directory: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+}
+
+fn settings(directory: &TempDir) -> (Settings, ClockHand) {
+    let (clock, hand) = engine::Clock::movable();
+    let settings = Settings { part_size_bytes_min: 1024, clock, ..Settings::new(directory.path()) };
+    (settings, hand)
+}
+
+async fn user(engine: &Engine, id: &str) -> Caller {
+    let new = NewUser {
+        group_id: GroupId::new("acme").unwrap(),
+        user_id: UserId::new(id).unwrap(),
+        role: Role::User,
+        full_name: id.into(),
+        email: String::new(),
+        active: true,
+        profile: Profile::new(),
+        with_credential: false,
+    };
+    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
+    Caller::User(Arc::new(Identity {
+        canonical_id: user.canonical_id,
+        group_id: user.group_id,
+        user_id: user.user_id,
+        display_name: user.full_name,
+        role: user.role,
+    }))
+}
+
+pub(crate) fn key(text: &str) -> ObjectKey {
+    ObjectKey::new(text).unwrap()
+}
+
+/// Bytes that do not repeat with any block or chunk size.
+pub(crate) fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ size as u64;
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes
+}
