@@ -62,12 +62,13 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
         let connection = self.readers.acquire().await.map_err(|e| database_error(name, e))?;
-        let mut tx = Tx::new(Connection::Reader(connection), name, self.settings.clock.clone());
-        tx.execute("BEGIN", Vec::new()).await?;
-        let mut tx = ReadGuard(Some(tx));
-        let Some(running) = tx.0.as_mut() else { return Err(Error::Internal("a read lost its connection")) };
-        let answer = body(running).await;
-        tx.finish().await?;
+        let tx = Tx::new(Connection::Reader(connection), name, self.settings.clock.clone());
+        // The guard is there before BEGIN and until after COMMIT: a caller may be dropped at any await in between.
+        let mut reading = Reading { tx, ended: false };
+        reading.tx.execute("BEGIN", Vec::new()).await?;
+        let answer = body(&mut reading.tx).await;
+        reading.tx.execute("COMMIT", Vec::new()).await?;
+        reading.ended = true;
         answer
     }
 
@@ -88,23 +89,16 @@ impl Db {
     }
 }
 
-/// Ends a read's transaction. A read whose caller went away leaves its transaction open on the connection, so the connection is
-/// closed instead of going back to the pool.
-struct ReadGuard(Option<Tx>);
-
-impl ReadGuard {
-    async fn finish(mut self) -> Result<()> {
-        if let Some(mut tx) = self.0.take() {
-            tx.execute("COMMIT", Vec::new()).await?;
-        }
-        Ok(())
-    }
+/// A read's transaction. One that did not end leaves its connection in an unknown state, so that connection is closed instead of
+/// going back to the pool.
+struct Reading {
+    tx: Tx,
+    ended: bool,
 }
 
-impl Drop for ReadGuard {
+impl Drop for Reading {
     fn drop(&mut self) {
-        let Some(tx) = self.0.take() else { return };
-        if let Connection::Reader(mut connection) = tx.connection {
+        if let (false, Connection::Reader(connection)) = (self.ended, &mut self.tx.connection) {
             connection.close_on_drop();
         }
     }

@@ -73,3 +73,18 @@ async fn a_deleted_users_data_waits_in_the_trash_and_is_purged_in_time() {
     assert_eq!(world.blob_count(), 0);
     world.engine.create_bucket(&world.eve, &bucket).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_are_given_up_harm_no_later_ones() {
+    let world = World::new().await;
+    let bucket = world.bucket("given-up").await;
+    world.put(&bucket, "o", noise(20_000)).await;
+    for delay_us in 0..300 {
+        let read = world.get(&bucket, "o");
+        // Whether it is cut depends on the moment, which differs each time; what matters is what comes after.
+        let _ = tokio::time::timeout(Duration::from_micros(delay_us * 3), read).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(world.get(&bucket, "o").await.unwrap(), noise(20_000));
+    }
+}
