@@ -51,6 +51,7 @@ pub(crate) async fn check(inner: &Inner) -> Vec<CheckLine> {
     if check_rights(inner, &mut lines).await {
         let settings = inner.settings(Duration::ZERO).await;
         check_settings(&settings, &mut lines);
+        check_console(&inner.doors.console, &settings, &mut lines);
         check_admin_settings(inner, &settings.admin, &mut lines);
         check_target(inner, &settings, &mut lines).await;
     }
@@ -111,6 +112,18 @@ fn check_settings(settings: &Settings, lines: &mut Lines) {
     match &settings.console {
         Ok(console) => lines.ok(format!("browsers are sent to {}", console.base_url())),
         Err(why) => lines.wrong(format!("cloudian.cmc.*: {why}")),
+    }
+}
+
+/// A proxy may stand between browsers and us, so a console address that is not ours is no error.
+fn check_console(doors: &[Url], settings: &Settings, lines: &mut Lines) {
+    let Ok(console) = &settings.console else { return };
+    let ours = |door: &Url| door.scheme() == console.protocol && door.port_or_known_default() == Some(console.port);
+    if !doors.is_empty() && !doors.iter().any(ours) {
+        lines.warning(format!(
+            "cloudian.cmc.*: no console of ours listens at {}: a proxy must stand between",
+            console.base_url()
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use time::{Duration, OffsetDateTime, format_description::BorrowedFormatItem, mac
 
 use crate::{
     clock::to_us,
-    cloudstack::{Account, Cloud, CloudError, Event, PAGE_ROWS, Page, is_uuid},
+    cloudstack::{Account, Cloud, CloudError, Event, Page, is_uuid},
     error::Error,
     pass::Reader,
     state::{CloudRow, State},
@@ -82,7 +82,7 @@ pub(crate) async fn poll(cloud: &Cloud, state: &State, row: &CloudRow) -> Result
         Poll { hints: Hints::default(), everything: false, taken: Vec::new(), cursor: row.event_cursor.clone() };
     for page_number in 1.. {
         let page: Page<Event> = cloud.events(since.as_deref(), page_number).await?;
-        let last = page.items.is_empty() || u64::from(page_number * PAGE_ROWS) >= page.count.unwrap_or(0);
+        let last = page.items.is_empty() || cloud.is_last_page(page.count.unwrap_or(0), page_number);
         let unseen = state.unseen(&row.cloud_id, page.items).await?;
         for event in &unseen {
             poll.take(event);
@@ -192,7 +192,7 @@ async fn read_accounts_below(reader: &Reader<'_>, cloud_id: &str, domain_id: &st
         let page: Page<Account> = reader.cloud.accounts_below(domain_id, page_number).await?;
         reader.state.fold_accounts(cloud_id, &page.items, 0).await?;
         seen.extend(page.items.iter().map(|account| account.id.clone()));
-        if page.items.is_empty() || u64::from(page_number * PAGE_ROWS) >= page.count.unwrap_or(0) {
+        if page.items.is_empty() || reader.cloud.is_last_page(page.count.unwrap_or(0), page_number) {
             break;
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     Clock,
-    cloudstack::{Account, Cloud, CloudError, Domain, Listed, PAGE_ROWS, Page},
+    cloudstack::{Account, Cloud, CloudError, Domain, Listed, Page},
     error::Error,
     names,
     report::{Progress, ProgressFn},
@@ -95,7 +95,7 @@ impl Reader<'_> {
             if let Some(root) = page.items.iter().find(|domain| names::is_root(domain)) {
                 return Ok(root.id.clone());
             }
-            if page.items.is_empty() || last_page(page.count.unwrap_or(0), page_number) {
+            if page.items.is_empty() || self.cloud.is_last_page(page.count.unwrap_or(0), page_number) {
                 break;
             }
         }
@@ -127,7 +127,7 @@ impl Reader<'_> {
             self.state.fold_accounts(cloud_id, &page.items, pass).await?;
             done += u64::try_from(page.items.len()).unwrap_or(0);
             self.between_pages("reading accounts", done, count).await?;
-            if page.items.is_empty() || last_page(count, page_number) {
+            if page.items.is_empty() || self.cloud.is_last_page(count, page_number) {
                 break;
             }
         }
@@ -175,7 +175,7 @@ impl Reader<'_> {
             self.state.fold_domains(cloud_id, &page.items, pass).await?;
             done += u64::try_from(page.items.len()).unwrap_or(0);
             self.between_pages("reading domains", done, count).await?;
-            if page.items.is_empty() || last_page(count, page_number) {
+            if page.items.is_empty() || self.cloud.is_last_page(count, page_number) {
                 break;
             }
         }
@@ -200,10 +200,6 @@ fn refuse_another_root(cloud_id: &str, domains: &[Domain]) -> Result<(), Error> 
         Some(root) => Err(Error::AnotherCloud { known: cloud_id.to_owned(), found: root.id.clone() }),
         None => Ok(()),
     }
-}
-
-fn last_page(count: u64, page_number: u32) -> bool {
-    u64::from(page_number) * u64::from(PAGE_ROWS) >= count
 }
 
 fn distrust(noun: &str, tally: &Tally, seen: u64) -> Option<String> {

@@ -166,7 +166,7 @@ impl Counts {
         match kind {
             ChangeKind::CreateGroup | ChangeKind::CreateUser => self.add += 1,
             ChangeKind::RenameGroup | ChangeKind::UpdateUser | ChangeKind::Reactivate | ChangeKind::CancelDeletion => {
-                self.change += 1
+                self.change += 1;
             }
             ChangeKind::Deactivate
             | ChangeKind::ScheduleDeletion
@@ -211,6 +211,8 @@ pub struct Plan {
     pub held: Vec<Held>,
     /// How much is owned, the base of the limit on removals.
     pub owned: Owned,
+    /// Users that were deactivated and wait for the day of their deletion, where the target has no trash.
+    pub waiting: u64,
 }
 
 impl Plan {
@@ -238,6 +240,9 @@ impl fmt::Display for Plan {
         }
         for held in &self.held {
             writeln!(formatter, "! {} held back: {}", held.count, held.why)?;
+        }
+        if self.waiting > 0 {
+            writeln!(formatter, "{} deactivated users wait for the day of their deletion.", self.waiting)?;
         }
         if self.is_empty() {
             return write!(formatter, "Nothing to do: CloudStack and the store agree.");
@@ -337,8 +342,10 @@ pub struct Status {
     pub last_poll: Option<String>,
     /// Why the last look at CloudStack failed, when it did.
     pub last_error: Option<String>,
-    /// What waits to be changed, after the last run.
+    /// How much waits to be changed, after the last run.
     pub pending: Counts,
+    /// What waits to be changed; the first hundred only.
+    pub pending_changes: Vec<Change>,
     /// What is held back, and why.
     pub held: Vec<Held>,
     /// The last runs, newest first.

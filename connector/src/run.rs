@@ -56,7 +56,8 @@ impl Runner<'_> {
     /// Computes the difference without doing anything.
     pub(crate) async fn plan(&self, confirm: bool) -> Result<Plan, Error> {
         let owned = self.state.owned(self.cloud_id).await?;
-        let mut plan = Plan { owned, ..Plan::default() };
+        let waiting = self.state.waiting_deletions(self.cloud_id, self.policy.now_us).await?;
+        let mut plan = Plan { owned, waiting, ..Plan::default() };
         for stage in STAGES {
             let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
             while let Some(actions) = walk.next().await? {

@@ -64,6 +64,8 @@ pub(crate) struct Settings {
     pub(crate) admin: AdminSettings,
     /// How many of the settings CloudStack gave.
     pub(crate) given: usize,
+    /// False while CloudStack was never asked with success: then it is not known whether it wants us at all.
+    pub(crate) known: bool,
     pub(crate) shown: Vec<Setting>,
 }
 
@@ -104,10 +106,11 @@ impl Resolver<'_> {
 }
 
 impl Settings {
-    /// Puts the settings together. `cloud` is what listConfigurations gave; nothing in it is no reason to stand still,
-    /// because a CloudStack without the plug-in has none of them.
-    pub(crate) fn resolve(config: &CloudStackConfig, cloud: &[Configuration]) -> Self {
-        let cloud: BTreeMap<String, String> = cloud
+    /// Puts the settings together. `given` is what listConfigurations gave, `None` when it could not be asked. Nothing in
+    /// it is no reason to stand still, because a CloudStack without the plug-in has none of them.
+    pub(crate) fn resolve(config: &CloudStackConfig, given: Option<&[Configuration]>) -> Self {
+        let cloud: BTreeMap<String, String> = given
+            .unwrap_or_default()
             .iter()
             .filter(|setting| setting.name.starts_with("cloudian."))
             .filter_map(|setting| {
@@ -142,6 +145,7 @@ impl Settings {
             admin_timeout_s: timeout_s.parse().ok().filter(|limit| *limit > 0).unwrap_or(5),
             admin,
             given: cloud.len(),
+            known: given.is_some() || config.enabled.is_some(),
             shown,
         }
     }
@@ -183,7 +187,7 @@ mod tests {
     #[test]
     fn the_recorded_settings_are_used_and_shown_without_secrets() {
         let cloud = recorded_settings("cloudstack-4.23/list-configurations-set.json");
-        let settings = Settings::resolve(&CloudStackConfig::default(), &cloud);
+        let settings = Settings::resolve(&CloudStackConfig::default(), Some(&cloud));
         assert_eq!(settings.given, 13);
         assert_eq!(settings.shown.len(), 13);
         assert!(settings.enabled);
@@ -197,7 +201,7 @@ mod tests {
     #[test]
     fn defaults_are_off_and_their_key_is_refused() {
         let cloud = recorded_settings("cloudstack-4.23/list-configurations-default.json");
-        let settings = Settings::resolve(&CloudStackConfig::default(), &cloud);
+        let settings = Settings::resolve(&CloudStackConfig::default(), Some(&cloud));
         assert!(!settings.enabled);
         assert!(settings.sso_key.unwrap_err().contains("published"));
         assert_eq!(settings.console_url, "https://cmc.cloudian.com:8443/Cloudian/");
@@ -214,7 +218,7 @@ mod tests {
             admin_timeout_s: Some(9),
             ..CloudStackConfig::default()
         };
-        let settings = Settings::resolve(&config, &cloud);
+        let settings = Settings::resolve(&config, Some(&cloud));
         assert!(settings.enabled && settings.sso_key.is_ok());
         assert_eq!(settings.console_url, "https://console.example.org:443/Cloudian/");
         assert_eq!(settings.admin_timeout_s, 9);
@@ -224,8 +228,9 @@ mod tests {
 
     #[test]
     fn a_cloud_without_the_plug_in_has_none_of_them() {
-        let settings = Settings::resolve(&CloudStackConfig::default(), &[]);
-        assert!(settings.enabled && settings.given == 0);
+        let settings = Settings::resolve(&CloudStackConfig::default(), Some(&[]));
+        assert!(settings.enabled && settings.known && settings.given == 0);
+        assert!(!Settings::resolve(&CloudStackConfig::default(), None).known);
         assert!(settings.sso_key.is_err() && settings.console.is_err());
         assert_eq!(shown(&settings, "cloudian.cmc.admin.user"), ("admin".into(), Source::Default));
     }

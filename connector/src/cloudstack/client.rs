@@ -1,6 +1,9 @@
 //! One client of CloudStack's API: signs with an API key or keeps a session, posts forms, and reads pages.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
 
 use backon::{ExponentialBuilder, Retryable};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,8 +22,8 @@ use super::{
 };
 use crate::{Clock, config::CloudStackConfig};
 
-/// Rows a page: CloudStack's largest unless an operator lowered `default.page.size`.
-pub(crate) const PAGE_ROWS: u32 = 500;
+/// Rows a page: CloudStack's largest unless an operator lowered `default.page.size`, which its refusal tells.
+const PAGE_ROWS_MAX: u32 = 500;
 /// How long a signed request stays valid; newest versions refuse more than 15 minutes.
 const SIGNED_FOR: time::Duration = time::Duration::minutes(10);
 /// A page of 500 accounts with everything in it has 2 MB; what is far beyond that is no answer.
@@ -46,6 +49,7 @@ pub(crate) struct Cloud {
     url: Url,
     credentials: Credentials,
     clock: Clock,
+    page_rows: AtomicU32,
 }
 
 struct Answer {
@@ -73,7 +77,12 @@ impl Cloud {
         }
         let http = builder.build().map_err(|error| wrong(error.to_string()))?;
         let credentials = credentials(config).map_err(wrong)?;
-        Ok(Self { http, url, credentials, clock })
+        Ok(Self { http, url, credentials, clock, page_rows: AtomicU32::new(PAGE_ROWS_MAX) })
+    }
+
+    /// True when a list of `count` rows has no page after this one.
+    pub(crate) fn is_last_page(&self, count: u64, page: u32) -> bool {
+        u64::from(page) * u64::from(self.page_rows.load(Ordering::Relaxed)) >= count
     }
 
     /// Scheme, host and port: what a browser calls the origin of CloudStack's pages.
@@ -172,7 +181,7 @@ impl Cloud {
             let mut parameters = vec![pair("command", T::COMMAND), pair("response", "json")];
             parameters.extend(filter.iter().map(|(name, value)| pair(name, value)));
             parameters.push(pair("page", &page.to_string()));
-            parameters.push(pair("pagesize", &PAGE_ROWS.to_string()));
+            parameters.push(pair("pagesize", &self.page_rows.load(Ordering::Relaxed).to_string()));
             let answer = self.authenticated(T::COMMAND, parameters).await?;
             decode_list(answer.status, &answer.body)
         };
@@ -180,7 +189,14 @@ impl Cloud {
             .with_min_delay(Duration::from_millis(200))
             .with_max_times(TRIES_MAX - 1)
             .with_jitter();
-        let result = ask.retry(backoff).when(CloudError::is_transient).await;
+        let mut result = ask.retry(backoff).when(CloudError::is_transient).await;
+        if let Err(error) = &result
+            && let Some(allowed) = rows_allowed(error)
+            && page == 1
+        {
+            self.page_rows.store(allowed, Ordering::Relaxed);
+            result = ask().await;
+        }
         let outcome = if result.is_ok() { "ok" } else { "error" };
         metrics::counter!("cloudhold_connector_cloudstack_questions_total", "command" => T::COMMAND, "outcome" => outcome)
             .increment(1);
@@ -280,6 +296,14 @@ pub(crate) fn is_uuid(id: &str) -> bool {
     id.len() == 36 && Uuid::try_parse(id).is_ok()
 }
 
+/// The largest page that CloudStack allows, when it refused one for its size.
+fn rows_allowed(error: &CloudError) -> Option<u32> {
+    let CloudError::Refused { code: 431, text, .. } = error else { return None };
+    let (said, number) = text.rsplit_once(':')?;
+    let allowed = number.trim().parse().ok()?;
+    (said.starts_with("Page size can't exceed") && (1..PAGE_ROWS_MAX).contains(&allowed)).then_some(allowed)
+}
+
 fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
@@ -312,4 +336,29 @@ fn certificates(path: &std::path::Path) -> Result<Vec<reqwest::Certificate>, Str
     let pem = std::fs::read(path).map_err(|error| format!("ca_file {shown} cannot be read: {error}"))?;
     let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("ca_file {shown} is not PEM"))?;
     if found.is_empty() { Err(format!("ca_file {shown} holds no certificate")) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cloudstack::wire::decode_list, recorded};
+
+    #[test]
+    fn a_refusal_of_a_large_page_tells_the_size_that_is_allowed() {
+        let (status, body) = recorded::answer(&recorded::json("cloudstack-4.23/list-domains-pagesize-too-large.json"));
+        let body = String::from_utf8(body).unwrap().replace("value: 500", "value: 200");
+        let error = decode_list::<Domain>(status, body.as_bytes()).unwrap_err();
+        assert_eq!(rows_allowed(&error), Some(200));
+        assert_eq!(rows_allowed(&CloudError::NotThere), None);
+    }
+
+    #[test]
+    fn only_uuids_are_asked_for() {
+        assert!(is_uuid("6d3a14a3-4e97-4ae7-8b3b-8962928bfe28"));
+        for other in
+            ["", "11", "not-a-uuid", "6d3a14a34e974ae78b3b8962928bfe28", "{6d3a14a3-4e97-4ae7-8b3b-8962928bfe2}"]
+        {
+            assert!(!is_uuid(other), "{other}");
+        }
+    }
 }

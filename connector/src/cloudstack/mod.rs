@@ -7,7 +7,7 @@ mod sign;
 mod wire;
 
 pub(crate) use self::{
-    client::{CallerCookies, Cloud, PAGE_ROWS, is_uuid},
+    client::{CallerCookies, Cloud, is_uuid},
     error::CloudError,
     wire::{Account, Configuration, Domain, Event, Listed, Page},
 };

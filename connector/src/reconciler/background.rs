@@ -10,6 +10,10 @@ use crate::error::Error;
 /// The first pause after a pass that failed; it doubles up to the normal interval.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 
+const UNKNOWN: &str = "CloudStack's settings cannot be read, so it is not known whether the connector is to work: \
+                       nothing is done by itself";
+const OFF: &str = "cloudian.connector.enabled is false: nothing is done by itself";
+
 /// Works until it is told to stop; what is under way then is dropped.
 pub(super) async fn work(inner: Arc<Inner>) {
     let stop = inner.stop.clone();
@@ -26,8 +30,11 @@ async fn forever(inner: &Inner) {
     let (mut next_pass, mut pause) = (Instant::now(), FIRST_PAUSE);
     let mut told = String::new();
     loop {
-        if !inner.settings(SETTINGS_FRESH).await.enabled {
-            inner.show_error(Some("cloudian.connector.enabled is false: nothing is done by itself".to_owned()));
+        let settings = inner.settings(SETTINGS_FRESH).await;
+        if !settings.known {
+            inner.show_error(Some(UNKNOWN.to_owned()));
+        } else if !settings.enabled {
+            inner.show_error(Some(OFF.to_owned()));
         } else if Instant::now() >= next_pass {
             match inner.sync_now(Cause::Timer, false, &|_| ()).await {
                 Ok(_) => {

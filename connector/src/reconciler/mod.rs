@@ -4,13 +4,13 @@
 //! is dropped in the middle does no harm: what is not done is planned again.
 
 mod background;
+mod kept;
 mod view;
 mod work;
 
 use std::{
     path::Path,
     sync::{Arc, RwLock},
-    time::Duration,
 };
 
 use admin_api::client::ClientConfig;
@@ -20,7 +20,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 use uuid::Uuid;
 
-use self::view::View;
+pub(crate) use self::kept::SETTINGS_FRESH;
+use self::{kept::Kept, view::View};
 use crate::{
     Clock,
     cloudstack::Cloud,
@@ -28,7 +29,6 @@ use crate::{
     error::Error,
     plugin,
     report::{CheckLine, Plan, ProgressFn, RunReport, Status},
-    settings::{KEYWORD, Settings},
     state::State,
     target::Target,
 };
@@ -53,12 +53,6 @@ pub struct Doors {
     pub admin_credentials: Option<(String, secrecy::SecretString)>,
 }
 
-/// The settings, and when they were read.
-struct Read {
-    at: tokio::time::Instant,
-    settings: Arc<Settings>,
-}
-
 /// What all parts of a running connector share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
@@ -69,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     /// Who we are in the lease.
     owner: String,
-    settings: RwLock<Option<Read>>,
+    settings: Kept,
     view: RwLock<View>,
     work: tokio::sync::Mutex<()>,
     wake: Notify,
@@ -82,9 +76,6 @@ pub struct Connector {
     inner: Arc<Inner>,
     background: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
 }
-
-/// How old settings may be before they are read again.
-pub(crate) const SETTINGS_FRESH: Duration = Duration::from_secs(30);
 
 impl Connector {
     /// Opens the state and begins to work in the background.
@@ -135,7 +126,7 @@ impl Connector {
             doors,
             clock,
             owner: Uuid::new_v4().to_string(),
-            settings: RwLock::new(None),
+            settings: Kept::default(),
             view: RwLock::new(View::default()),
             work: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
@@ -201,7 +192,6 @@ impl Connector {
     }
 
     /// The door for the plug-in's commands.
-    #[must_use]
     pub fn router(&self) -> axum::Router {
         plugin::router(Arc::clone(&self.inner))
     }
@@ -230,48 +220,5 @@ impl Connector {
             tracing::warn!(%error, "the connector's lease is not released");
         }
         self.inner.state.close().await;
-    }
-}
-
-impl Inner {
-    /// The settings, read again when they are older than `fresh`. When they cannot be read, the last ones stay.
-    pub(crate) async fn settings(&self, fresh: Duration) -> Arc<Settings> {
-        let kept = self.kept_settings();
-        if let Some((age, settings)) = &kept
-            && *age < fresh
-        {
-            return Arc::clone(settings);
-        }
-        let read = match self.cloud.configurations(KEYWORD).await {
-            // The empty answer of a key without rights must not wipe what was read with them.
-            Ok(page) if !page.items.is_empty() || kept.is_none() => page.items,
-            Ok(_) | Err(_) if kept.is_some() => return self.keep_longer(kept),
-            Ok(_) => Vec::new(),
-            Err(error) => {
-                tracing::warn!(%error, "CloudStack's settings cannot be read");
-                return Arc::new(Settings::resolve(&self.config.cloudstack, &[]));
-            }
-        };
-        let settings = Arc::new(Settings::resolve(&self.config.cloudstack, &read));
-        self.use_settings(&settings);
-        settings
-    }
-
-    fn kept_settings(&self) -> Option<(Duration, Arc<Settings>)> {
-        let read = self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        read.as_ref().map(|read| (read.at.elapsed(), Arc::clone(&read.settings)))
-    }
-
-    fn keep_longer(&self, kept: Option<(Duration, Arc<Settings>)>) -> Arc<Settings> {
-        kept.map_or_else(|| Arc::new(Settings::resolve(&self.config.cloudstack, &[])), |(_, settings)| settings)
-    }
-
-    fn use_settings(&self, settings: &Arc<Settings>) {
-        let changed = self.kept_settings().is_none_or(|(_, old)| old.admin_timeout_s != settings.admin_timeout_s);
-        if changed && let Err(error) = self.target.set_timeout(Duration::from_secs(settings.admin_timeout_s)) {
-            tracing::warn!(%error, "the time limit of the Admin API stays as it was");
-        }
-        *self.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(Read { at: tokio::time::Instant::now(), settings: Arc::clone(settings) });
     }
 }

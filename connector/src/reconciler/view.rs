@@ -2,16 +2,19 @@
 
 use time::format_description::well_known::Rfc3339;
 
-use super::{Inner, SETTINGS_FRESH};
+use super::Inner;
 use crate::{
     clock::from_us,
     pass::PassEnd,
-    report::{Counts, Held, Owned, PassSummary, Plan, RunSummary, Status},
+    report::{Change, Counts, Held, Owned, PassSummary, Plan, RunSummary, Status},
     state::RunRow,
 };
 
 /// Runs that a status shows.
 const RUNS_SHOWN: u32 = 20;
+
+/// Pending changes that a status shows.
+const CHANGES_SHOWN: usize = 100;
 
 /// What was last seen and done.
 #[derive(Default)]
@@ -22,6 +25,7 @@ pub(super) struct View {
     last_poll: Option<String>,
     last_error: Option<String>,
     pending: Counts,
+    pending_changes: Vec<Change>,
     held: Vec<Held>,
 }
 
@@ -78,6 +82,7 @@ impl Inner {
         metrics::gauge!("cloudhold_connector_held_changes").set(gauge(plan.held_count()));
         self.view(|view| {
             view.pending = plan.counts;
+            view.pending_changes = plan.changes.iter().take(CHANGES_SHOWN).cloned().collect();
             view.held.clone_from(&plan.held);
         });
     }
@@ -89,10 +94,7 @@ impl Inner {
             Some(cloud_id) => self.state.owned(cloud_id).await.unwrap_or_default(),
             None => Owned::default(),
         };
-        let settings = match self.kept_settings() {
-            Some((_, settings)) => settings,
-            None => self.settings(SETTINGS_FRESH).await,
-        };
+        let settings = self.settings_at_hand();
         let runs = self.state.last_runs(RUNS_SHOWN).await.unwrap_or_default().into_iter().map(summary).collect();
         self.view(|view| Status {
             doing: view.doing.clone().unwrap_or_else(|| "waiting".to_owned()),
@@ -106,6 +108,7 @@ impl Inner {
             last_poll: view.last_poll.clone(),
             last_error: view.last_error.clone(),
             pending: view.pending,
+            pending_changes: view.pending_changes.clone(),
             held: view.held.clone(),
             runs,
             settings: settings.shown.clone(),

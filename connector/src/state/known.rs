@@ -230,6 +230,17 @@ impl State {
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
+    /// Users whose day of deletion is still to come.
+    pub(crate) async fn waiting_deletions(&self, cloud_id: &str, now_us: i64) -> Result<u64, StateError> {
+        let found: (i64,) =
+            sqlx::query_as("SELECT count(*) FROM known_user WHERE cloud_id = $1 AND delete_after_us > $2")
+                .bind(cloud_id)
+                .bind(now_us)
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(found.0.unsigned_abs())
+    }
+
     /// Deletions and deactivations since a time that no operator confirmed.
     pub(crate) async fn removals_since(&self, cloud_id: &str, since_us: i64) -> Result<u64, StateError> {
         let found: (i64,) =

@@ -14,6 +14,9 @@ use crate::{
 /// Rows in one statement: twelve bound values each stay below SQLite's limit.
 const ROWS_PER_STATEMENT: usize = 500;
 
+/// How long removals are remembered: the limit looks back a day, people a month.
+const REMOVALS_KEPT_US: i64 = 30 * 86_400_000_000;
+
 /// What a full pass has seen so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -208,6 +211,11 @@ impl State {
         ] {
             sqlx::query(statement).bind(cloud_id).execute(&mut *tx).await?;
         }
+        sqlx::query("DELETE FROM removal WHERE cloud_id = $1 AND at_us < $2")
+            .bind(cloud_id)
+            .bind(self.now_us().saturating_sub(REMOVALS_KEPT_US))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }

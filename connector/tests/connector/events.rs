@@ -98,6 +98,35 @@ async fn the_background_work_follows_by_itself() {
     world.connector = world.open_again().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_background_work_rests_while_it_is_off_or_does_not_know() {
+    let mut world = World::recorded().await;
+    world.connector.shutdown().await;
+    world.control.set_setting("cloudian.connector.enabled", "false").unwrap();
+    let connector = world.start_background().await;
+    let says = |word: &'static str| {
+        let connector = connector.clone();
+        move || {
+            let connector = connector.clone();
+            async move { connector.status().await.last_error.is_some_and(|error| error.contains(word)) }
+        }
+    };
+    wait(says("enabled is false")).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(world.actual().await.groups.is_empty());
+    connector.shutdown().await;
+
+    world.control.set_setting("cloudian.connector.enabled", "true").unwrap();
+    world.control.fail(Some("listConfigurations"), 530, 1000);
+    let connector = world.start_background().await;
+    wait(|| async { connector.status().await.last_error.is_some_and(|error| error.contains("not known")) }).await;
+    assert!(world.actual().await.groups.is_empty());
+    world.control.behave();
+    wait(|| async { world.actual().await.users.len() == 12 }).await;
+    connector.shutdown().await;
+    world.connector = world.open_again().await.unwrap();
+}
+
 async fn wait<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     for _ in 0..300 {
         if condition().await {

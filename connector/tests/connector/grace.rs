@@ -31,6 +31,7 @@ async fn it_is_deleted_when_its_day_has_come_and_its_group_after_it() {
     world.sync().await;
     assert!(!world.user_of(&account).await.unwrap().active);
     assert!(world.actual().await.groups.contains_key(&temporary));
+    assert!(world.plan().await.to_string().contains("2 deactivated users wait"));
     world.later(DAY * 6);
     world.sync().await;
     assert!(world.user_of(&account).await.is_some(), "six days are not seven");

@@ -34,6 +34,7 @@ async fn too_many_removals_are_all_held_until_somebody_confirms() {
     assert_eq!((world.actual().await.users.len(), active(&world).await), (50, 50));
     let status = world.connector.status().await;
     assert_eq!((status.pending.remove, status.held.len()), (6, 1));
+    assert_eq!(status.pending_changes.iter().filter(|change| change.held).count(), 6);
 
     let report = world.connector.sync(true, &|_| ()).await.unwrap();
     assert_eq!((report.applied, report.held.len()), (6, 0), "{report:?}");
