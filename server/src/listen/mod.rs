@@ -1,0 +1,6 @@
+//! The listeners: own accept loop with limits, TLS, graceful shutdown, and what every request gets.
+
+mod access;
+mod connection;
+
+pub(crate) use connection::{Limits, Listening, serve};

@@ -1,0 +1,383 @@
+//! Starts everything in the right order, and ends it in the other.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use admin_api::AdminApi;
+use admin_api::client::ClientConfig;
+use anyhow::Context as _;
+use axum::Router;
+use axum::http::StatusCode;
+use connector::Connector;
+use console::ConsoleState;
+use engine::{Caller, Engine};
+use nfs_staging::Staging;
+use time::OffsetDateTime;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use crate::config::Config;
+use crate::control::{self, Parts};
+use crate::doors::{self, BoundDoor, DoorKind, Doors};
+use crate::first_credentials::{self, FirstCredentials};
+use crate::listen::{self, Limits, Listening};
+use crate::metrics_door::{self, MetricsDoor};
+use crate::tls::{self, Certificates};
+use crate::views::{ConnectorPage, SsoKey};
+use crate::{demo_mark, files};
+
+/// The service account with which the connector enters; its password lives as long as the process.
+const CONNECTOR_ACCOUNT: &str = "cloudhold-connector";
+/// The connector's own database in the data directory.
+const CONNECTOR_STATE: &str = "connector.db";
+/// The folder of the local CA in the data directory.
+const TLS_FOLDER: &str = "tls";
+/// How often certificates are looked at.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a start waits for the first answer about the key of the sign-on links.
+const FIRST_KEY_TIMEOUT: Duration = Duration::from_secs(3);
+/// The port to which the plain console sends browsers when there is no TLS door at all.
+const CONSOLE_TLS_PORT: u16 = 8443;
+
+/// A running store.
+pub struct Running {
+    /// Where the doors are.
+    pub doors: Doors,
+    /// The store itself.
+    pub engine: Engine,
+    /// The staging store.
+    pub staging: Staging,
+    /// The connector, when a CloudStack is configured.
+    pub connector: Option<Connector>,
+    /// Whether this start made the first credentials.
+    pub is_first_start: bool,
+    config: Config,
+    certificates: Arc<Certificates>,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    tracker: TaskTracker,
+}
+
+/// A store whose doors have their ports but do not answer yet.
+pub struct Opening {
+    /// Where the doors will be.
+    pub doors: Doors,
+    /// The configuration. What stands behind the doors (`cloudstack`, `console` ...) may still be changed.
+    pub config: Config,
+    base: Foundation,
+    bound: Vec<BoundDoor>,
+}
+
+/// What a start has made so far.
+struct Foundation {
+    engine: Engine,
+    certificates: Arc<Certificates>,
+    is_first_start: bool,
+    stop: CancellationToken,
+    abort: CancellationToken,
+    tracker: TaskTracker,
+}
+
+/// Starts a store with all its doors. When this returns, all doors answer and `doors.json` is written.
+///
+/// # Errors
+/// When the configuration, the data directory or a port cannot be used; nothing is left running then.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    Opening::new(config).await?.open().await
+}
+
+impl Opening {
+    /// Opens the store, makes the first credentials and takes the ports.
+    ///
+    /// # Errors
+    /// Those of [`start`].
+    pub async fn new(mut config: Config) -> anyhow::Result<Self> {
+        config.data.dir = std::path::absolute(&config.data.dir).context("the data directory has no absolute path")?;
+        config.validate()?;
+        demo_mark::check(&config.data.dir, config.demo)?;
+        // Before anything counts, because what is counted earlier is lost.
+        metrics_door::recorder()?;
+        let engine = Engine::open(config.engine.settings(&config.data)).await.context("the store cannot be opened")?;
+        let closing = engine.clone();
+        let prepared = prepare(config, engine).await;
+        if prepared.is_err() {
+            closing.close().await;
+        }
+        prepared
+    }
+
+    /// Lets the doors answer.
+    ///
+    /// # Errors
+    /// Those of [`start`].
+    pub async fn open(self) -> anyhow::Result<Running> {
+        let Self { doors, config, base, bound } = self;
+        let (stop, engine) = (base.stop.clone(), base.engine.clone());
+        let opened = open_doors(config, base, bound, doors).await;
+        if opened.is_err() {
+            stop.cancel();
+            engine.close().await;
+        }
+        opened
+    }
+
+    /// Gives up.
+    pub async fn close(self) {
+        self.base.engine.close().await;
+    }
+}
+
+async fn prepare(config: Config, engine: Engine) -> anyhow::Result<Opening> {
+    let dir = &config.data.dir;
+    // Left by a process that was killed.
+    Doors::remove(dir)?;
+    let is_first_start = first_credentials::ensure(&engine, dir).await?;
+    let names = tls::names_of_doors(&config.doors, &config.s3.base_domains);
+    let tls = config.doors.tls.clone();
+    let certificates = Certificates::open(&dir.join(TLS_FOLDER), names, tls, OffsetDateTime::now_utc())?;
+    let bound = doors::bind(&config.doors)?;
+    let doors = Doors::new(&bound, certificates.ca_file().to_owned());
+    let base = Foundation {
+        engine,
+        certificates: Arc::new(certificates),
+        is_first_start,
+        stop: CancellationToken::new(),
+        abort: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    };
+    Ok(Opening { doors, config, base, bound })
+}
+
+async fn open_doors(config: Config, base: Foundation, bound: Vec<BoundDoor>, doors: Doors) -> anyhow::Result<Running> {
+    let admin = admin_api::router(AdminApi::new(base.engine.clone(), config.admin_api.settings()));
+    let own_url = own_admin_door(&config, &base, &bound, &admin)?;
+    let staging = Staging::open(base.engine.clone(), config.staging.clone()).await?;
+    let connector = start_connector(&config, &base, own_url, &doors).await?;
+    let behind = Behind { admin, staging, connector: connector.clone() };
+    let opened = open_all(config, base, bound, doors, behind).await;
+    if let (Err(_), Some(connector)) = (&opened, connector) {
+        connector.shutdown().await;
+    }
+    opened
+}
+
+/// What stands behind the doors.
+struct Behind {
+    admin: Router,
+    staging: Staging,
+    connector: Option<Connector>,
+}
+
+async fn open_all(
+    config: Config,
+    base: Foundation,
+    bound: Vec<BoundDoor>,
+    doors: Doors,
+    behind: Behind,
+) -> anyhow::Result<Running> {
+    let recorder = metrics_door::recorder()?;
+    let key = Arc::new(SsoKey::new(&config.cloudstack, behind.connector.clone()).context("[cloudstack]")?);
+    for (door, router) in routers(&config, &base, bound, &doors, &behind, key.clone())? {
+        open_door(&config, &base, door, router)?;
+    }
+    base.tracker.spawn(look_after(base.certificates.clone(), recorder, base.stop.clone()));
+    if timeout(FIRST_KEY_TIMEOUT, key.refresh()).await.is_err() {
+        tracing::warn!("CloudStack has not yet told the key of the sign-on links");
+    }
+    base.tracker.spawn(key.follow(base.stop.clone()));
+    let running = Running {
+        doors,
+        engine: base.engine,
+        staging: behind.staging,
+        connector: behind.connector,
+        is_first_start: base.is_first_start,
+        config,
+        certificates: base.certificates,
+        stop: base.stop,
+        abort: base.abort,
+        tracker: base.tracker,
+    };
+    running.open_control()?;
+    running.doors.write(&running.config.data.dir)?;
+    Ok(running)
+}
+
+/// Each door with what answers behind it.
+fn routers(
+    config: &Config,
+    base: &Foundation,
+    bound: Vec<BoundDoor>,
+    doors: &Doors,
+    behind: &Behind,
+    key: Arc<SsoKey>,
+) -> anyhow::Result<Vec<(BoundDoor, Router)>> {
+    let s3 = s3_store::router(base.engine.clone(), &config.s3);
+    let console = console(config, &base.engine, key, behind.connector.clone(), doors);
+    let tls_door = bound.iter().find(|door| door.kind == DoorKind::ConsoleTls);
+    let tls_port = tls_door.map_or(CONSOLE_TLS_PORT, |door| door.address.port());
+    let (recorder, token) = (metrics_door::recorder()?, config.doors.token()?);
+    let metrics = MetricsDoor { engine: base.engine.clone(), recorder, token }.router();
+    let router = |kind| match kind {
+        DoorKind::S3 | DoorKind::S3Tls => s3.clone(),
+        DoorKind::AdminApi | DoorKind::AdminApiTls => behind.admin.clone(),
+        DoorKind::Console => console::plain_router(console.clone(), tls_port),
+        DoorKind::ConsoleTls => console::router(console.clone()),
+        DoorKind::Connector => behind.connector.as_ref().map_or_else(no_connector, Connector::router),
+        DoorKind::Metrics => metrics.clone(),
+    };
+    Ok(bound.into_iter().map(|door| (router(door.kind), door)).map(|(router, door)| (door, router)).collect())
+}
+
+/// Lets a door answer.
+fn open_door(config: &Config, base: &Foundation, door: BoundDoor, router: Router) -> anyhow::Result<()> {
+    let tls = if door.kind.is_tls() { Some(base.certificates.server_config()?) } else { None };
+    let listening = Listening {
+        name: door.kind.key(),
+        router,
+        tls,
+        limits: Limits {
+            header_timeout: Duration::from_secs(config.doors.header_timeout_s),
+            connections_max: config.doors.connections_max,
+        },
+        stop: base.stop.clone(),
+        abort: base.abort.clone(),
+        tracker: base.tracker.clone(),
+    };
+    base.tracker.spawn(listen::serve(door.listener, listening));
+    Ok(())
+}
+
+/// Where the connector finds this process's own Admin API: at its TLS door, or at a door of its own where that one is closed or
+/// not on this machine's loopback interface.
+fn own_admin_door(config: &Config, base: &Foundation, bound: &[BoundDoor], admin: &Router) -> anyhow::Result<Url> {
+    let usual = bound.iter().find(|door| door.kind == DoorKind::AdminApiTls).map(|door| door.address);
+    let port = match usual {
+        Some(address) if address.ip() == Ipv4Addr::LOCALHOST || address.ip().is_unspecified() => address.port(),
+        Some(_) | None => {
+            let listener = doors::listen_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("no loopback port is free")?;
+            let address = listener.local_addr()?;
+            let door = BoundDoor { kind: DoorKind::AdminApiTls, listener, address, url: String::new() };
+            open_door(config, base, door, admin.clone())?;
+            address.port()
+        }
+    };
+    Ok(Url::parse(&format!("https://{}:{port}", tls::OWN_NAME))?)
+}
+
+async fn start_connector(config: &Config, base: &Foundation, own_url: Url, doors: &Doors) -> anyhow::Result<Option<Connector>> {
+    if !config.has_cloudstack() {
+        return Ok(None);
+    }
+    let password = first_credentials::random_password();
+    base.engine.set_service_account(&Caller::LocalOperator, CONNECTOR_ACCOUNT, &password).await?;
+    let mut target = ClientConfig::new(own_url, CONNECTOR_ACCOUNT, password);
+    target.ca_pem = Some(base.certificates.ca_pem().as_bytes().to_vec());
+    let known = FirstCredentials::read(&config.data.dir)?;
+    let urls = |urls: [&Option<String>; 2]| urls.into_iter().flatten().filter_map(|url| Url::parse(url).ok()).collect();
+    let own = connector::Doors {
+        admin: urls([&doors.admin_api_tls, &doors.admin_api]),
+        console: urls([&doors.console, &doors.console_plain]),
+        admin_credentials: known.map(|known| (known.admin_user, known.admin_password)),
+    };
+    let sections = connector::Config { cloudstack: config.cloudstack.clone(), connector: config.connector.clone() };
+    let engine_clock = base.engine.clock().clone();
+    let clock = connector::Clock::from_fn(move || {
+        let now = i128::from(engine_clock.now_us()) * 1000;
+        OffsetDateTime::from_unix_timestamp_nanos(now).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    });
+    let state = config.data.dir.join(CONNECTOR_STATE);
+    let connector = Connector::start(sections, target, &state, own, clock).await.context("the connector cannot start")?;
+    Ok(Some(connector))
+}
+
+fn console(config: &Config, engine: &Engine, key: Arc<SsoKey>, connector: Option<Connector>, doors: &Doors) -> ConsoleState {
+    let s3_urls = [&doors.s3_tls, &doors.s3].into_iter().flatten().cloned().collect();
+    ConsoleState::new(engine.clone(), config.console.clone(), key, Arc::new(ConnectorPage(connector)), s3_urls)
+}
+
+/// What the plug-in's door says without a CloudStack.
+fn no_connector() -> Router {
+    Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "no CloudStack is configured: set cloudstack.url\n"))
+}
+
+/// Renews certificates and folds metrics.
+async fn look_after(
+    certificates: Arc<Certificates>,
+    recorder: metrics_exporter_prometheus::PrometheusHandle,
+    stop: CancellationToken,
+) {
+    let mut certificates_due = tokio::time::Instant::now() + CERTIFICATES_INTERVAL;
+    while stop.run_until_cancelled(tokio::time::sleep(metrics_door::UPKEEP_INTERVAL)).await.is_some() {
+        recorder.run_upkeep();
+        if tokio::time::Instant::now() >= certificates_due {
+            certificates_due += CERTIFICATES_INTERVAL;
+            if let Err(error) = certificates.refresh(OffsetDateTime::now_utc()) {
+                tracing::warn!(error = format!("{error:#}"), "the certificate of the doors stays as it was");
+            }
+        }
+    }
+}
+
+impl Running {
+    /// The data directory.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.config.data.dir
+    }
+
+    /// The configuration it runs with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Reads given certificates again when their files changed.
+    ///
+    /// # Errors
+    /// Says what cannot be read; the old certificates stay in use then.
+    pub fn reload(&self) -> anyhow::Result<()> {
+        self.certificates.refresh(OffsetDateTime::now_utc())
+    }
+
+    fn open_control(&self) -> anyhow::Result<()> {
+        let dir = &self.config.data.dir;
+        let listener = control::bind(dir).with_context(|| format!("the control socket in {} cannot be made", dir.display()))?;
+        let parts = Parts {
+            engine: self.engine.clone(),
+            staging: self.staging.clone(),
+            connector: self.connector.clone(),
+            doors: self.doors.clone(),
+            config: Arc::new(self.config.clone()),
+        };
+        let router = control::router(parts);
+        self.tracker.spawn(control::serve(listener, router, self.stop.clone(), self.abort.clone(), self.tracker.clone()));
+        Ok(())
+    }
+
+    /// Ends everything: no new connections, time for what runs to finish (`doors.shutdown_timeout_s`), then the store is closed.
+    pub async fn shutdown(self) {
+        let dir = &self.config.data.dir;
+        if let Err(error) = Doors::remove(dir) {
+            tracing::warn!(error = format!("{error:#}"), "doors.json stays behind");
+        }
+        self.stop.cancel();
+        if let Some(connector) = &self.connector {
+            connector.shutdown().await;
+        }
+        self.tracker.close();
+        let limit = Duration::from_secs(self.config.doors.shutdown_timeout_s);
+        if timeout(limit, self.tracker.wait()).await.is_err() {
+            tracing::warn!(open = self.tracker.len(), "requests that did not finish are cut off");
+            self.abort.cancel();
+            self.tracker.wait().await;
+        }
+        if let Err(error) = files::remove_if_there(&dir.join(control::FILE_NAME)) {
+            tracing::warn!(%error, "the control socket stays behind");
+        }
+        self.engine.close().await;
+    }
+}

@@ -1,0 +1,208 @@
+//! What the console sees of the connector: small traits of the console, filled from the connector.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connector::{Connector, CloudStackConfig, RunSummary, Status};
+use console::{ConnectorFailure, ConnectorState, ConnectorView, Held, Run, RunOutcome, SsoKeySource};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use sso::SharedKey;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio_util::sync::CancellationToken;
+
+/// How often the key is asked for again, so that a change in CloudStack's settings is followed.
+const KEY_INTERVAL: Duration = Duration::from_secs(30);
+/// What the connector says when it does nothing.
+const IDLE: &str = "waiting";
+
+/// The key of the sign-on links, kept for those who cannot wait for CloudStack.
+pub(crate) struct SsoKey {
+    key: RwLock<Option<SharedKey>>,
+    connector: Option<Connector>,
+}
+
+impl SsoKey {
+    /// Without a connector, the key is that of the configuration or there is none.
+    pub(crate) fn new(config: &CloudStackConfig, connector: Option<Connector>) -> anyhow::Result<Self> {
+        let own = match (&config.sso_key, &config.sso_key_file) {
+            (Some(key), _) => Some(key.clone()),
+            (None, Some(path)) => Some(SecretString::from(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n']))),
+            (None, None) => None,
+        };
+        let key = own.map(|key| SharedKey::new(key.expose_secret().to_owned())).transpose()?;
+        Ok(Self { key: RwLock::new(key), connector })
+    }
+
+    /// Asks once.
+    pub(crate) async fn refresh(&self) {
+        let Some(connector) = &self.connector else { return };
+        // None is an answer, too: a key that was taken away must not open the console any longer.
+        let key = connector.sso_key().await;
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    /// Asks again and again until `stop`.
+    pub(crate) async fn follow(self: Arc<Self>, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(KEY_INTERVAL)).await.is_some() {
+            self.refresh().await;
+        }
+    }
+}
+
+impl SsoKeySource for SsoKey {
+    fn shared_key(&self) -> Option<SharedKey> {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn logout_origins(&self) -> Vec<String> {
+        self.connector.iter().map(Connector::cloudstack_origin).collect()
+    }
+}
+
+/// The connector on the console's page.
+pub(crate) struct ConnectorPage(pub(crate) Option<Connector>);
+
+impl ConnectorPage {
+    fn connector(&self) -> Result<&Connector, ConnectorFailure> {
+        self.0.as_ref().ok_or(ConnectorFailure::NotConfigured)
+    }
+}
+
+#[async_trait]
+impl ConnectorView for ConnectorPage {
+    async fn status(&self) -> Result<ConnectorState, ConnectorFailure> {
+        match &self.0 {
+            Some(connector) => Ok(state(connector.status().await)),
+            None => Ok(ConnectorState::default()),
+        }
+    }
+
+    async fn look_now(&self) -> Result<(), ConnectorFailure> {
+        let connector = self.connector()?;
+        if connector.status().await.doing != IDLE {
+            return Err(ConnectorFailure::AlreadyRunning);
+        }
+        connector.trigger();
+        Ok(())
+    }
+
+    async fn apply_held(&self, token: &str) -> Result<(), ConnectorFailure> {
+        let connector = self.connector()?.clone();
+        let status = connector.status().await;
+        if status.doing != IDLE {
+            return Err(ConnectorFailure::AlreadyRunning);
+        }
+        if held_token(&status) != token {
+            return Err(ConnectorFailure::Changed);
+        }
+        tokio::spawn(async move {
+            if let Err(error) = connector.sync(true, &|_| ()).await {
+                tracing::error!(%error, "the confirmed changes could not be made");
+            }
+        });
+        Ok(())
+    }
+}
+
+fn state(status: Status) -> ConnectorState {
+    let held = (!status.held.is_empty()).then(|| Held {
+        why: status.held.iter().map(|held| held.why.as_str()).collect::<Vec<_>>().join(" "),
+        token: held_token(&status),
+        deletion_count: status.held.iter().map(|held| held.count).sum(),
+        deactivation_count: 0,
+    });
+    let last_pass = status.last_pass.as_ref().map(|pass| Run {
+        started_us: micros(&pass.started).unwrap_or_default(),
+        duration_ms: duration_ms(&pass.started, Some(&pass.ended)),
+        trigger: "full pass".to_owned(),
+        outcome: if pass.trusted { RunOutcome::Done } else { RunOutcome::Held },
+        summary: format!("{} domains, {} accounts: {}", pass.domains, pass.accounts, pass.outcome),
+    });
+    ConnectorState {
+        configured: true,
+        cloud_url: Some(status.cloudstack_url),
+        running: status.doing != IDLE,
+        problem: status.stopped.or(status.last_error),
+        last_pass,
+        pending: Vec::new(),
+        pending_count: status.pending.total(),
+        held,
+        runs: status.runs.into_iter().map(run).collect(),
+    }
+}
+
+fn run(summary: RunSummary) -> Run {
+    let outcome = match (&summary.ended, summary.failed, summary.held) {
+        (None, _, _) => RunOutcome::Running,
+        (Some(_), 0, 0) => RunOutcome::Done,
+        (Some(_), 0, _) => RunOutcome::Held,
+        (Some(_), _, _) => RunOutcome::Failed,
+    };
+    Run {
+        started_us: micros(&summary.started).unwrap_or_default(),
+        duration_ms: duration_ms(&summary.started, summary.ended.as_deref()),
+        trigger: summary.cause,
+        outcome,
+        summary: summary.outcome,
+    }
+}
+
+/// Names what is held back as it is shown, so that a confirmation is of nothing else.
+fn held_token(status: &Status) -> String {
+    let mut hash = Sha256::new();
+    for held in &status.held {
+        hash.update(held.count.to_be_bytes());
+        hash.update(held.why.as_bytes());
+        hash.update([0]);
+    }
+    hex::encode(&hash.finalize()[..16])
+}
+
+fn micros(text: &str) -> Option<i64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    i64::try_from(time.unix_timestamp_nanos() / 1000).ok()
+}
+
+fn duration_ms(started: &str, ended: Option<&str>) -> Option<u64> {
+    let micros = micros(ended?)?.checked_sub(micros(started)?)?;
+    u64::try_from(micros / 1000).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use connector::Held as ConnectorHeld;
+
+    use super::*;
+
+    fn status(why: &str, count: u64) -> Status {
+        Status { doing: IDLE.to_owned(), held: vec![ConnectorHeld { count, why: why.to_owned() }], ..Status::default() }
+    }
+
+    #[test]
+    fn a_confirmation_is_of_exactly_what_was_shown() {
+        let shown = state(status("too many", 7)).held.unwrap();
+        assert_eq!(shown.deletion_count, 7);
+        assert_eq!(shown.token, held_token(&status("too many", 7)));
+        assert_ne!(shown.token, held_token(&status("too many", 8)));
+        assert_ne!(shown.token, held_token(&status("another reason", 7)));
+    }
+
+    #[test]
+    fn times_come_back_as_numbers() {
+        assert_eq!(micros("1970-01-01T00:00:02Z"), Some(2_000_000));
+        assert_eq!(duration_ms("1970-01-01T00:00:02Z", Some("1970-01-01T00:00:05Z")), Some(3000));
+        assert_eq!(duration_ms("1970-01-01T00:00:02Z", None), None);
+    }
+
+    #[test]
+    fn without_a_connector_the_key_is_that_of_the_configuration() {
+        let config = CloudStackConfig { sso_key: Some("Kr7-example-shared-key".into()), ..CloudStackConfig::default() };
+        assert!(SsoKey::new(&config, None).unwrap().shared_key().is_some());
+        assert!(SsoKey::new(&CloudStackConfig::default(), None).unwrap().shared_key().is_none());
+        let published = CloudStackConfig { sso_key: Some("ss0sh5r3dk3y".into()), ..CloudStackConfig::default() };
+        assert!(SsoKey::new(&published, None).is_err());
+    }
+}
