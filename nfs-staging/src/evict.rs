@@ -200,14 +200,16 @@ fn choose(inner: &Inner, scope: &EvictScope) -> Result<Vec<StagedPath>> {
         match (there, &record.pull) {
             (true, _) => (),
             (false, Some(_)) => chosen.push(path),
-            // CloudStack removed or renamed the file. An open upload stays on record until it is resumed or replaced.
+            // CloudStack renamed the file: what is on record still tells what it is.
+            (false, None) if staged.iter().any(|(other, stat)| record.is_of_renamed(other, &Look::of(stat))) => (),
+            // CloudStack removed the file. An open upload stays on record until it is resumed or replaced.
             (false, None) if record.push.is_none() && record.evicting.is_none() => forget(inner, &record.path)?,
             (false, None) => (),
         }
     }
     let now_us = inner.engine.clock().now_us();
     for (path, stat) in staged {
-        let proven_us = inner.records.load(&path.to_string())?.copy.map_or(0, |copy| copy.proven_us);
+        let proven_us = inner.records.of_file(&path, &Look::of(&stat))?.copy.map_or(0, |copy| copy.proven_us);
         let age_us = now_us.saturating_sub(last_use_us(&stat).max(proven_us));
         if age_s_min.is_none_or(|age_s| age_us >= i64::try_from(age_s).unwrap_or(i64::MAX).saturating_mul(1_000_000)) {
             chosen.push(path);
@@ -229,8 +231,11 @@ fn forget(inner: &Inner, path: &str) -> Result<()> {
 }
 
 fn look_up(job: &Job) -> Result<(Record, Option<Look>)> {
-    let record = job.inner.records.load(&job.path)?;
     let look = job.find_file()?.map(|file| Look::of_file(&file, &job.path)).transpose()?;
+    let record = match &look {
+        Some(look) => job.inner.records.of_file(&job.staged, look)?,
+        None => job.inner.records.load(&job.path)?,
+    };
     Ok((record, look))
 }
 
@@ -324,20 +329,29 @@ fn remove_empty(root: &Root<'_>, path: &StagedPath) -> Result<()> {
     Ok(())
 }
 
-/// After a crash: a file that stands aside gets its name back, and may be evicted again.
+/// After a crash: files that stand aside get their names back, and may be evicted again. What a client of the export planted in
+/// the way must not keep the store from starting, so such a file is left to be looked at.
 pub(crate) fn finish_interrupted(inner: &Inner) -> Result<()> {
     let root = inner.root()?;
     for mut record in inner.records.all()? {
         let Some(aside) = record.evicting.take() else { continue };
-        let path = StagedPath::parse(&record.path)?;
-        let names = path.directories();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        if let Some(dir) = root.find(&names)?
-            && dir.stat(&aside)?.is_some()
-        {
-            put_back(&dir, &path.file, &aside)?;
+        match give_name_back(&root, &record.path, &aside) {
+            Ok(()) => inner.records.save(&record)?,
+            Err(error) => {
+                tracing::error!(path = record.path, aside, %error, "a file whose eviction was interrupted could not be put back");
+            }
         }
-        inner.records.save(&record)?;
     }
     Ok(())
+}
+
+fn give_name_back(root: &Root<'_>, path: &str, aside: &str) -> Result<()> {
+    let path = StagedPath::parse(path)?;
+    let names = path.directories();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Some(dir) = root.find(&names)? else { return Ok(()) };
+    if dir.stat(aside)?.is_none() {
+        return Ok(());
+    }
+    put_back(&dir, &path.file, aside)
 }

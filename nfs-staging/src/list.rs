@@ -34,7 +34,7 @@ pub enum FileState {
         /// The key.
         key: String,
     },
-    /// It was proven once, and was touched since: only reading it would tell whether it still has that content.
+    /// It was proven once, and was touched or renamed since: only reading it would tell whether it still has that content.
     Touched {
         /// The bucket.
         bucket: String,
@@ -66,10 +66,14 @@ impl Staging {
 fn list(inner: &Inner) -> Result<Vec<StagedFile>> {
     let mut files = Vec::new();
     for (path, stat) in walk(&inner.root()?)? {
-        let path = path.to_string();
         let look = Look::of(&stat);
-        let state = state_of(&inner.records.load(&path)?, &look);
-        files.push(StagedFile { path, size_bytes: look.size_bytes, modified_us: look.modified_ns / 1000, state });
+        let state = state_of(&inner.records.of_file(&path, &look)?, &look);
+        files.push(StagedFile {
+            path: path.to_string(),
+            size_bytes: look.size_bytes,
+            modified_us: look.modified_ns / 1000,
+            state,
+        });
     }
     for record in inner.records.all()? {
         files.extend(partly_pulled(record, &files));

@@ -211,7 +211,7 @@ fn find_local(job: &Job) -> Result<Local> {
         Kind::Snapshot | Kind::Volume => None,
     };
     let look = Look::of_file(&file, &job.path)?;
-    let copy = job.inner.records.load(&job.path)?.copy;
+    let copy = job.inner.records.of_file(&job.staged, &look)?.copy;
     Ok(Local { file: Arc::new(file), look, copy, unique_name })
 }
 

@@ -13,7 +13,7 @@ use rustix::fs::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Error, Result};
+use crate::{Error, Result, StagedPath};
 
 /// The version of the records' shape.
 const FORMAT: u32 = 1;
@@ -124,6 +124,13 @@ impl Record {
         }
     }
 
+    /// Whether a file of another name in the same directory is the one on record, as it looks. CloudStack gives staged templates
+    /// random names, which changes neither their inode nor the time of their last change.
+    pub(crate) fn is_of_renamed(&self, path: &StagedPath, look: &Look) -> bool {
+        let same = self.copy.as_ref().is_some_and(|copy| copy.look.same_content(look));
+        same && StagedPath::parse(&self.path).is_ok_and(|own| own != *path && own.is_beside(path))
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::new(&self.path)
     }
@@ -145,6 +152,16 @@ impl Records {
     /// The record of a path; an empty one when there is none.
     pub(crate) fn load(&self, path: &str) -> Result<Record> {
         Ok(self.read(&self.file_of(path))?.unwrap_or_else(|| Record::new(path)))
+    }
+
+    /// The record of a file: its path's, else with what is known of it from a name that it had before.
+    pub(crate) fn of_file(&self, path: &StagedPath, look: &Look) -> Result<Record> {
+        let mut record = self.load(&path.to_string())?;
+        if record.copy.is_none() {
+            record.copy =
+                self.all()?.into_iter().find(|other| other.is_of_renamed(path, look)).and_then(|other| other.copy);
+        }
+        Ok(record)
     }
 
     /// Replaces the record of its path; one that says nothing is removed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 
-use nfs_staging::{Error, EvictOutcome, EvictScope, Kept};
+use nfs_staging::{Error, EvictOutcome, EvictScope, FileState, Kept, PushOutcome};
 
 use crate::support::{MIB, TEMPLATE, TEMPLATE_PATH, VOLUME, World, image, noise, operator, silent};
 
@@ -154,4 +154,55 @@ async fn a_crash_while_evicting_overwrites_nothing() {
     world.reopen().await;
     assert_eq!(world.read(VOLUME), b"somebody else's");
     assert_eq!(world.leftovers(VOLUME), [".cloudhold-evict-1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_planted_after_a_crash_keeps_nothing_from_starting() {
+    let mut world = World::new().await;
+    crash_while_evicting(&world, ".cloudhold-evict-1").await;
+    let (real, hidden) = (world.at("volumes/2"), world.at("volumes/hidden"));
+    std::fs::rename(&real, &hidden).unwrap();
+    std::os::unix::fs::symlink(&hidden, &real).unwrap();
+    world.reopen().await;
+    assert!(hidden.join("14/.cloudhold-evict-1").exists());
+    // Once the link is gone the next start puts the file back.
+    std::fs::remove_file(&real).unwrap();
+    std::fs::rename(&hidden, &real).unwrap();
+    world.reopen().await;
+    assert_eq!(world.read(VOLUME), b"content");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_cloudstack_renamed_is_known() {
+    const RENAMED: &str = "template/tmpl/1/200/0b9f5a3e-0f0c-3c3b-8b7a-8d1b6a1f2c11.qcow2";
+    let world = World::new().await;
+    let content = image(2 * MIB, 5);
+    world.put(TEMPLATE, &content).await;
+    world.pull(TEMPLATE).await.unwrap();
+    // What its createtmplt.sh does: a random name, other rights, a description of its own.
+    std::fs::rename(world.at(TEMPLATE_PATH), world.at(RENAMED)).unwrap();
+    std::fs::set_permissions(world.at(RENAMED), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let description = "filename=0b9f5a3e-0f0c-3c3b-8b7a-8d1b6a1f2c11.qcow2\nuniquename=200-1-uniq\n";
+    world.write("template/tmpl/1/200/template.properties", description.as_bytes());
+    let state = world.listed(RENAMED).await.unwrap().state;
+    assert!(matches!(state, FileState::Touched { key, .. } if key == TEMPLATE));
+    let old = world.staging.evict(&operator(), &EvictScope::OlderThanS(3600), &silent()).await.unwrap();
+    assert_eq!((old, world.records()), (vec![], 1));
+    let pushed = world.push(RENAMED).await.unwrap();
+    assert_eq!((pushed.key.as_str(), pushed.outcome), (TEMPLATE, PushOutcome::AlreadyThere));
+    assert_eq!(world.evict(RENAMED).await.unwrap().outcome, EvictOutcome::Evicted);
+    assert!(!world.at("template/tmpl/1").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_file_with_other_content_stays() {
+    let world = World::new().await;
+    world.put("volumes/1/2/a", b"content").await;
+    world.pull("volumes/1/2/a").await.unwrap();
+    std::fs::rename(world.at("volumes/1/2/a"), world.at("volumes/1/2/b")).unwrap();
+    let modified = std::fs::metadata(world.at("volumes/1/2/b")).unwrap().modified().unwrap();
+    world.write("volumes/1/2/b", b"CONTENT");
+    std::fs::File::options().write(true).open(world.at("volumes/1/2/b")).unwrap().set_modified(modified).unwrap();
+    assert_eq!(world.evict("volumes/1/2/b").await.unwrap().outcome, EvictOutcome::Kept(Kept::FileChanged));
+    assert_eq!(world.read("volumes/1/2/b"), b"CONTENT");
 }

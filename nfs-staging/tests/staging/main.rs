@@ -7,3 +7,4 @@ mod pull;
 mod push;
 mod support;
 mod tamper;
+mod wire;

@@ -137,6 +137,9 @@ async fn an_upload_of_another_size_or_that_is_gone_is_begun_anew() {
     assert_eq!(world.open_uploads().await, 0);
 }
 
+/// What somebody does to a file.
+type Change = fn(&std::fs::File);
+
 /// Changes the file when the push has read so far.
 fn changing(
     world: &World,
@@ -158,7 +161,7 @@ fn changing(
 async fn a_file_that_changes_while_it_is_read_makes_no_object() {
     let world = World::new().await;
     for (size, name) in [(4 * MIB, "small"), (20 * MIB, "large")] {
-        let changes: [(&str, fn(&std::fs::File)); 2] = [
+        let changes: [(&str, Change); 2] = [
             ("overwritten", |file| file.write_all_at(b"changed", 100).unwrap()),
             ("truncated", |file| file.set_len(2 << 20).unwrap()),
         ];
