@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use engine::{Body, Caller, NewObject, ObjectHeaders, WriteConditions};
+use engine::{Body, Caller, ChecksumAlgorithm, NewObject, ObjectHeaders, WriteConditions};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{ContentHasher, Cut, Fingerprint};
@@ -168,6 +168,7 @@ impl Staging {
         let (content, found, look) = job.run(move |job| read_whole(job, &local)).await?;
         let mut body = Body::from_bytes(content);
         body.expected.crc64nvme = Some(found.crc64nvme);
+        body.keep.push(ChecksumAlgorithm::Crc64Nvme);
         let stored = self.inner.engine.put_object(caller, &name.bucket, &name.key, new, body).await;
         let info = stored.map_err(|error| name.refused(error))?;
         conclude(job, Object { name: name.clone(), info }, found, look).await

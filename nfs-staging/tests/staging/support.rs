@@ -156,15 +156,21 @@ impl World {
     /// Pulls, and gives up when so many bytes are copied.
     pub(crate) async fn pull_until(&self, key: &str, copied_bytes: u64) {
         let (staging, request) = (self.staging.clone(), pull_request(key));
-        give_up_at(copied_bytes, async move |progress| drop(staging.pull(&operator(), &request, &progress).await))
-            .await;
+        give_up_at(copied_bytes, async move |progress| {
+            let ended = staging.pull(&operator(), &request, &progress).await;
+            panic!("nobody gave it up: {ended:?}");
+        })
+        .await;
     }
 
     /// Pushes, and gives up when so many bytes are copied.
     pub(crate) async fn push_until(&self, path: &str, copied_bytes: u64) {
         let (staging, request) = (self.staging.clone(), push_request(path));
-        give_up_at(copied_bytes, async move |progress| drop(staging.push(&operator(), &request, &progress).await))
-            .await;
+        give_up_at(copied_bytes, async move |progress| {
+            let ended = staging.push(&operator(), &request, &progress).await;
+            panic!("nobody gave it up: {ended:?}");
+        })
+        .await;
     }
 }
 
@@ -187,8 +193,11 @@ async fn give_up_at<F: Future<Output = ()> + Send + 'static>(
             std::thread::sleep(std::time::Duration::from_millis(300));
         }
     });
-    let running = tokio::spawn(action(progress));
-    notify.notified().await;
+    let mut running = tokio::spawn(action(progress));
+    tokio::select! {
+        () = notify.notified() => (),
+        ended = &mut running => panic!("the action ended before it could be given up: {ended:?}"),
+    }
     running.abort();
     let _ = running.await;
     while witness.strong_count() > 0 {
