@@ -105,7 +105,8 @@ async fn start_cloud(opening: &Opening) -> anyhow::Result<StandIn> {
 /// Host and port of a door.
 fn address(url: Option<&str>) -> anyhow::Result<(String, String)> {
     let url = Url::parse(url.context("the demo needs all doors")?)?;
-    let (host, port) = (url.host_str().context("a door has no host")?, url.port_or_known_default().context("a door has no port")?);
+    let (host, port) =
+        (url.host_str().context("a door has no host")?, url.port_or_known_default().context("a door has no port")?);
     Ok((host.to_owned(), port.to_string()))
 }
 
@@ -124,7 +125,8 @@ async fn enter(running: &Running, cloud: &StandIn) -> anyhow::Result<Tenant> {
 /// Signs in at CloudStack and asks the connector's door for a link, as CloudStack's pages do.
 async fn fresh_link(cloud_url: &str, door: &str, [domain, user, password]: [&str; 3]) -> anyhow::Result<String> {
     let http = reqwest::Client::builder().cookie_store(true).no_proxy().build().context("no HTTP client")?;
-    let form = [("command", "login"), ("response", "json"), ("domain", domain), ("username", user), ("password", password)];
+    let form =
+        [("command", "login"), ("response", "json"), ("domain", domain), ("username", user), ("password", password)];
     let login: Value = http.post(cloud_url).form(&form).send().await?.error_for_status()?.json().await?;
     let session = login["loginresponse"]["sessionkey"].as_str().context("CloudStack did not let the tenant in")?;
     let query = [("command", "cloudianSsoLogin"), ("response", "json"), ("sessionkey", session)];

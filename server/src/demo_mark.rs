@@ -8,7 +8,8 @@ use crate::files;
 
 /// The file that marks a demo's directory.
 pub(crate) const FILE_NAME: &str = "DEMO";
-const TEXT: &[u8] = b"This directory belongs to `cloudhold demo`. `cloudhold serve` refuses it. Remove it when you are done.\n";
+const TEXT: &[u8] =
+    b"This directory belongs to `cloudhold demo`. `cloudhold serve` refuses it. Remove it when you are done.\n";
 
 /// Whether the directory fits what is to run on it.
 pub(crate) fn check(data_dir: &Path, demo: bool) -> anyhow::Result<()> {

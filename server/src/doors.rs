@@ -12,9 +12,9 @@ use crate::files;
 use crate::tls::host_name;
 
 /// The format of `doors.json`.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// The file in the data directory that tells where the doors are.
-pub const FILE_NAME: &str = "doors.json";
+pub(crate) const FILE_NAME: &str = "doors.json";
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -187,7 +187,7 @@ fn shown_address(address: IpAddr) -> String {
 /// What `doors.json` tells: base addresses without a slash at the end; doors that are not opened are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Doors {
-    /// [`VERSION`].
+    /// The format of the file, 1.
     pub version: u32,
     /// S3, plain.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -238,7 +238,8 @@ impl Doors {
     pub(crate) fn write(&self, data_dir: &Path) -> anyhow::Result<()> {
         let path = data_dir.join(FILE_NAME);
         let text = serde_json::to_vec_pretty(self).context("doors.json cannot be written")?;
-        files::write_atomic(&path, &text, files::PUBLIC).with_context(|| format!("{} cannot be written", path.display()))
+        files::write_atomic(&path, &text, files::PUBLIC)
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Reads the `doors.json` of a running store.

@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 
 /// The file in the data directory.
-pub const FILE_NAME: &str = "first-credentials.json";
+pub(crate) const FILE_NAME: &str = "first-credentials.json";
 /// The service account of the Admin API, as CloudStack's plug-in names it by default.
-pub const SERVICE_ACCOUNT: &str = "sysadmin";
+pub(crate) const SERVICE_ACCOUNT: &str = "sysadmin";
 /// The first administrator of the console, in the group `0`.
-pub const CONSOLE_ADMIN: &str = "admin";
+pub(crate) const CONSOLE_ADMIN: &str = "admin";
 /// The format of the file.
 const VERSION: u32 = 1;
 /// Enough that nobody guesses it: 142 bits.
@@ -79,7 +79,8 @@ impl FirstCredentials {
     /// When the file is damaged or of another version.
     pub fn read(data_dir: &Path) -> anyhow::Result<Option<Self>> {
         let path = data_dir.join(FILE_NAME);
-        let Some(text) = files::read_if_there(&path).with_context(|| format!("{} cannot be read", path.display()))? else {
+        let Some(text) = files::read_if_there(&path).with_context(|| format!("{} cannot be read", path.display()))?
+        else {
             return Ok(None);
         };
         let wire: Wire = serde_json::from_slice(&text).with_context(|| format!("{} is damaged", path.display()))?;
@@ -108,7 +109,8 @@ impl FirstCredentials {
         };
         let path = data_dir.join(FILE_NAME);
         let text = serde_json::to_vec_pretty(&wire).context("the first credentials cannot be written")?;
-        files::write_atomic(&path, &text, files::SECRET).with_context(|| format!("{} cannot be written", path.display()))
+        files::write_atomic(&path, &text, files::SECRET)
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 }
 
@@ -139,7 +141,7 @@ pub(crate) fn random_password() -> SecretString {
     loop {
         let text: String =
             (0..PASSWORD_CHARS).map(|_| char::from(ALPHABET[random.random_range(0..ALPHABET.len())])).collect();
-        let has = |test: fn(&u8) -> bool| text.as_bytes().iter().any(|b| test(b));
+        let has = |test: fn(&u8) -> bool| text.as_bytes().iter().any(test);
         // The rule for passwords asks for three kinds of characters.
         if has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_digit) {
             return text.into();

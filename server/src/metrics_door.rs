@@ -56,7 +56,8 @@ async fn guard(State(door): State<MetricsDoor>, request: Request, next: Next) ->
     let given = given.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
     match &door.token {
         Some(token) if !same(token.expose_secret(), given) => {
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is needed\n").into_response()
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], "a bearer token is needed\n")
+                .into_response()
         }
         Some(_) | None => next.run(request).await,
     }
@@ -127,7 +128,8 @@ impl HealthReport {
 async fn health(State(door): State<MetricsDoor>, headers: HeaderMap) -> Response {
     let report = HealthReport::of(&door.engine).await;
     let status = if report.read_only.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
-    let wants_json = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("json"));
+    let wants_json =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).is_some_and(|value| value.contains("json"));
     if wants_json {
         return (status, axum::Json(report)).into_response();
     }

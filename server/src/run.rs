@@ -218,7 +218,9 @@ fn routers(
     let s3 = s3_store::router(base.engine.clone(), &config.s3);
     let console = console(config, &base.engine, key, behind.connector.clone(), doors);
     let tls_door = bound.iter().find(|door| door.kind == DoorKind::ConsoleTls);
-    let tls_port = tls_door.map_or(CONSOLE_TLS_PORT, |door| door.address.port());
+    // As browsers reach it, which is another port when something stands in front of it.
+    let tls_port =
+        tls_door.and_then(|door| Url::parse(&door.url).ok()?.port_or_known_default()).unwrap_or(CONSOLE_TLS_PORT);
     let (recorder, token) = (metrics_door::recorder()?, config.doors.token()?);
     let metrics = MetricsDoor { engine: base.engine.clone(), recorder, token }.router();
     let router = |kind| match kind {
@@ -258,7 +260,8 @@ fn own_admin_door(config: &Config, base: &Foundation, bound: &[BoundDoor], admin
     let port = match usual {
         Some(address) if address.ip() == Ipv4Addr::LOCALHOST || address.ip().is_unspecified() => address.port(),
         Some(_) | None => {
-            let listener = doors::listen_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("no loopback port is free")?;
+            let listener =
+                doors::listen_on(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).context("no loopback port is free")?;
             let address = listener.local_addr()?;
             let door = BoundDoor { kind: DoorKind::AdminApiTls, listener, address, url: String::new() };
             open_door(config, base, door, admin.clone())?;
@@ -268,7 +271,12 @@ fn own_admin_door(config: &Config, base: &Foundation, bound: &[BoundDoor], admin
     Ok(Url::parse(&format!("https://{}:{port}", tls::OWN_NAME))?)
 }
 
-async fn start_connector(config: &Config, base: &Foundation, own_url: Url, doors: &Doors) -> anyhow::Result<Option<Connector>> {
+async fn start_connector(
+    config: &Config,
+    base: &Foundation,
+    own_url: Url,
+    doors: &Doors,
+) -> anyhow::Result<Option<Connector>> {
     if !config.has_cloudstack() {
         return Ok(None);
     }
@@ -290,18 +298,26 @@ async fn start_connector(config: &Config, base: &Foundation, own_url: Url, doors
         OffsetDateTime::from_unix_timestamp_nanos(now).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     });
     let state = config.data.dir.join(CONNECTOR_STATE);
-    let connector = Connector::start(sections, target, &state, own, clock).await.context("the connector cannot start")?;
+    let connector =
+        Connector::start(sections, target, &state, own, clock).await.context("the connector cannot start")?;
     Ok(Some(connector))
 }
 
-fn console(config: &Config, engine: &Engine, key: Arc<SsoKey>, connector: Option<Connector>, doors: &Doors) -> ConsoleState {
+fn console(
+    config: &Config,
+    engine: &Engine,
+    key: Arc<SsoKey>,
+    connector: Option<Connector>,
+    doors: &Doors,
+) -> ConsoleState {
     let s3_urls = [&doors.s3_tls, &doors.s3].into_iter().flatten().cloned().collect();
     ConsoleState::new(engine.clone(), config.console.clone(), key, Arc::new(ConnectorPage(connector)), s3_urls)
 }
 
 /// What the plug-in's door says without a CloudStack.
 fn no_connector() -> Router {
-    Router::new().fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "no CloudStack is configured: set cloudstack.url\n"))
+    Router::new()
+        .fallback(async || (StatusCode::SERVICE_UNAVAILABLE, "no CloudStack is configured: set cloudstack.url\n"))
 }
 
 /// Renews certificates and folds metrics.
@@ -345,7 +361,8 @@ impl Running {
 
     fn open_control(&self) -> anyhow::Result<()> {
         let dir = &self.config.data.dir;
-        let listener = control::bind(dir).with_context(|| format!("the control socket in {} cannot be made", dir.display()))?;
+        let listener =
+            control::bind(dir).with_context(|| format!("the control socket in {} cannot be made", dir.display()))?;
         let parts = Parts {
             engine: self.engine.clone(),
             staging: self.staging.clone(),
@@ -354,7 +371,13 @@ impl Running {
             config: Arc::new(self.config.clone()),
         };
         let router = control::router(parts);
-        self.tracker.spawn(control::serve(listener, router, self.stop.clone(), self.abort.clone(), self.tracker.clone()));
+        self.tracker.spawn(control::serve(
+            listener,
+            router,
+            self.stop.clone(),
+            self.abort.clone(),
+            self.tracker.clone(),
+        ));
         Ok(())
     }
 

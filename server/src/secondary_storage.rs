@@ -5,7 +5,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use engine::{BucketCreated, BucketName, Caller, CanonicalId, Credential, Engine, GroupId, NewGroup, NewUser, Profile, Role, UserId};
+use engine::{
+    BucketCreated, BucketName, Caller, CanonicalId, Credential, Engine, GroupId, NewGroup, NewUser, Profile, Role,
+    UserId,
+};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +58,8 @@ pub(crate) async fn prepare(parts: &Parts, request: &Prepare) -> anyhow::Result<
     let owner = ensure_user(&parts.engine, &group, &user).await?;
     ensure_bucket(&parts.engine, &owner, &bucket).await?;
     let key = ensure_key(&parts.engine, &owner).await?;
-    let is_loopback = host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+    let is_loopback =
+        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
     Ok(Prepared {
         bucket: bucket.to_string(),
         group: group.to_string(),

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::{Connector, CloudStackConfig, RunSummary, Status};
+use connector::{CloudStackConfig, Connector, RunSummary, Status};
 use console::{ConnectorFailure, ConnectorState, ConnectorView, Held, Run, RunOutcome, SsoKeySource};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -29,7 +29,9 @@ impl SsoKey {
     pub(crate) fn new(config: &CloudStackConfig, connector: Option<Connector>) -> anyhow::Result<Self> {
         let own = match (&config.sso_key, &config.sso_key_file) {
             (Some(key), _) => Some(key.clone()),
-            (None, Some(path)) => Some(SecretString::from(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n']))),
+            (None, Some(path)) => {
+                Some(SecretString::from(std::fs::read_to_string(path)?.trim_end_matches(['\r', '\n'])))
+            }
             (None, None) => None,
         };
         let key = own.map(|key| SharedKey::new(key.expose_secret().to_owned())).transpose()?;

@@ -89,7 +89,10 @@ async fn status(shared: &Shared) -> anyhow::Result<u8> {
         ))?,
     }
     let pending = &status["pending"];
-    output::line(format!("Pending      {} to add, {} to change, {} to remove", pending["add"], pending["change"], pending["remove"]))?;
+    output::line(format!(
+        "Pending      {} to add, {} to change, {} to remove",
+        pending["add"], pending["change"], pending["remove"]
+    ))?;
     held(&status["held"])?;
     output::line("Last runs")?;
     for run in list(&status["runs"]) {
@@ -97,7 +100,12 @@ async fn status(shared: &Shared) -> anyhow::Result<u8> {
     }
     output::line("Settings in use")?;
     for setting in list(&status["settings"]) {
-        output::line(format!("  {} = {} ({})", text(&setting["name"]), text(&setting["value"]), text(&setting["source"])))?;
+        output::line(format!(
+            "  {} = {} ({})",
+            text(&setting["name"]),
+            text(&setting["value"]),
+            text(&setting["source"])
+        ))?;
     }
     Ok(0)
 }

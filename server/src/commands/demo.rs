@@ -59,7 +59,7 @@ fn greet(demo: &Demo) -> anyhow::Result<()> {
     for text in doors(running) {
         line(text)?;
     }
-    line(format!("  {:<18}{}", "Made-up CloudStack", demo.cloud.page_url()))?;
+    line(format!("  {:<20}{}", "Made-up CloudStack", demo.cloud.page_url()))?;
     let ca = quoted(&running.doors.ca_file.display().to_string());
 
     line(format!("\n1. Click to sign in to the console as {} (works once, within five minutes):\n", tenant.user))?;
@@ -68,12 +68,7 @@ fn greet(demo: &Demo) -> anyhow::Result<()> {
     line(format!("   curl --cacert {ca} --cookie-jar /tmp/cloudhold-demo --location {}\n", quoted(&tenant.link)))?;
     line("   For another link, sign in to the made-up CloudStack and press its storage button:\n")?;
     line(format!("   {}", demo.cloud.page_url()))?;
-    line(format!(
-        "   domain {}, user {}, password {}",
-        tenant.domain,
-        tenant.user,
-        tenant.password.expose_secret()
-    ))?;
+    line(format!("   domain {}, user {}, password {}", tenant.domain, tenant.user, tenant.password.expose_secret()))?;
 
     line(format!("\n2. Use {}'s buckets by S3:\n", tenant.user))?;
     line(format!("   export AWS_ACCESS_KEY_ID={}", tenant.access_key))?;

@@ -140,7 +140,10 @@ mod tests {
             staging_dir: "/data/staging".into(),
         };
         let line = words(&image_store(&made, Signer::V2));
-        assert!(line.starts_with("name=cloudhold provider=S3 'details[0].key=accesskey' 'details[0].value=AK'"), "{line}");
+        assert!(
+            line.starts_with("name=cloudhold provider=S3 'details[0].key=accesskey' 'details[0].value=AK'"),
+            "{line}"
+        );
         assert!(line.contains("'details[1].key=secretkey' 'details[1].value=a+b/c='"), "{line}");
         assert!(line.contains("'details[3].key=endpoint' 'details[3].value=s3.example.lan:9000'"), "{line}");
         assert!(line.contains("'details[4].key=usehttps' 'details[4].value=false'"), "{line}");

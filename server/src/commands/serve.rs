@@ -107,13 +107,18 @@ fn greet(running: &Running) -> anyhow::Result<()> {
     }
     let file = dir.join(first_credentials::FILE_NAME);
     if running.is_first_start {
-        line(format!("\nFirst start: the passwords of the Admin API and of the console's administrator are in\n  {}", file.display()))?;
+        line(format!(
+            "\nFirst start: the passwords of the Admin API and of the console's administrator are in\n  {}",
+            file.display()
+        ))?;
     } else if file.exists() {
         line(format!("\nThe first passwords are in {}", file.display()))?;
     }
     line(format!("Clients of the TLS doors trust {}", running.doors.ca_file.display()))?;
     if running.connector.is_none() {
-        line("No CloudStack is configured: set cloudstack.url, cloudstack.api_key and cloudstack.secret_key in cloudhold.toml.")?;
+        line(
+            "No CloudStack is configured: set cloudstack.url, cloudstack.api_key and cloudstack.secret_key in cloudhold.toml.",
+        )?;
     }
     for text in reach(running.config()) {
         line(text)?;
@@ -135,7 +140,8 @@ pub(super) fn doors(running: &Running) -> Vec<String> {
         ("Plug-in commands", path(&doors.connector, connector::PLUGIN_PATH)),
         ("Metrics, health", pair(&path_of(&doors.metrics, "/metrics"), &path_of(&doors.metrics, "/health"))),
     ];
-    let shown = |(name, urls): (&str, String)| format!("  {name:<18}{}", if urls.is_empty() { "closed" } else { &urls });
+    let shown =
+        |(name, urls): (&str, String)| format!("  {name:<20}{}", if urls.is_empty() { "closed" } else { &urls });
     lines.into_iter().map(shown).collect()
 }
 
@@ -158,8 +164,11 @@ fn reach(config: &Config) -> Vec<String> {
             "  names = [\"store.example.com\"]    # how others call this machine; goes into the certificate".to_owned(),
         ];
     }
-    let guarded: Vec<&str> =
-        DoorKind::ALL.into_iter().filter(|kind| kind.is_guarded(doors) && !open.contains(kind)).map(DoorKind::title).collect();
+    let guarded: Vec<&str> = DoorKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_guarded(doors) && !open.contains(kind))
+        .map(DoorKind::title)
+        .collect();
     let names = |kinds: &[DoorKind]| kinds.iter().map(|kind| kind.title()).collect::<Vec<_>>().join(", ");
     let mut lines = vec![format!("\nOpen to other machines: {}.", names(&open))];
     if !guarded.is_empty() {

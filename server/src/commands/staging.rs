@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nfs_staging::{EvictOutcome, EvictScope, Evicted, FileState, PullOutcome, PullRequest, Pulled, PushOutcome, PushRequest, Pushed, StagedFile};
+use nfs_staging::{
+    EvictOutcome, EvictScope, Evicted, FileState, PullOutcome, PullRequest, Pulled, PushOutcome, PushRequest, Pushed,
+    StagedFile,
+};
 use serde::{Deserialize, Serialize};
 
 use super::progress::Meter;
@@ -144,7 +147,12 @@ async fn list(shared: &Shared) -> anyhow::Result<u8> {
                 format!("part of s3://{bucket}/{key} ({}): pull it again to go on", output::size(total_bytes))
             }
         };
-        output::line(format!("{:>12}  {}  {}  {state}", output::size(file.size_bytes), output::time(file.modified_us), file.path))?;
+        output::line(format!(
+            "{:>12}  {}  {}  {state}",
+            output::size(file.size_bytes),
+            output::time(file.modified_us),
+            file.path
+        ))?;
     }
     Ok(0)
 }
@@ -154,7 +162,8 @@ async fn evict(shared: &Shared, scope: &EvictScope) -> anyhow::Result<u8> {
     let evicted: Vec<Evicted> = shared.control()?.run("staging/evict", scope, |progress| meter.show(&progress)).await?;
     drop(meter);
     // A file that was named and stays is a failure; of many files some are expected to stay.
-    let stays = matches!(scope, EvictScope::Path(_)) && evicted.iter().any(|file| matches!(file.outcome, EvictOutcome::Kept(_)));
+    let stays = matches!(scope, EvictScope::Path(_))
+        && evicted.iter().any(|file| matches!(file.outcome, EvictOutcome::Kept(_)));
     if shared.json {
         output::json(&evicted)?;
         return Ok(u8::from(stays));

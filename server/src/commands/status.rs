@@ -16,7 +16,10 @@ pub(super) async fn run(shared: &Shared) -> anyhow::Result<u8> {
         Some(why) => output::line(format!("READ-ONLY until it is restarted: {why}"))?,
     }
     output::line(format!("data     {}, {} free", status.data_dir.display(), output::size(status.health.free_bytes)))?;
-    output::line(format!("cloud    {}", if status.has_cloudstack { "CloudStack (see connector status)" } else { "none configured" }))?;
+    output::line(format!(
+        "cloud    {}",
+        if status.has_cloudstack { "CloudStack (see connector status)" } else { "none configured" }
+    ))?;
     let doors = &status.doors;
     let all = [
         ("S3", &doors.s3),
@@ -32,7 +35,7 @@ pub(super) async fn run(shared: &Shared) -> anyhow::Result<u8> {
     }
     for worker in &status.health.workers {
         let when = worker.last_run_us.map_or_else(|| "not yet".to_owned(), output::time);
-        output::line(format!("worker   {:<16} {when}  {}", worker.name, worker.last_result))?;
+        output::line(format!("worker   {:<26} {when}  {}", worker.name, worker.last_result))?;
     }
     Ok(code)
 }

@@ -33,7 +33,8 @@ pub struct Overrides {
 /// Names the file or variable and the key that is wrong.
 pub fn load(overrides: &Overrides) -> anyhow::Result<Config> {
     // What is not UTF-8 cannot be a setting.
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     load_from(overrides, environment)
 }
 
@@ -41,7 +42,10 @@ pub fn load(overrides: &Overrides) -> anyhow::Result<Config> {
 ///
 /// # Errors
 /// Names the file or variable and the key that is wrong.
-pub fn load_from(overrides: &Overrides, environment: impl IntoIterator<Item = (String, String)>) -> anyhow::Result<Config> {
+pub fn load_from(
+    overrides: &Overrides,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Config> {
     let figment = sources(overrides, environment)?;
     let mut config: Config = figment.extract().map_err(|error| unknown::explain(&error))?;
     if let Some(dir) = &overrides.data_dir {
@@ -70,9 +74,11 @@ pub(super) fn sources(
     overrides: &Overrides,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Figment> {
-    let mut variables: Vec<Variable> = environment.into_iter().filter_map(|(name, value)| Variable::new(name, value)).collect();
+    let mut variables: Vec<Variable> =
+        environment.into_iter().filter_map(|(name, value)| Variable::new(name, value)).collect();
     variables.sort_by(|a, b| a.name.cmp(&b.name));
-    let dir_of_environment = variables.iter().find(|variable| variable.key == "data.dir").map(|variable| variable.text.clone());
+    let dir_of_environment =
+        variables.iter().find(|variable| variable.key == "data.dir").map(|variable| variable.text.clone());
     let dir = overrides
         .data_dir
         .clone()

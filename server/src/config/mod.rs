@@ -168,7 +168,10 @@ impl Config {
         anyhow::ensure!(self.engine.keys_per_user_max > 0, "engine.keys_per_user_max must be at least 1");
         self.doors.validate()?;
         self.s3.validate()?;
-        self.admin_api.settings().validate().map_err(|wrong| anyhow::anyhow!("admin_api.{} {}", wrong.name, wrong.why))?;
+        self.admin_api
+            .settings()
+            .validate()
+            .map_err(|wrong| anyhow::anyhow!("admin_api.{} {}", wrong.name, wrong.why))?;
         self.console.validate()?;
         self.staging.validate().context("[staging]")?;
         self.connector.validate().map_err(anyhow::Error::msg)?;
@@ -186,7 +189,8 @@ impl Config {
 
 impl Default for AdminApiSection {
     fn default() -> Self {
-        let admin_api::Settings { version, failed_logins_free, failed_login_delay_max } = admin_api::Settings::default();
+        let admin_api::Settings { version, failed_logins_free, failed_login_delay_max } =
+            admin_api::Settings::default();
         let delay_ms = u64::try_from(failed_login_delay_max.as_millis()).unwrap_or(u64::MAX);
         Self { version, failed_logins_free, failed_login_delay_ms_max: delay_ms }
     }

@@ -37,7 +37,8 @@ pub(super) fn source_file(metadata: &Metadata) -> Option<&Path> {
 /// # Errors
 /// When the file cannot be read.
 pub fn settings_given(overrides: &Overrides) -> anyhow::Result<Vec<Setting>> {
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let figment = load::sources(overrides, environment)?;
     let mut found = Vec::new();
     let data = figment.extract::<figment::value::Dict>().map_err(|error| super::unknown::explain(&error))?;

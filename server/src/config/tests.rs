@@ -120,14 +120,16 @@ fn names_of(section: &str) -> Vec<String> {
 fn the_reference_is_right_and_whole() {
     let block = REFERENCE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     load_text(block, &[]).unwrap();
-    let sections = ["", "data", "engine", "engine.faults", "doors", "doors.tls", "doors.s3", "s3", "admin_api", "console"];
+    let sections =
+        ["", "data", "engine", "engine.faults", "doors", "doors.tls", "doors.s3", "s3", "admin_api", "console"];
     let more = ["cloudstack", "connector", "connector.target", "staging", "staging.hooks", "log"];
     for section in sections.into_iter().chain(more) {
         // What stands between the head of the section and the next one.
         let part = if section.is_empty() {
             block
         } else {
-            let (_, rest) = block.split_once(&format!("[{section}]")).unwrap_or_else(|| panic!("[{section}] is not explained"));
+            let (_, rest) =
+                block.split_once(&format!("[{section}]")).unwrap_or_else(|| panic!("[{section}] is not explained"));
             rest.split("\n[").next().unwrap()
         };
         for name in names_of(section) {
@@ -145,7 +147,9 @@ fn the_reference_names_the_defaults() {
     let (explained, plain) = (load_text(block, &[]).unwrap(), load_text("", &[]).unwrap());
     let shown = |config: &Config| {
         let Config { engine, doors, s3, admin_api, console, cloudstack, connector, staging, log, .. } = config;
-        format!("{engine:?} {doors:?} {s3:?} {admin_api:?} {console:?} {cloudstack:?} {connector:?} {staging:?} {log:?}")
+        format!(
+            "{engine:?} {doors:?} {s3:?} {admin_api:?} {console:?} {cloudstack:?} {connector:?} {staging:?} {log:?}"
+        )
     };
     assert_eq!(shown(&explained), shown(&plain));
 }

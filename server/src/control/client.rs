@@ -59,7 +59,9 @@ impl ControlClient {
                 let line: Vec<u8> = waiting.drain(..=end).collect();
                 match serde_json::from_slice(&line).context("the store's answer is not understood")? {
                     Event::Progress(progress) => on_progress(progress),
-                    Event::Done(value) => return serde_json::from_value(value).context("the store's answer is not understood"),
+                    Event::Done(value) => {
+                        return serde_json::from_value(value).context("the store's answer is not understood");
+                    }
                     Event::Failed(problem) => bail!(problem.error),
                 }
             }
@@ -69,8 +71,9 @@ impl ControlClient {
 
     async fn send(&self, method: Method, path: &str, body: &impl Serialize) -> anyhow::Result<Response<Incoming>> {
         let stream = socket::connect(&self.data_dir).await.map_err(|error| self.not_running(error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.context("the control socket does not answer")?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .context("the control socket does not answer")?;
         tokio::spawn(connection);
         let body = if method == Method::GET { Vec::new() } else { serde_json::to_vec(body)? };
         let request = Request::builder()
@@ -98,7 +101,8 @@ impl ControlClient {
 
 async fn whole<T: DeserializeOwned>(response: Response<Incoming>) -> anyhow::Result<T> {
     let status = response.status();
-    let body = response.into_body().collect().await.context("the store went away in the middle of the command")?.to_bytes();
+    let body =
+        response.into_body().collect().await.context("the store went away in the middle of the command")?.to_bytes();
     if status.is_success() {
         return serde_json::from_slice(&body).context("the store's answer is not understood");
     }

@@ -15,7 +15,7 @@ pub(crate) use server::serve;
 pub(crate) use socket::bind;
 
 /// The socket in the data directory.
-pub const FILE_NAME: &str = "control.sock";
+pub(crate) const FILE_NAME: &str = "control.sock";
 /// The version of the protocol, the first part of every path.
 pub(crate) const VERSION: &str = "v1";
 

@@ -102,9 +102,11 @@ where
             }
         }
     });
-    let lines = events.map(|event| serde_json::to_vec(&event).map(|mut line| {
-        line.push(b'\n');
-        Bytes::from(line)
-    }));
+    let lines = events.map(|event| {
+        serde_json::to_vec(&event).map(|mut line| {
+            line.push(b'\n');
+            Bytes::from(line)
+        })
+    });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

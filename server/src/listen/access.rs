@@ -24,7 +24,12 @@ const AMZ_REQUEST_ID: HeaderName = HeaderName::from_static("x-amz-request-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Answers one request.
-pub(super) async fn answer(door: &'static str, peer: SocketAddr, router: Router, mut request: Request<Body>) -> Response {
+pub(super) async fn answer(
+    door: &'static str,
+    peer: SocketAddr,
+    router: Router,
+    mut request: Request<Body>,
+) -> Response {
     let mut record = Record {
         door,
         peer,
@@ -107,7 +112,7 @@ impl Drop for Record {
             status,
             sent_bytes = self.sent_bytes,
             is_whole = self.is_whole,
-            elapsed_ms = elapsed.as_secs_f64() * 1000.0,
+            elapsed_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             peer = %self.peer,
             id = self.id,
         );
@@ -131,7 +136,10 @@ impl http_body::Body for Recorded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -150,5 +158,101 @@ impl http_body::Body for Recorded {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use axum::http::HeaderMap;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    /// Collects what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(line);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Log {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+
+        /// Collects until the returned guard is dropped; the tests run on one thread each.
+        fn listen(&self) -> tracing::subscriber::DefaultGuard {
+            let log = self.clone();
+            let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || log.clone()).finish();
+            tracing::subscriber::set_default(subscriber)
+        }
+    }
+
+    async fn ask(router: Router, uri: &str) -> Response {
+        let peer = "127.0.0.1:1".parse().unwrap();
+        answer("test", peer, router, Request::get(uri).body(Body::empty()).unwrap()).await
+    }
+
+    #[tokio::test]
+    async fn the_log_has_the_path_and_never_the_query() {
+        let log = Log::default();
+        let guard = log.listen();
+        let response = ask(Router::new().route("/user", get(async || "hello")), "/user?password=hush").await;
+        let id = response.headers()[REQUEST_ID].to_str().unwrap().to_owned();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "hello");
+        drop(guard);
+        let text = log.text();
+        assert!(text.contains("/user") && text.contains("sent_bytes=5") && text.contains("is_whole=true"), "{text}");
+        assert!(text.contains(&id), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_given_up_is_logged_as_such() {
+        let log = Log::default();
+        let guard = log.listen();
+        let response = ask(Router::new().route("/", get(async || "never read")), "/").await;
+        drop(response);
+        drop(guard);
+        assert!(log.text().contains("is_whole=false"), "{}", log.text());
+    }
+
+    #[tokio::test]
+    async fn requests_reach_the_code_with_their_own_headers_only() {
+        let seen = async |headers: HeaderMap| format!("{headers:?}");
+        let response = ask(Router::new().route("/", get(seen)), "/").await;
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "{}");
+    }
+
+    #[tokio::test]
+    async fn the_id_that_clients_of_s3_see_is_the_one_in_the_log() {
+        let log = Log::default();
+        let guard = log.listen();
+        let response = ask(Router::new().route("/", get(async || ([("x-amz-request-id", "SHOWN")], "x"))), "/").await;
+        assert!(response.headers().get(REQUEST_ID).is_none());
+        drop(response);
+        drop(guard);
+        assert!(log.text().contains("SHOWN"));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer() {
+        async fn broken() -> &'static str {
+            panic!("as a test")
+        }
+        let response = ask(Router::new().route("/", get(broken)), "/").await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
 }

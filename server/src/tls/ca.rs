@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rcgen::{
-    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, NameConstraints,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, NameConstraints,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -64,12 +64,14 @@ impl LocalCa {
         let state = match read_state(&state_file)? {
             Some(state) if covers(&state, &names, now) => state,
             Some(old) => {
-                tracing::warn!("the local CA was renewed: clients that trust its certificate need the new one for the new names");
+                tracing::warn!(
+                    "the local CA was renewed: clients that trust its certificate need the new one for the new names"
+                );
                 let mut all = old.names;
                 all.extend(names.iter().cloned());
-                write_state(&state_file, make(KeyPair::from_pem(&old.key_pem)?, all, now)?)?
+                write_state(&state_file, make(&KeyPair::from_pem(&old.key_pem)?, all, now)?)?
             }
-            None => write_state(&state_file, make(KeyPair::generate()?, names.clone(), now)?)?,
+            None => write_state(&state_file, make(&KeyPair::generate()?, names.clone(), now)?)?,
         };
         let certificate_file = folder.join(CERTIFICATE_FILE);
         if files::read_if_there(&certificate_file)?.as_deref() != Some(state.certificate_pem.as_bytes()) {
@@ -88,7 +90,8 @@ impl LocalCa {
 
     /// A new key and a certificate for it, kept in memory only.
     pub(super) fn issue(&self, now: OffsetDateTime) -> anyhow::Result<Leaf> {
-        let ca_key = KeyPair::from_pem(self.key_pem.expose_secret()).context("the key of the local CA cannot be read")?;
+        let ca_key =
+            KeyPair::from_pem(self.key_pem.expose_secret()).context("the key of the local CA cannot be read")?;
         let issuer = Issuer::from_ca_cert_pem(&self.certificate_pem, ca_key).context("the local CA cannot be read")?;
         let mut params = CertificateParams::new(self.names.clone()).context("a name cannot stand in a certificate")?;
         params.distinguished_name.push(DnType::CommonName, "Cloudhold");
@@ -111,8 +114,8 @@ fn read_state(path: &Path) -> anyhow::Result<Option<State>> {
     let Some(text) = files::read_if_there(path).with_context(|| format!("{} cannot be read", path.display()))? else {
         return Ok(None);
     };
-    let state: State =
-        serde_json::from_slice(&text).with_context(|| format!("{} is damaged: restore or remove it", path.display()))?;
+    let state: State = serde_json::from_slice(&text)
+        .with_context(|| format!("{} is damaged: restore or remove it", path.display()))?;
     anyhow::ensure!(
         state.version == VERSION,
         "{} has version {}, this program reads version {VERSION}",
@@ -132,7 +135,7 @@ fn covers(state: &State, names: &[String], now: OffsetDateTime) -> bool {
     names.iter().all(|name| state.names.contains(name)) && state.expires_s > (now + CA_RENEW_BEFORE).unix_timestamp()
 }
 
-fn make(key: KeyPair, mut names: Vec<String>, now: OffsetDateTime) -> anyhow::Result<State> {
+fn make(key: &KeyPair, mut names: Vec<String>, now: OffsetDateTime) -> anyhow::Result<State> {
     names.sort();
     names.dedup();
     let not_after = now + CA_LIFETIME;
@@ -145,7 +148,7 @@ fn make(key: KeyPair, mut names: Vec<String>, now: OffsetDateTime) -> anyhow::Re
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let permitted_subtrees = names.iter().map(|name| subtree(name)).collect();
     params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
-    let certificate = params.self_signed(&key).context("the local CA cannot be made")?;
+    let certificate = params.self_signed(key).context("the local CA cannot be made")?;
     Ok(State {
         version: VERSION,
         key_pem: key.serialize_pem(),

@@ -27,7 +27,7 @@ pub(crate) const OWN_NAME: &str = "localhost";
 
 /// The certificates of the doors.
 #[derive(Debug)]
-pub struct Certificates {
+pub(crate) struct Certificates {
     ca: LocalCa,
     given: TlsSection,
     resolver: Arc<Resolver>,
@@ -60,7 +60,12 @@ impl Certificates {
     ///
     /// # Errors
     /// When a file cannot be read or written, or the given key does not fit the given certificate.
-    pub fn open(folder: &Path, names: Vec<String>, given: TlsSection, now: OffsetDateTime) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        folder: &Path,
+        names: Vec<String>,
+        given: TlsSection,
+        now: OffsetDateTime,
+    ) -> anyhow::Result<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let ca = LocalCa::open(folder, names, now)?;
         let local = RwLock::new(issue(&ca, &provider, now)?);
@@ -69,14 +74,12 @@ impl Certificates {
     }
 
     /// The certificate of the local CA (PEM), to be trusted by clients.
-    #[must_use]
-    pub fn ca_pem(&self) -> &str {
+    pub(crate) fn ca_pem(&self) -> &str {
         self.ca.certificate_pem()
     }
 
     /// The file that holds it.
-    #[must_use]
-    pub fn ca_file(&self) -> &Path {
+    pub(crate) fn ca_file(&self) -> &Path {
         self.ca.certificate_file()
     }
 
@@ -84,7 +87,7 @@ impl Certificates {
     ///
     /// # Errors
     /// When the cryptography offers no protocol version, which is a fault of the build.
-    pub fn server_config(&self) -> anyhow::Result<Arc<ServerConfig>> {
+    pub(crate) fn server_config(&self) -> anyhow::Result<Arc<ServerConfig>> {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .context("TLS has no protocol version")?
@@ -98,7 +101,7 @@ impl Certificates {
     ///
     /// # Errors
     /// Says what could not be renewed.
-    pub fn refresh(&self, now: OffsetDateTime) -> anyhow::Result<()> {
+    pub(crate) fn refresh(&self, now: OffsetDateTime) -> anyhow::Result<()> {
         let renew = self.resolver.local.read().unwrap_or_else(PoisonError::into_inner).renew_after <= now;
         if renew {
             let issued = issue(&self.ca, &self.provider, now)?;
@@ -130,7 +133,8 @@ impl ResolvesServerCert for Resolver {
 
 fn issue(ca: &LocalCa, provider: &CryptoProvider, now: OffsetDateTime) -> anyhow::Result<Issued> {
     let leaf = ca.issue(now)?;
-    let key = CertifiedKey::from_der(leaf.chain, leaf.key, provider).context("the certificate just made cannot be used")?;
+    let key =
+        CertifiedKey::from_der(leaf.chain, leaf.key, provider).context("the certificate just made cannot be used")?;
     Ok(Issued { key: Arc::new(key), renew_after: leaf.renew_after })
 }
 
@@ -151,7 +155,11 @@ fn read_given(given: &TlsSection, provider: &CryptoProvider) -> anyhow::Result<O
     let chain = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("doors.tls.certificate_file: {} holds no certificate (PEM)", certificate.display()))?;
-    anyhow::ensure!(!chain.is_empty(), "doors.tls.certificate_file: {} holds no certificate (PEM)", certificate.display());
+    anyhow::ensure!(
+        !chain.is_empty(),
+        "doors.tls.certificate_file: {} holds no certificate (PEM)",
+        certificate.display()
+    );
     let private = PrivateKeyDer::from_pem_file(key)
         .with_context(|| format!("doors.tls.key_file: {} holds no private key (PEM)", key.display()))?;
     let key = CertifiedKey::from_der(chain, private, provider)

@@ -29,7 +29,9 @@ pub(crate) fn names_of_doors(doors: &DoorsSection, domains: &[String]) -> Vec<St
     ];
     let addresses = all.into_iter().filter_map(|door| door.address).chain([doors.address]);
     names.extend(addresses.filter(|address| !address.is_unspecified()).map(|address: IpAddr| address.to_string()));
-    names.extend(all.into_iter().filter_map(|door| Some(door.url.as_ref()?.host_str()?.trim_matches(['[', ']']).to_owned())));
+    names.extend(
+        all.into_iter().filter_map(|door| Some(door.url.as_ref()?.host_str()?.trim_matches(['[', ']']).to_owned())),
+    );
     for domain in domains {
         let host = domain.rsplit_once(':').map_or(domain.as_str(), |(host, _port)| host).to_ascii_lowercase();
         names.push(format!("*.{host}"));

@@ -96,7 +96,8 @@ fn the_leaf_is_renewed_before_its_end() {
 /// A certificate made elsewhere, written to two files.
 fn write_given(folder: &Path, name: &str) -> (TlsSection, String) {
     let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
-    let given = TlsSection { certificate_file: Some(folder.join("given.pem")), key_file: Some(folder.join("given.key")) };
+    let given =
+        TlsSection { certificate_file: Some(folder.join("given.pem")), key_file: Some(folder.join("given.key")) };
     std::fs::write(folder.join("given.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("given.key"), made.signing_key.serialize_pem()).unwrap();
     (given, made.cert.pem())
