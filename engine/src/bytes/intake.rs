@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::Fuse;
 use tokio::task::JoinHandle;
 
 use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
@@ -51,7 +52,9 @@ pub(crate) struct Intake {
 impl Intake {
     /// Reads a body to its end, checks its length and digests, and makes a large one durable.
     pub(crate) async fn take(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
-        let Body { mut stream, size_bytes, mut expected, trailer, keep } = body;
+        let Body { stream, size_bytes, mut expected, trailer, keep } = body;
+        // The body is asked again after its end, to learn that it has ended; a fused one bears that.
+        let mut stream = stream.fuse();
         if size_bytes.is_some_and(|size| size > size_bytes_max) {
             return Err(Error::TooLarge { size_bytes_max });
         }
@@ -76,7 +79,7 @@ impl Intake {
     async fn to_blob(
         &self,
         mut chunk: Vec<Bytes>,
-        stream: &mut ByteStream,
+        stream: &mut Fuse<ByteStream>,
         limit: &mut Limit,
         wanted: Wanted,
     ) -> Result<(NewBlob, Digests)> {
@@ -97,7 +100,7 @@ impl Intake {
 }
 
 /// Reads until `enough` bytes are there or the stream ends.
-async fn collect(stream: &mut ByteStream, limit: &mut Limit, enough: usize) -> Result<Vec<Bytes>> {
+async fn collect(stream: &mut Fuse<ByteStream>, limit: &mut Limit, enough: usize) -> Result<Vec<Bytes>> {
     let (mut chunks, mut size) = (Vec::new(), 0);
     while size < enough {
         let Some(bytes) = stream.next().await else { break };
