@@ -6,14 +6,19 @@ CREATE TABLE cloud (
     one              INTEGER PRIMARY KEY CHECK (one = 1),
     cloud_id         TEXT    NOT NULL,
     first_seen_us    BIGINT  NOT NULL,
-    -- The number of the last full pass that was begun.
-    pass_number      BIGINT  NOT NULL DEFAULT 0,
     -- When a full pass last agreed with its counts and saw ROOT.
     trusted_pass_us  BIGINT,
     -- When the target was last compared with what is remembered of it.
     verified_us      BIGINT,
     -- The time of the newest event seen, as CloudStack wrote it.
     event_cursor     TEXT
+);
+
+-- The ids that the pass under way has seen. It is only ever appended to and emptied, because writing into every row of
+-- the snapshot at each pass was most of what a pass cost.
+CREATE TABLE seen (
+    what             TEXT    NOT NULL CHECK (what IN ('domain', 'account')),
+    id               TEXT    NOT NULL
 );
 
 -- The domains as CloudStack last showed them, folded in page by page.
@@ -24,7 +29,7 @@ CREATE TABLE domain (
     level            BIGINT  NOT NULL,
     -- The name that the group must have.
     group_name       TEXT    NOT NULL,
-    seen_pass        BIGINT  NOT NULL,
+    -- When the row last changed.
     touched_us       BIGINT  NOT NULL,
     -- Set when a trusted pass did not show it any more, or CloudStack denied the id.
     missing_since_us BIGINT,
@@ -45,7 +50,7 @@ CREATE TABLE account (
     provisioned      BIGINT  NOT NULL,
     -- Events of users name the user only, and only the first one gives name and address.
     first_user_id    TEXT,
-    seen_pass        BIGINT  NOT NULL,
+    -- When the row last changed.
     touched_us       BIGINT  NOT NULL,
     missing_since_us BIGINT,
     PRIMARY KEY (cloud_id, account_id)

@@ -9,7 +9,7 @@ use crate::{
     cloudstack::{Cloud, CloudError},
     error::Error,
     plan::{Action, Policy, Why},
-    state::{Fact, KnownGroup, KnownUser, Origin, State},
+    state::{Fact, Fold, KnownGroup, KnownUser, Origin, State},
     target::{Target, found_group, found_user},
 };
 
@@ -225,7 +225,7 @@ impl Applier<'_> {
         match self.cloud.account(account_id).await {
             Err(CloudError::NotThere) => Ok(true),
             Ok(account) => {
-                self.state.fold_accounts(self.cloud_id, &[account], 0).await?;
+                self.state.fold_accounts(self.cloud_id, &[account], Fold::Alone).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),
@@ -236,7 +236,7 @@ impl Applier<'_> {
         match self.cloud.domain(domain_id).await {
             Err(CloudError::NotThere) => Ok(true),
             Ok(domain) => {
-                self.state.fold_domains(self.cloud_id, &[domain], 0).await?;
+                self.state.fold_domains(self.cloud_id, &[domain], Fold::Alone).await?;
                 Ok(false)
             }
             Err(error) => Err(error.into()),

@@ -12,7 +12,7 @@ use crate::{
     cloudstack::{Account, Cloud, CloudError, Event, Page, is_uuid},
     error::Error,
     pass::Reader,
-    state::{CloudRow, State},
+    state::{CloudRow, Fold, State},
 };
 
 /// How far a poll reaches back: an event's time has a resolution of a second, and several servers write them.
@@ -167,7 +167,7 @@ async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> 
             if !reader.state.has_domain(cloud_id, &account.domain_id).await? {
                 read_domain(reader, cloud_id, &account.domain_id).await?;
             }
-            reader.state.fold_accounts(cloud_id, &[account], 0).await?;
+            reader.state.fold_accounts(cloud_id, &[account], Fold::Alone).await?;
         }
         Err(CloudError::NotThere) => reader.state.miss_account(cloud_id, account_id).await?,
         Err(error) => return Err(error.into()),
@@ -177,7 +177,7 @@ async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> 
 
 async fn read_domain(reader: &Reader<'_>, cloud_id: &str, domain_id: &str) -> Result<(), Error> {
     match reader.cloud.domain(domain_id).await {
-        Ok(domain) => reader.state.fold_domains(cloud_id, &[domain], 0).await?,
+        Ok(domain) => reader.state.fold_domains(cloud_id, &[domain], Fold::Alone).await?,
         // A domain that came and went: the event of its deletion says what to do.
         Err(CloudError::NotThere) => {}
         Err(error) => return Err(error.into()),
@@ -190,7 +190,7 @@ async fn read_accounts_below(reader: &Reader<'_>, cloud_id: &str, domain_id: &st
     let mut seen = Vec::new();
     for page_number in 1.. {
         let page: Page<Account> = reader.cloud.accounts_below(domain_id, page_number).await?;
-        reader.state.fold_accounts(cloud_id, &page.items, 0).await?;
+        reader.state.fold_accounts(cloud_id, &page.items, Fold::Alone).await?;
         seen.extend(page.items.iter().map(|account| account.id.clone()));
         if page.items.is_empty() || reader.cloud.is_last_page(page.count.unwrap_or(0), page_number) {
             break;

@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     names,
     report::{Progress, ProgressFn},
-    state::{CloudRow, State},
+    state::{CloudRow, Fold, State},
 };
 
 /// A count that moves is not an error: somebody made a tenant meanwhile. So the pass is begun again this many times.
@@ -117,62 +117,62 @@ impl Reader<'_> {
 
     async fn read_once(&self, cloud_id: &str) -> Result<PassEnd, Error> {
         let began_us = self.clock.now_us();
-        let pass = self.state.begin_pass().await?;
+        self.state.begin_pass().await?;
         let (mut domains, mut accounts) = (Tally::default(), Tally::default());
-        self.read_domains(cloud_id, pass, &mut domains).await?;
+        self.read_domains(cloud_id, &mut domains).await?;
         let mut done = 0;
         for page_number in 1.. {
             let page: Page<Account> = self.cloud.accounts(page_number).await?;
             let count = accounts.add(&page)?;
-            self.state.fold_accounts(cloud_id, &page.items, pass).await?;
+            self.state.fold_accounts(cloud_id, &page.items, Fold::InPass).await?;
             done += u64::try_from(page.items.len()).unwrap_or(0);
             self.between_pages("reading accounts", done, count).await?;
             if page.items.is_empty() || self.cloud.is_last_page(count, page_number) {
                 break;
             }
         }
-        let seen = self.state.seen_in_pass(cloud_id, pass).await?;
+        let seen = self.state.seen_in_pass().await?;
         let distrust = distrust("domains", &domains, seen.domains)
             .or_else(|| distrust("accounts", &accounts, seen.accounts))
-            .or(self.root_unseen(cloud_id, pass).await?)
-            .or(self.root_accounts_unseen(cloud_id, pass).await?);
+            .or(self.root_unseen(cloud_id).await?)
+            .or(self.root_accounts_unseen(cloud_id).await?);
         if distrust.is_none() {
-            self.state.end_trusted_pass(cloud_id, pass, began_us).await?;
+            self.state.end_trusted_pass(cloud_id, began_us).await?;
         }
         Ok(PassEnd { domains: seen.domains, accounts: seen.accounts, distrust })
     }
 
-    async fn root_unseen(&self, cloud_id: &str, pass: i64) -> Result<Option<String>, Error> {
-        let seen = self.state.root_seen(cloud_id, pass).await?;
+    async fn root_unseen(&self, cloud_id: &str) -> Result<Option<String>, Error> {
+        let seen = self.state.root_seen(cloud_id).await?;
         Ok((!seen).then(|| "the ROOT domain was not among the domains".to_owned()))
     }
 
-    async fn root_accounts_unseen(&self, cloud_id: &str, pass: i64) -> Result<Option<String>, Error> {
-        let seen = self.state.root_account_seen(cloud_id, pass).await?;
+    async fn root_accounts_unseen(&self, cloud_id: &str) -> Result<Option<String>, Error> {
+        let seen = self.state.root_account_seen(cloud_id).await?;
         Ok((!seen).then(|| "no account of the ROOT domain was among the accounts".to_owned()))
     }
 
     /// Reads all domains and nothing else, and marks those that are not there any more.
     pub(crate) async fn domains_only(&self, cloud_id: &str) -> Result<(), Error> {
         let began_us = self.clock.now_us();
-        let pass = self.state.begin_pass().await?;
+        self.state.begin_pass().await?;
         let mut tally = Tally::default();
-        self.read_domains(cloud_id, pass, &mut tally).await?;
-        let seen = self.state.seen_in_pass(cloud_id, pass).await?;
-        if let Some(why) = distrust("domains", &tally, seen.domains).or(self.root_unseen(cloud_id, pass).await?) {
+        self.read_domains(cloud_id, &mut tally).await?;
+        let seen = self.state.seen_in_pass().await?;
+        if let Some(why) = distrust("domains", &tally, seen.domains).or(self.root_unseen(cloud_id).await?) {
             return Err(Error::Disagreement(why));
         }
-        self.state.miss_domains(cloud_id, pass, began_us).await?;
+        self.state.miss_domains(cloud_id, began_us).await?;
         Ok(())
     }
 
-    async fn read_domains(&self, cloud_id: &str, pass: i64, tally: &mut Tally) -> Result<(), Error> {
+    async fn read_domains(&self, cloud_id: &str, tally: &mut Tally) -> Result<(), Error> {
         let mut done = 0;
         for page_number in 1.. {
             let page: Page<Domain> = self.cloud.domains(page_number).await?;
             let count = tally.add(&page)?;
             refuse_another_root(cloud_id, &page.items)?;
-            self.state.fold_domains(cloud_id, &page.items, pass).await?;
+            self.state.fold_domains(cloud_id, &page.items, Fold::InPass).await?;
             done += u64::try_from(page.items.len()).unwrap_or(0);
             self.between_pages("reading domains", done, count).await?;
             if page.items.is_empty() || self.cloud.is_last_page(count, page_number) {

@@ -72,7 +72,7 @@ mod tests {
     use crate::{
         Clock,
         cloudstack::{Account, Domain},
-        state::{Fact, KnownGroup, KnownUser, Origin},
+        state::{Fact, Fold, KnownGroup, KnownUser, Origin},
     };
 
     const OWN: Policy = Policy { grace_days: None, now_us: 0 };
@@ -118,8 +118,8 @@ mod tests {
         let state = State::open(&folder.path().join("connector.db"), Clock::system()).await.unwrap();
         state.bind("root").await.unwrap();
         let domains = [domain("root", 0), domain("a", 1), domain("b", 1)];
-        state.fold_domains("root", &domains, 1).await.unwrap();
-        state.fold_accounts("root", &[account("x", "a")], 1).await.unwrap();
+        state.fold_domains("root", &domains, Fold::Alone).await.unwrap();
+        state.fold_accounts("root", &[account("x", "a")], Fold::Alone).await.unwrap();
         state.record("root", &[group("a"), group("b"), known("x", "a")]).await.unwrap();
         state
     }
@@ -140,7 +140,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = settled(&folder).await;
         assert_eq!(actions(&state).await, vec![]);
-        state.fold_accounts("root", &[account("x", "b")], 2).await.unwrap();
+        state.fold_accounts("root", &[account("x", "b")], Fold::Alone).await.unwrap();
         let found = actions(&state).await;
         assert!(
             matches!(found.as_slice(), [Action::CreateUser { group_id, .. }, Action::Deactivate { known, .. }]
@@ -158,8 +158,8 @@ mod tests {
     async fn an_account_of_a_missing_domain_waits_until_it_is_missing_itself() {
         let folder = tempfile::tempdir().unwrap();
         let state = settled(&folder).await;
-        state.miss_domains("root", 2, i64::MAX).await.unwrap();
-        // Everything is older than pass 2, so a and b are missing; x is thought to be there, so only b can go.
+        state.miss_domains("root", i64::MAX).await.unwrap();
+        // Nothing was seen since, so a and b are missing; x is thought to be there, so only b can go.
         let found = actions(&state).await;
         assert!(matches!(found.as_slice(), [Action::DeleteGroup { known }] if known.group_id == "b"), "{found:?}");
         state.miss_account("root", "x").await.unwrap();

@@ -8,7 +8,7 @@ use crate::{
     names,
     reconciler::Inner,
     settings::Settings,
-    state::{Fact, KnownGroup, KnownUser, Origin},
+    state::{Fact, Fold, KnownGroup, KnownUser, Origin},
     target::found_user,
 };
 
@@ -157,7 +157,7 @@ async fn remember(inner: &Inner, facts: &[Fact]) {
 /// The account was shown by CloudStack, so the snapshot may hold it before the next pass does.
 async fn fold(inner: &Inner, account: &Account) {
     if let Ok(Some(row)) = inner.state.cloud().await
-        && let Err(error) = inner.state.fold_accounts(&row.cloud_id, std::slice::from_ref(account), 0).await
+        && let Err(error) = inner.state.fold_accounts(&row.cloud_id, std::slice::from_ref(account), Fold::Alone).await
     {
         tracing::warn!(%error, "an account seen at its sign-in is not remembered");
     }

@@ -20,7 +20,7 @@ use connector::{Clock, CloudStackConfig, Config, Connector, ConnectorConfig, Doo
 use engine::{Caller, Engine};
 use tempfile::TempDir;
 use time::OffsetDateTime;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, runtime::Handle, task::JoinHandle};
 use url::Url;
 
 pub(crate) const USER: &str = "sysadmin";
@@ -69,10 +69,15 @@ impl World {
 
     /// A world of one's own; `change` may change the configuration.
     pub(crate) async fn with(cloud: Cloud, change: impl FnOnce(&mut Config)) -> Self {
-        let stand_in = StandIn::start(cloud, Options::default()).await.unwrap();
+        Self::apart(cloud, change, &Handle::current()).await
+    }
+
+    /// The same, with the CloudStack and the store on a runtime of their own, so that their work can be told apart.
+    pub(crate) async fn apart(cloud: Cloud, change: impl FnOnce(&mut Config), others: &Handle) -> Self {
+        let stand_in = others.spawn(StandIn::start(cloud, Options::default())).await.unwrap().unwrap();
         let control = stand_in.control().clone();
         let folder = tempfile::tempdir().unwrap();
-        let (engine, admin_url, task) = store(folder.path().join("data")).await;
+        let (engine, admin_url, task) = others.spawn(store(folder.path().join("data"))).await.unwrap();
         let (api_key, secret_key) = control.admin_keys();
         let cloudstack = CloudStackConfig {
             url: control.base_url(),
