@@ -1,0 +1,391 @@
+//! Who asks. In front of the protocol layer, which checks signatures, this looks the access key up before anything else, and refuses
+//! what that layer would let pass: headers that a link did not sign, stale version 2 requests, links that live too long, session tokens.
+
+use std::sync::Arc;
+
+use engine::{Caller, Engine, Identity};
+use http::header::{AUTHORIZATION, DATE, HeaderName};
+use http::{HeaderMap, StatusCode};
+use s3s::access::{S3Access, S3AccessContext};
+use s3s::auth::{S3Auth, SecretKey};
+use s3s::{S3Error, S3Result, s3_error};
+use secrecy::ExposeSecret;
+use time::OffsetDateTime;
+
+use crate::context::RequestContext;
+use crate::error::{custom, from_engine, not_implemented};
+use crate::{Settings, operations};
+
+/// Longest life of a link signed with signature version 4, in seconds: 7 days.
+const V4_EXPIRES_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
+const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+
+/// An access key that exists, and whose it is. The signature is not checked yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub(crate) access_key: String,
+    pub(crate) identity: Arc<Identity>,
+}
+
+/// How a request says that it is signed.
+#[derive(Debug, PartialEq, Eq)]
+enum Scheme {
+    V4Header { credential: String, signed_headers: String },
+    V4Query { credential: String, signed_headers: String, expires: String },
+    V2Header { access_key: String },
+    V2Query { access_key: String, expires: String },
+}
+
+impl Scheme {
+    fn access_key(&self) -> &str {
+        match self {
+            Self::V4Header { credential, .. } | Self::V4Query { credential, .. } => {
+                credential.split_once('/').map_or(credential.as_str(), |(access_key, _)| access_key)
+            }
+            Self::V2Header { access_key } | Self::V2Query { access_key, .. } => access_key,
+        }
+    }
+}
+
+/// What a request is checked with before the protocol layer sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct FrontCheck {
+    pub(crate) engine: Engine,
+    pub(crate) settings: Arc<Settings>,
+}
+
+impl FrontCheck {
+    /// The claim of a signed request, `None` for an unsigned one, or why it is refused. An unknown key is refused first of all.
+    pub(crate) async fn check(&self, headers: &HeaderMap, query: &str) -> S3Result<Option<Claim>> {
+        let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let Some(scheme) = scheme_of(headers, &query)? else { return Ok(None) };
+        let access_key = scheme.access_key().to_owned();
+        let login = self.engine.key_login(&access_key).await.map_err(from_engine)?;
+        let identity = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?.identity;
+        refuse_session_token(headers, &query)?;
+        self.check_scheme(&scheme, headers)?;
+        Ok(Some(Claim { access_key, identity }))
+    }
+
+    fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap) -> S3Result {
+        match scheme {
+            Scheme::V4Header { credential, signed_headers } => {
+                check_scope(credential).ok_or_else(|| {
+                    s3_error!(
+                        AuthorizationHeaderMalformed,
+                        "The credential must be <access key>/<date>/<region>/s3/aws4_request."
+                    )
+                })?;
+                check_signed_headers(signed_headers, headers)
+            }
+            Scheme::V4Query { credential, signed_headers, expires } => {
+                check_scope(credential).ok_or_else(|| {
+                    query_error("The X-Amz-Credential must be <access key>/<date>/<region>/s3/aws4_request.")
+                })?;
+                check_v4_expires(expires)?;
+                check_signed_headers(signed_headers, headers)
+            }
+            Scheme::V2Header { .. } => self.check_v2_date(headers),
+            Scheme::V2Query { expires, .. } => self.check_v2_expires(expires),
+        }
+    }
+
+    fn now_s(&self) -> i64 {
+        self.engine.clock().now_us() / 1_000_000
+    }
+
+    fn check_v2_date(&self, headers: &HeaderMap) -> S3Result {
+        let date = headers.get(X_AMZ_DATE).or_else(|| headers.get(DATE)).and_then(|value| value.to_str().ok());
+        let Some(sent) = date.and_then(parse_date) else {
+            return Err(s3_error!(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header"));
+        };
+        if self.now_s().abs_diff(sent.unix_timestamp()) > u64::from(self.settings.skew_seconds_max) {
+            return Err(s3_error!(RequestTimeTooSkewed));
+        }
+        Ok(())
+    }
+
+    fn check_v2_expires(&self, expires: &str) -> S3Result {
+        let at_s: i64 = expires
+            .parse()
+            .map_err(|_| s3_error!(AccessDenied, "Invalid date (should be seconds since epoch): {expires}"))?;
+        if at_s > self.now_s() + i64::from(self.settings.v2_expires_seconds_max) {
+            let days = self.settings.v2_expires_seconds_max / 86_400;
+            return Err(s3_error!(AccessDenied, "Expires is too far in the future: a link may live {days} days."));
+        }
+        Ok(())
+    }
+}
+
+fn query_error(message: &'static str) -> S3Error {
+    s3_error!(AuthorizationQueryParametersError, "{message}")
+}
+
+/// Reads how the request is signed. Two ways at once are refused, and so is half a way.
+fn scheme_of(headers: &HeaderMap, query: &[(String, String)]) -> S3Result<Option<Scheme>> {
+    let mut schemes = [header_scheme(headers)?, v4_query_scheme(query)?, v2_query_scheme(query)?].into_iter().flatten();
+    let scheme = schemes.next();
+    if schemes.next().is_some() {
+        return Err(s3_error!(
+            InvalidArgument,
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"
+        ));
+    }
+    Ok(scheme)
+}
+
+fn header_scheme(headers: &HeaderMap) -> S3Result<Option<Scheme>> {
+    let unsupported = || s3_error!(InvalidArgument, "Unsupported Authorization Type");
+    let mut values = headers.get_all(AUTHORIZATION).into_iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(s3_error!(InvalidArgument, "Only one Authorization header is allowed."));
+    }
+    let value = value.to_str().map_err(|_| unsupported())?;
+    if let Some(fields) = value.strip_prefix("AWS4-HMAC-SHA256") {
+        let field = |name: &str| {
+            fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
+        };
+        let malformed =
+            || s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.");
+        let credential = field("Credential").ok_or_else(malformed)?;
+        let signed_headers = field("SignedHeaders").ok_or_else(malformed)?;
+        return Ok(Some(Scheme::V4Header { credential, signed_headers }));
+    }
+    let (access_key, _) = value.strip_prefix("AWS ").and_then(|rest| rest.split_once(':')).ok_or_else(unsupported)?;
+    Ok(Some(Scheme::V2Header { access_key: access_key.to_owned() }))
+}
+
+fn v4_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
+    const NAMES: [&str; 6] = [
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-SignedHeaders",
+        "X-Amz-Signature",
+    ];
+    let [algorithm, credential, date, expires, signed_headers, signature] = NAMES.map(|name| only(query, name));
+    if algorithm.is_none() && credential.is_none() && signature.is_none() {
+        return Ok(None);
+    }
+    match (algorithm, credential, date, expires, signed_headers, signature) {
+        (Some(_), Some(credential), Some(_), Some(expires), Some(signed_headers), Some(_)) => {
+            Ok(Some(Scheme::V4Query { credential, signed_headers, expires }))
+        }
+        _ => Err(query_error(
+            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once.",
+        )),
+    }
+}
+
+fn v2_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
+    let [access_key, expires, signature] = ["AWSAccessKeyId", "Expires", "Signature"].map(|name| only(query, name));
+    if access_key.is_none() && signature.is_none() {
+        return Ok(None);
+    }
+    match (access_key, expires, signature) {
+        (Some(access_key), Some(expires), Some(_)) => Ok(Some(Scheme::V2Query { access_key, expires })),
+        _ => Err(s3_error!(
+            AccessDenied,
+            "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+        )),
+    }
+}
+
+/// The value of a parameter that stands exactly once.
+fn only(query: &[(String, String)], name: &str) -> Option<String> {
+    let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
+    let value = values.next()?;
+    values.next().is_none().then(|| value.clone())
+}
+
+/// Credentials of sessions are not made yet, so a token can only be somebody else's.
+fn refuse_session_token(headers: &HeaderMap, query: &[(String, String)]) -> S3Result {
+    let in_header = headers.get("x-amz-security-token").is_some_and(|value| !value.is_empty());
+    let in_query =
+        query.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-amz-security-token") && !value.is_empty());
+    if in_header || in_query {
+        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
+    }
+    Ok(())
+}
+
+fn check_scope(credential: &str) -> Option<()> {
+    let fields: Vec<&str> = credential.split('/').collect();
+    matches!(fields.as_slice(), [_, _, _, "s3", "aws4_request"]).then_some(())
+}
+
+fn check_v4_expires(expires: &str) -> S3Result {
+    let refuse =
+        |message: &'static str| Err(custom("AuthorizationQueryParametersError", StatusCode::FORBIDDEN, message));
+    match expires.parse::<i64>() {
+        Ok(seconds) if seconds < 0 => refuse("X-Amz-Expires must be non-negative"),
+        Ok(0) => Err(s3_error!(AccessDenied, "Request has expired")),
+        Ok(seconds) if seconds.unsigned_abs() > V4_EXPIRES_SECONDS_MAX => refuse(
+            "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds",
+        ),
+        Ok(_) => Ok(()),
+        Err(_) => refuse("X-Amz-Expires should be a number"),
+    }
+}
+
+/// Every `x-amz-*` header must be signed, else whoever holds a link could add what its maker did not mean. The hash of the payload may
+/// stand beside a link unsigned: the body is compared with it, which can only refuse more.
+fn check_signed_headers(signed_headers: &str, headers: &HeaderMap) -> S3Result {
+    let signed: Vec<String> = signed_headers.split(';').map(str::to_ascii_lowercase).collect();
+    let is_signed = |name: &str| signed.iter().any(|signed| signed == name);
+    let unsigned = headers
+        .keys()
+        .map(HeaderName::as_str)
+        .find(|name| name.starts_with("x-amz-") && *name != "x-amz-content-sha256" && !is_signed(name));
+    if unsigned.is_some() || !is_signed("host") {
+        let name = unsigned.unwrap_or("host");
+        return Err(s3_error!(AccessDenied, "There were headers present in the request which were not signed: {name}"));
+    }
+    Ok(())
+}
+
+/// Reads the dates that version 2 clients send: RFC 2822 with `GMT` or an offset, or the form of version 4.
+fn parse_date(text: &str) -> Option<OffsetDateTime> {
+    const BASIC: &[time::format_description::BorrowedFormatItem<'_>] =
+        time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822)
+        .ok()
+        .or_else(|| Some(time::PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc()))
+}
+
+/// Gives the protocol layer the secrets it checks signatures with.
+pub(crate) struct Secrets(pub(crate) Engine);
+
+#[async_trait::async_trait]
+impl S3Auth for Secrets {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        let login = self.0.key_login(access_key).await.map_err(from_engine)?;
+        let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
+        Ok(SecretKey::from(login.secret_key.expose_secret()))
+    }
+}
+
+/// Turns a checked signature into a [`Caller`], and lets only offered operations through. What the caller may do, the engine decides.
+pub(crate) struct Gate;
+
+#[async_trait::async_trait]
+impl S3Access for Gate {
+    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
+        let name = cx.s3_op().name().to_owned();
+        let operation = operations::find(&name).ok_or_else(|| not_implemented(&name))?;
+        let proven = cx.credentials().map(|credentials| credentials.access_key.clone());
+        let stray = operations::stray_subresource(&name, cx.uri().query().unwrap_or_default());
+        let context = cx.extensions_mut().get::<RequestContext>().cloned();
+        let context = context.ok_or_else(|| s3_error!(InternalError))?;
+        context.set_operation(operation.name);
+        if let Some(stray) = stray {
+            return Err(s3_error!(MethodNotAllowed, "The sub-resource {stray:?} is not allowed here."));
+        }
+        let caller = match (proven, context.claim()) {
+            (None, None) => Caller::Anonymous,
+            (Some(access_key), Some(claim)) if access_key == claim.access_key => Caller::User(claim.identity.clone()),
+            // The two readings of the same request differ, so neither is believed.
+            (Some(_) | None, Some(_)) | (Some(_), None) => return Err(s3_error!(AccessDenied)),
+        };
+        cx.extensions_mut().insert(caller);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(query: &str) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in pairs {
+            let name = HeaderName::try_from(*name).expect("a header name");
+            map.append(name, http::HeaderValue::try_from(*value).expect("a header value"));
+        }
+        map
+    }
+
+    fn code(result: &S3Result) -> String {
+        result.as_ref().map_or_else(|error| error.code().as_str().to_owned(), |()| "OK".to_owned())
+    }
+
+    #[test]
+    fn the_access_key_is_read_from_all_four_places() {
+        let v4 = headers(&[(
+            "authorization",
+            "AWS4-HMAC-SHA256 Credential=AK/d/r/s3/aws4_request, SignedHeaders=host,Signature=0",
+        )]);
+        let v2 = headers(&[("authorization", "AWS AK:c2ln")]);
+        let none = HeaderMap::new();
+        let v4_query = "X-Amz-Algorithm=A&X-Amz-Credential=AK%2Fd&X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature=0";
+        for (headers, query) in
+            [(&v4, ""), (&v2, ""), (&none, v4_query), (&none, "AWSAccessKeyId=AK&Expires=1&Signature=s")]
+        {
+            let scheme = scheme_of(headers, &pairs(query)).expect("readable").expect("signed");
+            assert_eq!(scheme.access_key(), "AK");
+        }
+        assert!(scheme_of(&none, &pairs("prefix=a")).expect("readable").is_none());
+    }
+
+    #[test]
+    fn half_signed_and_doubly_signed_requests_are_refused() {
+        let v2 = headers(&[("authorization", "AWS AK:c2ln")]);
+        assert!(scheme_of(&v2, &pairs("AWSAccessKeyId=AK&Expires=1&Signature=s")).is_err());
+        assert!(scheme_of(&HeaderMap::new(), &pairs("AWSAccessKeyId=AK")).is_err());
+        assert!(scheme_of(&HeaderMap::new(), &pairs("X-Amz-Signature=0")).is_err());
+        assert!(
+            scheme_of(&HeaderMap::new(), &pairs("AWSAccessKeyId=A&AWSAccessKeyId=B&Expires=1&Signature=s")).is_err()
+        );
+        assert!(scheme_of(&headers(&[("authorization", "Basic eA==")]), &[]).is_err());
+        let twice = headers(&[("authorization", "AWS A:s"), ("authorization", "AWS B:s")]);
+        assert!(scheme_of(&twice, &[]).is_err());
+    }
+
+    #[test]
+    fn unsigned_amz_headers_are_refused() {
+        let plain = headers(&[("host", "h"), ("x-amz-date", "d"), ("x-amz-content-sha256", "UNSIGNED-PAYLOAD")]);
+        assert_eq!(code(&check_signed_headers("host;x-amz-date", &plain)), "OK");
+        assert_eq!(code(&check_signed_headers("host", &plain)), "AccessDenied");
+        assert_eq!(code(&check_signed_headers("x-amz-date", &plain)), "AccessDenied");
+        let smuggled = headers(&[("x-amz-copy-source", "other/key")]);
+        assert_eq!(code(&check_signed_headers("host", &smuggled)), "AccessDenied");
+        assert_eq!(code(&check_signed_headers("host;x-amz-copy-source", &smuggled)), "OK");
+    }
+
+    #[test]
+    fn links_live_seven_days_at_most() {
+        assert_eq!(code(&check_v4_expires("604800")), "OK");
+        assert_eq!(code(&check_v4_expires("604801")), "AuthorizationQueryParametersError");
+        assert_eq!(code(&check_v4_expires("-7")), "AuthorizationQueryParametersError");
+        assert_eq!(code(&check_v4_expires("x")), "AuthorizationQueryParametersError");
+        assert_eq!(code(&check_v4_expires("0")), "AccessDenied");
+    }
+
+    #[test]
+    fn dates_of_old_clients_are_read() {
+        let at = 1_727_776_800;
+        for text in [
+            "Tue, 01 Oct 2024 10:00:00 +0000",
+            "Tue, 01 Oct 2024 10:00:00 GMT",
+            "20241001T100000Z",
+            "Tue, 01 Oct 2024 12:00:00 +0200",
+        ] {
+            assert_eq!(parse_date(text).map(OffsetDateTime::unix_timestamp), Some(at), "{text}");
+        }
+        assert_eq!(parse_date("yesterday"), None);
+    }
+
+    #[test]
+    fn the_scope_names_this_service() {
+        assert!(check_scope("AK/20241001/auto/s3/aws4_request").is_some());
+        assert!(check_scope("AK/20241001//s3/aws4_request").is_some());
+        assert!(check_scope("AK/20241001/auto/sts/aws4_request").is_none());
+        assert!(check_scope("AK/20241001/auto/s3").is_none());
+    }
+}

@@ -1,0 +1,151 @@
+//! Buckets.
+
+use engine::{Bucket, BucketCreated, Engine, Identity};
+use s3s::dto::{
+    CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput,
+    GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
+    Owner, Permission, Type,
+};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
+
+use crate::Settings;
+use crate::error::from_engine;
+use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, timestamp};
+
+/// The region that S3 reports by an empty answer.
+const REGION_UNNAMED: &str = "us-east-1";
+/// Most buckets in one answer.
+const BUCKETS_MAX: usize = 10_000;
+
+pub(crate) async fn create(
+    engine: &Engine,
+    request: S3Request<CreateBucketInput>,
+) -> S3Result<S3Response<CreateBucketOutput>> {
+    refuse_unsupported(&request.headers)?;
+    let name = bucket_name(&request.input.bucket)?;
+    // Making an own bucket again is no error: CloudStack repeats it.
+    match engine.create_bucket(&caller(&request), &name).await.map_err(from_engine)? {
+        BucketCreated::New | BucketCreated::AlreadyOwned => {}
+    }
+    Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
+}
+
+pub(crate) async fn head(
+    engine: &Engine,
+    settings: &Settings,
+    request: S3Request<HeadBucketInput>,
+) -> S3Result<S3Response<HeadBucketOutput>> {
+    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let output = HeadBucketOutput { bucket_region: Some(settings.region.clone()), ..HeadBucketOutput::default() };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn location(
+    engine: &Engine,
+    settings: &Settings,
+    request: S3Request<GetBucketLocationInput>,
+) -> S3Result<S3Response<GetBucketLocationOutput>> {
+    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let region = (settings.region != REGION_UNNAMED).then(|| settings.region.clone().into());
+    Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
+}
+
+pub(crate) async fn versioning(
+    engine: &Engine,
+    request: S3Request<GetBucketVersioningInput>,
+) -> S3Result<S3Response<GetBucketVersioningOutput>> {
+    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    Ok(S3Response::new(GetBucketVersioningOutput::default()))
+}
+
+pub(crate) async fn delete(
+    engine: &Engine,
+    request: S3Request<DeleteBucketInput>,
+) -> S3Result<S3Response<DeleteBucketOutput>> {
+    let who = caller(&request);
+    check_owner(&who, request.input.expected_bucket_owner.as_deref())?;
+    engine.delete_bucket(&who, &bucket_name(&request.input.bucket)?).await.map_err(from_engine)?;
+    Ok(S3Response::new(DeleteBucketOutput::default()))
+}
+
+pub(crate) async fn acl(
+    engine: &Engine,
+    request: S3Request<GetBucketAclInput>,
+) -> S3Result<S3Response<GetBucketAclOutput>> {
+    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let owner = owner_of(bucket.owner.as_str(), caller(&request).identity());
+    let output = GetBucketAclOutput { grants: Some(vec![full_control(&owner)]), owner: Some(owner) };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn list(
+    engine: &Engine,
+    request: S3Request<ListBucketsInput>,
+) -> S3Result<S3Response<ListBucketsOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    let entries_max = match input.max_buckets {
+        None => BUCKETS_MAX,
+        Some(asked) => usize::try_from(asked)
+            .ok()
+            .filter(|asked| (1..=BUCKETS_MAX).contains(asked))
+            .ok_or_else(|| s3_error!(InvalidArgument, "The max-buckets must be between 1 and {BUCKETS_MAX}."))?,
+    };
+    let after = input.continuation_token.as_deref().map(crate::listing::read_token).transpose()?;
+    let prefix = input.prefix.as_deref().unwrap_or_default();
+    let mut buckets = engine.list_buckets(&who).await.map_err(from_engine)?;
+    buckets.retain(|bucket| bucket.name.as_str().starts_with(prefix));
+    if let Some(after) = after {
+        buckets.retain(|bucket| bucket.name.as_str() > after.as_str());
+    }
+    let truncated = buckets.len() > entries_max;
+    buckets.truncate(entries_max);
+    let next = buckets.last().filter(|_| truncated).map(|last| crate::listing::token(last.name.as_str()));
+    let output = ListBucketsOutput {
+        buckets: Some(buckets.iter().map(shown).collect()),
+        continuation_token: next,
+        owner: who.identity().map(|identity| owner_of(identity.canonical_id.as_str(), Some(identity))),
+        prefix: input.prefix,
+    };
+    Ok(S3Response::new(output))
+}
+
+/// The bucket, when it exists and the caller may see it.
+pub(crate) async fn owned<T>(
+    engine: &Engine,
+    request: &S3Request<T>,
+    name: &str,
+    expected_owner: Option<&str>,
+) -> S3Result<Bucket> {
+    let who = caller(request);
+    let bucket = engine.bucket(&who, &bucket_name(name)?).await.map_err(from_engine)?;
+    check_owner(&who, expected_owner)?;
+    Ok(bucket)
+}
+
+/// An owner: the id, and the name when it is the caller's own.
+pub(crate) fn owner_of(id: &str, identity: Option<&Identity>) -> Owner {
+    let own = identity.filter(|identity| identity.canonical_id.as_str() == id);
+    Owner { id: Some(id.to_owned()), display_name: own.map(|identity| identity.display_name.clone()) }
+}
+
+/// The only grant there is: the owner may do everything.
+pub(crate) fn full_control(owner: &Owner) -> Grant {
+    let grantee = Grantee {
+        display_name: owner.display_name.clone(),
+        email_address: None,
+        id: owner.id.clone(),
+        type_: Type::from_static(Type::CANONICAL_USER),
+        uri: None,
+    };
+    Grant { grantee: Some(grantee), permission: Some(Permission::from_static(Permission::FULL_CONTROL)) }
+}
+
+fn shown(bucket: &Bucket) -> s3s::dto::Bucket {
+    s3s::dto::Bucket {
+        bucket_region: None,
+        creation_date: Some(timestamp(bucket.created_us)),
+        name: Some(bucket.name.as_str().to_owned()),
+    }
+}

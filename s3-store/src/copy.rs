@@ -1,0 +1,170 @@
+//! Copies: whole objects, and parts of uploads.
+
+use std::ops::Range;
+
+use engine::{CopyObject, CopySource, Engine, Error, PartSource, ReadConditions};
+use s3s::dto::{
+    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, UploadPartCopyInput,
+    UploadPartCopyOutput,
+};
+use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
+
+use crate::checksums::{Shown, show_checksums};
+use crate::error::{from_engine, not_implemented};
+use crate::headers::{
+    bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, storage_class, text,
+    timestamp, user_metadata, version, write_conditions,
+};
+use crate::multipart::{part_number, upload_id};
+use crate::object::shown_version;
+
+pub(crate) async fn object(
+    engine: &Engine,
+    request: S3Request<CopyObjectInput>,
+) -> S3Result<S3Response<CopyObjectOutput>> {
+    let who = caller(&request);
+    let S3Request { input, headers, .. } = request;
+    refuse_unsupported(&headers)?;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(&who, input.expected_source_bucket_owner.as_deref())?;
+    let conditions = read_conditions(
+        input.copy_source_if_match.as_ref(),
+        input.copy_source_if_none_match.as_ref(),
+        input.copy_source_if_modified_since.as_ref(),
+        input.copy_source_if_unmodified_since.as_ref(),
+    );
+    let source = source_of(&input.copy_source, conditions)?;
+    let replace = replaces(input.metadata_directive.as_ref())?;
+    let tag = |name| text(&headers, name).and_then(|value| value.parse().ok());
+    let copy = CopyObject {
+        replace: replace.then(|| (object_headers(&headers), user_metadata(input.metadata))),
+        storage_class: storage_class(input.storage_class.as_ref())?,
+        conditions: write_conditions(tag("if-match").as_ref(), tag("if-none-match").as_ref()),
+    };
+    let copied = engine.copy_object(&who, &source, &bucket(&input.bucket)?, &key(&input.key)?, copy).await;
+    let info = copied.map_err(copy_error)?;
+    let mut result = CopyObjectResult {
+        e_tag: Some(etag(&info.etag)),
+        last_modified: Some(timestamp(info.modified_us)),
+        ..CopyObjectResult::default()
+    };
+    let shown = Shown::of_object(&info);
+    result.checksum_type = shown.kind.clone();
+    show_checksums!(result, shown);
+    let output = CopyObjectOutput {
+        copy_object_result: Some(result),
+        copy_source_version_id: source.version_id.as_ref().and_then(shown_version),
+        version_id: shown_version(&info.version_id),
+        ..CopyObjectOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+pub(crate) async fn part(
+    engine: &Engine,
+    request: S3Request<UploadPartCopyInput>,
+) -> S3Result<S3Response<UploadPartCopyOutput>> {
+    let who = caller(&request);
+    let S3Request { input, headers, .. } = request;
+    refuse_unsupported(&headers)?;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(&who, input.expected_source_bucket_owner.as_deref())?;
+    let conditions = read_conditions(
+        input.copy_source_if_match.as_ref(),
+        input.copy_source_if_none_match.as_ref(),
+        input.copy_source_if_modified_since.as_ref(),
+        input.copy_source_if_unmodified_since.as_ref(),
+    );
+    let range = input.copy_source_range.as_deref().map(range_of).transpose()?;
+    let source = PartSource { object: source_of(&input.copy_source, conditions)?, range };
+    let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
+    let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
+    let part = engine.copy_part(&who, &source, &bucket, &key, &upload, number).await.map_err(copy_error)?;
+    let mut result = CopyPartResult {
+        e_tag: Some(etag(&part.etag)),
+        last_modified: Some(timestamp(part.modified_us)),
+        ..CopyPartResult::default()
+    };
+    show_checksums!(result, Shown::of_part(&part));
+    let output = UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        copy_source_version_id: source.object.version_id.as_ref().and_then(shown_version),
+        ..UploadPartCopyOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+fn source_of(source: &dto::CopySource, conditions: ReadConditions) -> S3Result<CopySource> {
+    match source {
+        dto::CopySource::Bucket { bucket: name, key: object, version_id } => Ok(CopySource {
+            bucket: bucket(name)?,
+            key: key(object)?,
+            version_id: version(version_id.as_deref())?,
+            conditions,
+        }),
+        dto::CopySource::AccessPoint { .. } | dto::CopySource::Outpost { .. } => {
+            Err(not_implemented("Copying from an access point"))
+        }
+    }
+}
+
+fn replaces(directive: Option<&MetadataDirective>) -> S3Result<bool> {
+    match directive.map(MetadataDirective::as_str) {
+        None | Some(MetadataDirective::COPY) => Ok(false),
+        Some(MetadataDirective::REPLACE) => Ok(true),
+        Some(_) => Err(s3_error!(InvalidArgument, "Unknown metadata directive.")),
+    }
+}
+
+/// A range of the source: both ends given, and inclusive.
+fn range_of(text: &str) -> S3Result<Range<u64>> {
+    let invalid = || {
+        s3_error!(
+            InvalidArgument,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy"
+        )
+    };
+    let (first, last) = text.strip_prefix("bytes=").and_then(|range| range.split_once('-')).ok_or_else(invalid)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| invalid());
+    let (first, last) = (number(first)?, number(last)?);
+    let end = last.checked_add(1).filter(|end| first < *end).ok_or_else(invalid)?;
+    Ok(first..end)
+}
+
+/// Of a copy, S3 says some things in other words: a source that was not modified is a failed condition, a range outside of it is an
+/// invalid argument, and what cannot be copied is an invalid request.
+fn copy_error(error: Error) -> S3Error {
+    match error {
+        Error::NotModified { .. } => {
+            from_engine(Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" })
+        }
+        Error::InvalidRange { size_bytes } => {
+            s3_error!(InvalidArgument, "Range specified is not valid for source object of size: {size_bytes}")
+        }
+        Error::Invalid { what, why } if what != "bucket name" => s3_error!(InvalidRequest, "The {what} {why}."),
+        other => from_engine(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_a_source_have_both_ends() {
+        assert_eq!(range_of("bytes=0-9").expect("valid"), 0..10);
+        assert_eq!(range_of("bytes=5-5").expect("valid"), 5..6);
+        for bad in [
+            "",
+            "0-9",
+            "bytes=0-",
+            "bytes=-9",
+            "bytes=9-0",
+            "bytes=a-b",
+            "bytes=0-9,20-30",
+            "bytes=0-18446744073709551615",
+        ] {
+            assert!(range_of(bad).is_err(), "{bad}");
+        }
+    }
+}

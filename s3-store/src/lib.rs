@@ -1,0 +1,30 @@
+//! The S3 endpoint: the protocol by the s3s crate, hardened in front, every operation one call of the engine.
+//!
+//! A request passes `route` (health check, preflight), `auth` (its access key exists, nothing unsigned rides along), `body` (framing and
+//! digests of documents), then the protocol layer, which checks the signature and calls `store`; `answer` completes what comes back.
+
+mod answer;
+mod auth;
+mod body;
+mod bucket;
+mod checksums;
+mod chunks;
+mod context;
+mod copy;
+mod cors;
+mod document;
+mod error;
+mod headers;
+mod host;
+mod listing;
+mod multipart;
+mod object;
+mod operations;
+mod route;
+mod settings;
+mod store;
+mod subresource;
+
+pub use operations::{OPERATIONS, OfferedOperation, Target};
+pub use route::router;
+pub use settings::{InvalidSettings, Settings};

@@ -1,0 +1,294 @@
+//! Objects: put, get, head, delete.
+
+use engine::{DeleteTarget, Engine, NewObject, ObjectView, ReadObject, Selection};
+use http::HeaderValue;
+use http::header::EXPIRES;
+use http_body_util::StreamBody;
+use s3s::dto::{
+    self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
+    GetObjectAclInput, GetObjectAclOutput, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+    ObjectIdentifier, PutObjectInput, PutObjectOutput, StreamingBlob,
+};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
+
+use crate::bucket::{full_control, owner_of};
+use crate::checksums::{self, Shown, show_checksums};
+use crate::error::{custom, default_message, from_engine};
+use crate::headers::{
+    bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
+    storage_class_name, timestamp, user_metadata, version, write_conditions,
+};
+
+/// Most objects of one DeleteObjects, as in S3.
+const DELETE_OBJECTS_MAX: usize = 1000;
+/// What S3 says of an object whose maker named no type.
+const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
+
+pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    let who = caller(&request);
+    let S3Request { input, headers, trailing_headers, .. } = request;
+    refuse_unsupported(&headers)?;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
+    let new = NewObject {
+        headers: object_headers(&headers),
+        user_metadata: user_metadata(input.metadata),
+        storage_class: storage_class(input.storage_class.as_ref())?.unwrap_or_default(),
+        conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+    };
+    let body = checksums::body(input.body, &headers, trailing_headers)?;
+    let info = engine.put_object(&who, &bucket, &key, new, body).await.map_err(from_engine)?;
+    let mut output = PutObjectOutput { e_tag: Some(etag(&info.etag)), ..PutObjectOutput::default() };
+    output.version_id = shown_version(&info.version_id);
+    let shown = Shown::of_object(&info);
+    output.checksum_type = shown.kind.clone();
+    show_checksums!(output, shown);
+    Ok(S3Response::new(output))
+}
+
+/// What GetObject and HeadObject have in common.
+macro_rules! read_of {
+    ($input:expr) => {{
+        let input = &$input;
+        ReadObject {
+            version_id: version(input.version_id.as_deref())?,
+            selection: selection(input.range.as_ref(), input.part_number)?,
+            conditions: read_conditions(
+                input.if_match.as_ref(),
+                input.if_none_match.as_ref(),
+                input.if_modified_since.as_ref(),
+                input.if_unmodified_since.as_ref(),
+            ),
+        }
+    }};
+}
+
+/// Fills the fields that GetObject and HeadObject have in common.
+macro_rules! show_object {
+    ($output:expr, $input:expr, $view:expr) => {{
+        let (input, view): (_, &ObjectView) = (&$input, &$view);
+        let (info, kept) = (&view.info, &view.info.headers);
+        let either = |asked: &Option<String>, kept: &Option<String>| asked.clone().or_else(|| kept.clone());
+        $output.accept_ranges = Some("bytes".to_owned());
+        $output.cache_control = either(&input.response_cache_control, &kept.cache_control);
+        $output.content_disposition = either(&input.response_content_disposition, &kept.content_disposition);
+        $output.content_encoding = either(&input.response_content_encoding, &kept.content_encoding);
+        $output.content_language = either(&input.response_content_language, &kept.content_language);
+        $output.content_type =
+            either(&input.response_content_type, &kept.content_type).or_else(|| Some(CONTENT_TYPE_DEFAULT.to_owned()));
+        $output.expires = input.response_expires.clone();
+        $output.content_length = Some(signed(view.range.end - view.range.start));
+        $output.content_range = content_range(view);
+        $output.e_tag = Some(etag(&info.etag));
+        $output.last_modified = Some(timestamp(info.modified_us));
+        $output.metadata = Some(info.user_metadata.iter().cloned().collect());
+        $output.storage_class = shown_class(info.storage_class);
+        $output.version_id = shown_version(&info.version_id);
+        $output.parts_count = input.part_number.and(info.parts_count).and_then(|count| i32::try_from(count).ok());
+        if input.checksum_mode.is_some() && view.range == (0..info.size_bytes) {
+            let shown = Shown::of_object(info);
+            $output.checksum_type = shown.kind.clone();
+            show_checksums!($output, shown);
+        }
+    }};
+}
+
+pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let read = read_of!(input);
+    let found =
+        engine.get_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
+    let mut output = GetObjectOutput::default();
+    show_object!(output, input, found.view);
+    let frames = futures::StreamExt::map(found.body, |item| item.map(http_body::Frame::data));
+    output.body = Some(StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(frames))));
+    let mut response = S3Response::new(output);
+    show_expires(&mut response.headers, input.response_expires.is_some(), &found.view);
+    Ok(response)
+}
+
+pub(crate) async fn head(
+    engine: &Engine,
+    request: S3Request<HeadObjectInput>,
+) -> S3Result<S3Response<HeadObjectOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let read = read_of!(input);
+    let view =
+        engine.head_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
+    let mut output = HeadObjectOutput::default();
+    show_object!(output, input, view);
+    let mut response = S3Response::new(output);
+    show_expires(&mut response.headers, input.response_expires.is_some(), &view);
+    Ok(response)
+}
+
+/// `Expires` goes back as it was given, which need not be a date.
+fn show_expires(headers: &mut http::HeaderMap, overridden: bool, view: &ObjectView) {
+    if let Some(expires) = view.info.headers.expires.as_deref().filter(|_| !overridden)
+        && let Ok(value) = HeaderValue::try_from(expires)
+    {
+        headers.insert(EXPIRES, value);
+    }
+}
+
+fn selection(range: Option<&dto::Range>, part_number: Option<i32>) -> S3Result<Option<Selection>> {
+    match (range, part_number) {
+        (Some(_), Some(_)) => {
+            Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"))
+        }
+        (None, None) => Ok(None),
+        (None, Some(number)) => crate::multipart::part_number(number).map(|number| Some(Selection::Part(number))),
+        (Some(dto::Range::Int { first, last: Some(last) }), None) => Ok(Some(Selection::Between(*first, *last))),
+        (Some(dto::Range::Int { first, last: None }), None) => Ok(Some(Selection::From(*first))),
+        (Some(dto::Range::Suffix { length }), None) => Ok(Some(Selection::Last(*length))),
+    }
+}
+
+/// `Content-Range` of a partial answer. An empty object has no range that HTTP could name.
+fn content_range(view: &ObjectView) -> Option<String> {
+    let (start, end) = (view.range.start, view.range.end);
+    (view.partial && end > start).then(|| format!("bytes {start}-{}/{}", end - 1, view.info.size_bytes))
+}
+
+/// S3 does not name the class of a standard object.
+fn shown_class(class: engine::StorageClass) -> Option<dto::StorageClass> {
+    (class != engine::StorageClass::Standard).then(|| dto::StorageClass::from_static(storage_class_name(class)))
+}
+
+/// S3 names no version where a bucket keeps none.
+pub(crate) fn shown_version(id: &engine::VersionId) -> Option<String> {
+    (!id.is_null()).then(|| id.as_str().to_owned())
+}
+
+pub(crate) async fn delete(
+    engine: &Engine,
+    request: S3Request<DeleteObjectInput>,
+) -> S3Result<S3Response<DeleteObjectOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let target = DeleteTarget {
+        key: key(&input.key)?,
+        version_id: version(input.version_id.as_deref())?,
+        if_match: write_conditions(input.if_match.as_ref(), None).if_match,
+    };
+    let results = engine.delete_objects(&who, &bucket(&input.bucket)?, vec![target]).await.map_err(from_engine)?;
+    for result in results {
+        result.map_err(from_engine)?;
+    }
+    let version_id = input.version_id.filter(|id| !id.is_empty());
+    Ok(S3Response::new(DeleteObjectOutput { version_id, ..DeleteObjectOutput::default() }))
+}
+
+pub(crate) async fn delete_many(
+    engine: &Engine,
+    request: S3Request<DeleteObjectsInput>,
+) -> S3Result<S3Response<DeleteObjectsOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let objects = input.delete.objects;
+    if objects.is_empty() || objects.len() > DELETE_OBJECTS_MAX {
+        return Err(s3_error!(MalformedXML));
+    }
+    let bucket = bucket(&input.bucket)?;
+    let targets: Vec<S3Result<DeleteTarget>> = objects.iter().map(target_of).collect();
+    let good = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
+    let mut results = engine.delete_objects(&who, &bucket, good).await.map_err(from_engine)?.into_iter();
+    let quiet = input.delete.quiet.unwrap_or(false);
+    let mut output = DeleteObjectsOutput::default();
+    for (object, target) in objects.into_iter().zip(targets) {
+        let result = match target {
+            Ok(_) => results
+                .next()
+                .unwrap_or(Err(engine::Error::Internal("fewer answers than deletions")))
+                .map_err(from_engine),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) if quiet => {}
+            Ok(()) => output.deleted.get_or_insert_default().push(deleted(object)),
+            Err(error) => output.errors.get_or_insert_default().push(not_deleted(object, &error)),
+        }
+    }
+    Ok(S3Response::new(output))
+}
+
+fn target_of(object: &ObjectIdentifier) -> S3Result<DeleteTarget> {
+    Ok(DeleteTarget {
+        key: key(&object.key)?,
+        version_id: version(object.version_id.as_deref())?,
+        if_match: object.e_tag.as_ref().map(|tag| tag.value().to_owned()),
+    })
+}
+
+fn deleted(object: ObjectIdentifier) -> DeletedObject {
+    DeletedObject { key: Some(object.key), version_id: object.version_id, ..DeletedObject::default() }
+}
+
+fn not_deleted(object: ObjectIdentifier, error: &s3s::S3Error) -> dto::Error {
+    let code = error.code().as_str();
+    dto::Error {
+        code: Some(code.to_owned()),
+        key: Some(object.key),
+        message: Some(error.message().unwrap_or_else(|| default_message(code)).to_owned()),
+        version_id: object.version_id,
+    }
+}
+
+pub(crate) async fn acl(
+    engine: &Engine,
+    request: S3Request<GetObjectAclInput>,
+) -> S3Result<S3Response<GetObjectAclOutput>> {
+    let who = caller(&request);
+    let view =
+        existing(engine, &request, &request.input.bucket, &request.input.key, request.input.version_id.as_deref())
+            .await?;
+    check_owner(&who, request.input.expected_bucket_owner.as_deref())?;
+    let owner = owner_of(view.info.owner.as_str(), who.identity());
+    let output = GetObjectAclOutput {
+        grants: Some(vec![full_control(&owner)]),
+        owner: Some(owner),
+        ..GetObjectAclOutput::default()
+    };
+    Ok(S3Response::new(output))
+}
+
+/// The object, when it exists and the caller may see it.
+pub(crate) async fn existing<T>(
+    engine: &Engine,
+    request: &S3Request<T>,
+    bucket_name: &str,
+    object_key: &str,
+    version_id: Option<&str>,
+) -> S3Result<ObjectView> {
+    let read = ReadObject { version_id: version(version_id)?, ..ReadObject::default() };
+    let found = engine.head_object(&caller(request), &bucket(bucket_name)?, &key(object_key)?, &read).await;
+    found.map_err(from_engine)
+}
+
+/// The answer to what an object or bucket has none of.
+pub(crate) fn none_such(code: &'static str, message: &'static str) -> s3s::S3Error {
+    custom(code, http::StatusCode::NOT_FOUND, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_parts_exclude_each_other() {
+        let range = dto::Range::Int { first: 0, last: Some(9) };
+        assert_eq!(selection(Some(&range), None).expect("valid"), Some(Selection::Between(0, 9)));
+        assert_eq!(selection(Some(&dto::Range::Suffix { length: 5 }), None).expect("valid"), Some(Selection::Last(5)));
+        assert_eq!(selection(None, Some(3)).expect("valid"), Some(Selection::Part(3)));
+        assert_eq!(selection(None, None).expect("valid"), None);
+        assert!(selection(Some(&range), Some(1)).is_err());
+        assert!(selection(None, Some(0)).is_err());
+        assert!(selection(None, Some(10_001)).is_err());
+    }
+}

@@ -1,0 +1,210 @@
+//! Which operations of S3 are offered. The list is not a description only: whatever is not in it is refused before it is read.
+
+/// An operation that is offered, with a request that asks for it, so that a test can try all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OfferedOperation {
+    /// Its name in the S3 API.
+    pub name: &'static str,
+    /// The method of the request.
+    pub method: &'static str,
+    /// What the request names.
+    pub target: Target,
+    /// The query string. `{upload}` stands for the id of an upload.
+    pub query: &'static str,
+    /// A header beside those of the signature. `{source}` stands for `bucket/key` of an object.
+    pub header: Option<(&'static str, &'static str)>,
+    /// The body.
+    pub body: &'static str,
+}
+
+/// What an operation names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The whole endpoint.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+const fn on(name: &'static str, method: &'static str, target: Target, query: &'static str) -> OfferedOperation {
+    OfferedOperation { name, method, target, query, header: None, body: "" }
+}
+
+const fn with_body(operation: OfferedOperation, body: &'static str) -> OfferedOperation {
+    OfferedOperation { body, ..operation }
+}
+
+const fn copying(operation: OfferedOperation) -> OfferedOperation {
+    OfferedOperation { header: Some(("x-amz-copy-source", "{source}")), ..operation }
+}
+
+const DELETE_BODY: &str = "<Delete><Object><Key>key</Key></Object></Delete>";
+const COMPLETE_BODY: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
+    <ETag>d41d8cd98f00b204e9800998ecf8427e</ETag></Part></CompleteMultipartUpload>";
+
+use Target::{Bucket, Object, Service};
+
+/// Every operation that is offered. `CreateBucket` is open to every user, and makes the bucket its own.
+pub const OPERATIONS: &[OfferedOperation] = &[
+    on("ListBuckets", "GET", Service, ""),
+    on("CreateBucket", "PUT", Bucket, ""),
+    on("HeadBucket", "HEAD", Bucket, ""),
+    on("DeleteBucket", "DELETE", Bucket, ""),
+    on("GetBucketLocation", "GET", Bucket, "location"),
+    on("GetBucketVersioning", "GET", Bucket, "versioning"),
+    on("GetBucketAcl", "GET", Bucket, "acl"),
+    on("ListObjects", "GET", Bucket, ""),
+    on("ListObjectsV2", "GET", Bucket, "list-type=2"),
+    on("ListObjectVersions", "GET", Bucket, "versions"),
+    on("ListMultipartUploads", "GET", Bucket, "uploads"),
+    with_body(on("DeleteObjects", "POST", Bucket, "delete"), DELETE_BODY),
+    with_body(on("PutObject", "PUT", Object, ""), "bytes"),
+    on("GetObject", "GET", Object, ""),
+    on("HeadObject", "HEAD", Object, ""),
+    on("DeleteObject", "DELETE", Object, ""),
+    on("GetObjectAcl", "GET", Object, "acl"),
+    copying(on("CopyObject", "PUT", Object, "")),
+    on("CreateMultipartUpload", "POST", Object, "uploads"),
+    with_body(on("UploadPart", "PUT", Object, "partNumber=1&uploadId={upload}"), "bytes"),
+    copying(on("UploadPartCopy", "PUT", Object, "partNumber=1&uploadId={upload}")),
+    with_body(on("CompleteMultipartUpload", "POST", Object, "uploadId={upload}"), COMPLETE_BODY),
+    on("AbortMultipartUpload", "DELETE", Object, "uploadId={upload}"),
+    on("ListParts", "GET", Object, "uploadId={upload}"),
+    // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
+    on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
+    on("GetBucketCors", "GET", Bucket, "cors"),
+    on("GetBucketEncryption", "GET", Bucket, "encryption"),
+    on("GetBucketLifecycleConfiguration", "GET", Bucket, "lifecycle"),
+    on("GetBucketLogging", "GET", Bucket, "logging"),
+    on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
+    on("GetBucketOwnershipControls", "GET", Bucket, "ownershipControls"),
+    on("GetBucketPolicy", "GET", Bucket, "policy"),
+    on("GetBucketPolicyStatus", "GET", Bucket, "policyStatus"),
+    on("GetBucketReplication", "GET", Bucket, "replication"),
+    on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
+    on("GetBucketTagging", "GET", Bucket, "tagging"),
+    on("GetBucketWebsite", "GET", Bucket, "website"),
+    on("GetObjectLockConfiguration", "GET", Bucket, "object-lock"),
+    on("GetPublicAccessBlock", "GET", Bucket, "publicAccessBlock"),
+    on("GetObjectLegalHold", "GET", Object, "legal-hold"),
+    on("GetObjectRetention", "GET", Object, "retention"),
+    on("GetObjectTagging", "GET", Object, "tagging"),
+    on("DeleteBucketCors", "DELETE", Bucket, "cors"),
+    on("DeleteBucketEncryption", "DELETE", Bucket, "encryption"),
+    on("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle"),
+    on("DeleteBucketOwnershipControls", "DELETE", Bucket, "ownershipControls"),
+    on("DeleteBucketPolicy", "DELETE", Bucket, "policy"),
+    on("DeleteBucketReplication", "DELETE", Bucket, "replication"),
+    on("DeleteBucketTagging", "DELETE", Bucket, "tagging"),
+    on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
+    on("DeletePublicAccessBlock", "DELETE", Bucket, "publicAccessBlock"),
+    on("DeleteObjectTagging", "DELETE", Object, "tagging"),
+];
+
+/// The offered operation of that name.
+pub(crate) fn find(name: &str) -> Option<&'static OfferedOperation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+/// Names in a query that turn a request into another operation. The protocol layer takes a request that names one where it knows none
+/// for the plain operation, so that `DELETE /bucket?acl` would delete the bucket.
+const SUBRESOURCES: &[&str] = &[
+    "accelerate",
+    "acl",
+    "analytics",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+
+/// The sub-resource in the query of a plain operation that stands for another operation, when there is one. A name without a value that
+/// nobody knows is one, too, where something would be changed.
+pub(crate) fn stray_subresource(operation: &str, query: &str) -> Option<String> {
+    let changes = match operation {
+        "PutObject" | "CopyObject" | "DeleteObject" | "CreateBucket" | "DeleteBucket" => true,
+        "GetObject" | "HeadObject" | "ListObjects" | "ListObjectsV2" | "HeadBucket" | "ListBuckets" => false,
+        _ => return None,
+    };
+    let reads_part = matches!(operation, "GetObject" | "HeadObject");
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, value)| {
+            let known = SUBRESOURCES.contains(&name.as_ref()) && !(reads_part && name == "partNumber");
+            let nameless =
+                changes && value.is_empty() && !name.is_empty() && !name.to_ascii_lowercase().starts_with("x-");
+            known || (nameless && name != "versionId")
+        })
+        .map(|(name, _)| name.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), OPERATIONS.len());
+    }
+
+    #[test]
+    fn plain_operations_refuse_what_would_be_another() {
+        for (operation, query) in [
+            ("DeleteBucket", "acl"),
+            ("DeleteBucket", "versioning"),
+            ("DeleteBucket", "whatever"),
+            ("CreateBucket", "metadataConfiguration="),
+            ("PutObject", "cors"),
+            ("PutObject", "uploadId=00"),
+            ("PutObject", "renameObject"),
+            ("DeleteObject", "acl&versionId=null"),
+            ("GetObject", "uploads"),
+        ] {
+            assert!(stray_subresource(operation, query).is_some(), "{operation} {query}");
+        }
+        for (operation, query) in [
+            ("DeleteBucket", ""),
+            ("PutObject", "x-id=PutObject"),
+            ("PutObject", "X-Amz-Security-Token=&X-Amz-Signature=00"),
+            ("GetObject", "partNumber=1"),
+            ("GetObject", "response-content-type=&versionId="),
+            ("ListObjects", "prefix=&marker=&delimiter="),
+            ("UploadPart", "partNumber=1&uploadId=00"),
+        ] {
+            assert_eq!(stray_subresource(operation, query), None, "{operation} {query}");
+        }
+    }
+}

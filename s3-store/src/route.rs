@@ -1,0 +1,234 @@
+//! The way of a request: health check and preflight, then the check in front, then the protocol layer, then the last touch.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use engine::Engine;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, Method, StatusCode};
+use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::validation::NameValidation;
+use s3s::{S3Result, s3_error};
+
+use crate::auth::{FrontCheck, Gate, Secrets};
+use crate::body::{BodyKind, GuardedBody};
+use crate::chunks::Framing;
+use crate::context::RequestContext;
+use crate::error::not_implemented;
+use crate::host::Hosts;
+use crate::store::Store;
+use crate::{Settings, answer, cors};
+
+/// A path that only asks whether the endpoint answers.
+const HEALTH_PATH: &str = "/.healthCheck";
+/// Sub-resources of an object whose body is a document.
+const DOCUMENTS_OF_OBJECTS: [&str; 4] = ["acl", "legal-hold", "retention", "tagging"];
+
+/// The S3 endpoint. It answers every method and path.
+pub fn router(engine: Engine, settings: &Settings) -> Router {
+    let settings = Arc::new(settings.clone());
+    let door = Door {
+        service: service(&engine, &settings),
+        check: FrontCheck { engine, settings: settings.clone() },
+        hosts: Hosts::new(&settings),
+        settings,
+    };
+    Router::new().fallback(serve).with_state(Arc::new(door))
+}
+
+struct Door {
+    service: S3Service,
+    check: FrontCheck,
+    hosts: Hosts,
+    settings: Arc<Settings>,
+}
+
+struct EngineNames;
+
+impl NameValidation for EngineNames {
+    fn validate_bucket_name(&self, name: &str) -> bool {
+        engine::BucketName::new(name).is_ok()
+    }
+}
+
+fn service(engine: &Engine, settings: &Arc<Settings>) -> S3Service {
+    let mut config = S3Config::default();
+    config.xml_max_body_size = settings.document_size_bytes_max;
+    config.presigned_url_max_skew_time_secs = settings.skew_seconds_max;
+    // Forms are refused in front; should one come through, it finds no room.
+    config.post_object_max_file_size = 0;
+    config.form_max_fields_size = 0;
+    let mut builder = S3ServiceBuilder::new(Store { engine: engine.clone(), settings: settings.clone() });
+    builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
+    builder.set_auth(Secrets(engine.clone()));
+    builder.set_access(Gate);
+    builder.set_host(Hosts::new(settings));
+    builder.set_validation(EngineNames);
+    builder.build()
+}
+
+async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
+    let started = Instant::now();
+    let context = RequestContext::new();
+    let asked = request.headers().clone();
+    let resource = request.uri().path().to_owned();
+    let span = tracing::info_span!("s3", request_id = context.request_id());
+    let answered = tracing::Instrument::instrument(door.answer(request, &context), span).await;
+    let mut response = answer::finish(answered, &context, &resource);
+    cors::decorate(&door.settings, &asked, response.headers_mut());
+    count(&context, response.status(), started);
+    response.map(Body::new)
+}
+
+/// Requests by operation and class of status. No name of a bucket or user goes into a metric.
+fn count(context: &RequestContext, status: StatusCode, started: Instant) {
+    let operation = context.operation().unwrap_or("none");
+    let class = match status.as_u16() {
+        0..=199 => "1xx",
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    metrics::counter!("cloudhold_s3_requests_total", "operation" => operation, "status" => class).increment(1);
+    metrics::histogram!("cloudhold_s3_request_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
+}
+
+impl Door {
+    async fn answer(&self, request: Request, context: &RequestContext) -> http::Response<s3s::Body> {
+        match self.route(request, context).await {
+            Ok(response) => response,
+            Err(error) => answer::of_error(error),
+        }
+    }
+
+    async fn route(&self, request: Request, context: &RequestContext) -> S3Result<http::Response<s3s::Body>> {
+        let bucket_of_host = host(&request).and_then(|host| self.hosts.bucket(host));
+        if bucket_of_host.is_none() && is_health_check(&request) {
+            return Ok(plain("OK\n"));
+        }
+        if request.method() == Method::OPTIONS {
+            let mut response = http::Response::new(s3s::Body::empty());
+            *response.headers_mut() = cors::preflight(&self.settings, request.headers())?;
+            return Ok(response);
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let claim = self.check.check(request.headers(), query).await?;
+        if let Some(claim) = claim {
+            context.set_claim(claim);
+        }
+        refuse_form(&request)?;
+        let kind = self.body_kind(&request, bucket_of_host.is_some())?;
+        let request = guarded(request, kind, context);
+        Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+    }
+
+    /// What the body of a request is, and so how it is guarded.
+    fn body_kind(&self, request: &Request, host_is_bucket: bool) -> S3Result<BodyKind> {
+        let headers = request.headers();
+        let payload = headers.get("x-amz-content-sha256").map_or(&b""[..], |value| value.as_bytes());
+        if payload.starts_with(b"STREAMING-") {
+            // Anything but a version 4 header leaves the framing in the body, which would be stored as if it were the object.
+            let v4 = headers.get("authorization").is_some_and(|value| value.as_bytes().starts_with(b"AWS4-"));
+            if !v4 {
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "A chunked body needs an Authorization header of signature version 4."
+                ));
+            }
+            let unsigned = payload.starts_with(b"STREAMING-UNSIGNED-");
+            let chunk_size_bytes_max = self.settings.signed_chunk_size_bytes_max;
+            return Ok(BodyKind::Chunks(if unsigned {
+                Framing::Unsigned
+            } else {
+                Framing::Signed { chunk_size_bytes_max }
+            }));
+        }
+        let size_bytes_max = self.settings.document_size_bytes_max;
+        let completes = *request.method() == Method::POST && has_parameter(request, &["uploadId"]);
+        Ok(if is_object_data(request, host_is_bucket) {
+            BodyKind::Data
+        } else {
+            BodyKind::Document { size_bytes_max, checksums_are_its_own: !completes }
+        })
+    }
+}
+
+fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::HttpRequest {
+    let (mut parts, body) = request.into_parts();
+    let body = GuardedBody::new(body, kind, &parts.headers, context.clone());
+    parts.extensions.insert(context.clone());
+    http::Request::from_parts(parts, s3s::Body::http_body_unsync(body))
+}
+
+fn host(request: &Request) -> Option<&str> {
+    let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
+}
+
+fn is_health_check(request: &Request) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() == HEALTH_PATH
+}
+
+fn plain(text: &'static str) -> http::Response<s3s::Body> {
+    let mut response = http::Response::new(s3s::Body::from(bytes::Bytes::from_static(text.as_bytes())));
+    response.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("text/plain"));
+    response
+}
+
+/// Uploads by HTML form are held in memory by the protocol layer, and not offered yet.
+fn refuse_form(request: &Request) -> S3Result {
+    let is_form = |headers: &HeaderMap| {
+        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+    };
+    if *request.method() == Method::POST && is_form(request.headers()) {
+        return Err(not_implemented("Uploading by form"));
+    }
+    Ok(())
+}
+
+fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
+    let path = request.uri().path().trim_start_matches('/');
+    let names_object =
+        if host_is_bucket { !path.is_empty() } else { path.split_once('/').is_some_and(|(_, key)| !key.is_empty()) };
+    *request.method() == Method::PUT && names_object && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
+}
+
+fn has_parameter(request: &Request, names: &[&str]) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| names.contains(&name.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, uri: &str) -> Request {
+        http::Request::builder().method(method).uri(uri).body(Body::empty()).expect("a request")
+    }
+
+    #[test]
+    fn object_data_is_told_from_documents() {
+        for (method, uri, host_is_bucket, data) in [
+            ("PUT", "/b/k", false, true),
+            ("PUT", "/b/k?partNumber=1&uploadId=0", false, true),
+            ("PUT", "/b//k", false, true),
+            ("PUT", "/k", true, true),
+            ("PUT", "/b", false, false),
+            ("PUT", "/b/", false, false),
+            ("PUT", "/", true, false),
+            ("PUT", "/b/k?tagging", false, false),
+            ("POST", "/b/k?uploadId=0", false, false),
+            ("POST", "/b?delete", false, false),
+        ] {
+            assert_eq!(is_object_data(&request(method, uri), host_is_bucket), data, "{method} {uri}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Signatures: what is taken, what is refused, and in which order.
+
+use crate::client::{Client, Payload, Request, Signature};
+use crate::harness::Endpoint;
+use time::OffsetDateTime;
+
+fn now_s() -> i64 {
+    OffsetDateTime::now_utc().unix_timestamp()
+}
+
+fn all_signatures() -> Vec<Signature> {
+    vec![
+        Signature::V4(Payload::Hash),
+        Signature::V4(Payload::Unsigned),
+        Signature::V4Link(600),
+        Signature::V2,
+        Signature::V2Link(now_s() + 600),
+    ]
+}
+
+#[tokio::test]
+async fn every_signature_writes_and_reads() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for (number, signature) in all_signatures().into_iter().enumerate() {
+        let path = format!("/photos/dir {number}/a+b%?ü.bin");
+        let put = endpoint.ada.send(Request::new("PUT", &path).body("content").signed(signature.clone())).await;
+        assert_eq!(put.told(), "200", "{signature:?} {}", put.text());
+        let got = endpoint.ada.send(Request::new("GET", &path).signed(signature.clone())).await;
+        assert_eq!((got.told().as_str(), got.text().as_str()), ("200", "content"), "{signature:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_region_is_taken() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for region in ["auto", "us-east-1", "eu-west-3", "nowhere-7"] {
+        let client = Client { region: region.to_owned(), ..endpoint.ada.clone() };
+        for signature in [Signature::V4(Payload::Hash), Signature::V4Link(60)] {
+            let listed = client.send(Request::new("GET", "/photos").signed(signature)).await;
+            assert_eq!(listed.told(), "200", "{region}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_said_before_anything_else() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let unknown = Client { access_key: "00000000000000000000".to_owned(), ..endpoint.ada.clone() };
+    let stale = Client { skew_s: -7200, ..unknown.clone() };
+    let mut signatures = all_signatures();
+    signatures.extend([Signature::V4Link(700_000), Signature::V2Link(1), Signature::V2Link(now_s() + 100_000_000)]);
+    for signature in signatures {
+        for client in [&unknown, &stale] {
+            for path in ["/photos/key", "/no-such-bucket/key", "/Bad_Bucket"] {
+                let told = client.send(Request::new("GET", path).signed(signature.clone())).await.told();
+                assert_eq!(told, "403 InvalidAccessKeyId", "{signature:?} {path}");
+            }
+        }
+    }
+    // Nor do a wrong service, a wrong scope date and a session token come first.
+    let header = format!(
+        "AWS4-HMAC-SHA256 Credential={}/20000101/x/sts/aws4_request, SignedHeaders=host, Signature=00",
+        unknown.access_key
+    );
+    let request = Request::new("GET", "/").signed(Signature::None).header("authorization", &header);
+    let answer = endpoint.ada.send(request.header("x-amz-security-token", "token")).await;
+    assert_eq!(answer.told(), "403 InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let wrong = Client { secret_key: "wrong".to_owned(), ..endpoint.ada.clone() };
+    for signature in all_signatures() {
+        let told = wrong.send(Request::new("GET", "/photos").signed(signature.clone())).await.told();
+        assert_eq!(told, "403 SignatureDoesNotMatch", "{signature:?}");
+    }
+}
+
+#[tokio::test]
+async fn clocks_may_be_fifteen_minutes_off() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for signature in [Signature::V4(Payload::Hash), Signature::V2] {
+        for (skew_s, told) in
+            [(-800, "200"), (800, "200"), (-1000, "403 RequestTimeTooSkewed"), (1000, "403 RequestTimeTooSkewed")]
+        {
+            let client = Client { skew_s, ..endpoint.ada.clone() };
+            let answer = client.send(Request::new("GET", "/photos").signed(signature.clone())).await;
+            assert_eq!(answer.told(), told, "{signature:?} {skew_s}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn version_2_dates_must_be_dates() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let send = |name: &'static str, value: &str| {
+        endpoint.ada.send(Request::new("GET", "/photos").signed(Signature::V2).header(name, value))
+    };
+    assert_eq!(send("date", "yesterday").await.told(), "403 AccessDenied");
+    assert_eq!(send("x-amz-date", "soon").await.told(), "403 AccessDenied");
+    // The form of the XenServer plug-in, and an old one that was signed long ago.
+    let now = OffsetDateTime::now_utc();
+    let plug_in = now.format(&time::format_description::well_known::Rfc2822).expect("a date");
+    assert!(plug_in.ends_with("+0000"), "{plug_in}");
+    assert_eq!(send("date", &plug_in).await.told(), "200");
+    assert_eq!(send("x-amz-date", &plug_in).await.told(), "200");
+    assert_eq!(send("date", "Tue, 01 Oct 2024 10:00:00 GMT").await.told(), "403 RequestTimeTooSkewed");
+}
+
+#[tokio::test]
+async fn links_end() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let told = |signature: Signature, skew_s: i64| {
+        let client = Client { skew_s, ..endpoint.ada.clone() };
+        async move { client.send(Request::new("GET", "/photos").signed(signature)).await.told() }
+    };
+    assert_eq!(told(Signature::V4Link(604_800), 0).await, "200");
+    assert_eq!(told(Signature::V4Link(604_801), 0).await, "403 AuthorizationQueryParametersError");
+    assert_eq!(told(Signature::V4Link(0), 0).await, "403 AccessDenied");
+    assert_eq!(told(Signature::V4Link(-7), 0).await, "403 AuthorizationQueryParametersError");
+    assert_eq!(told(Signature::V4Link(60), -120).await, "403 AccessDenied");
+    assert_eq!(told(Signature::V4Link(60), 1000).await, "403 RequestTimeTooSkewed");
+    assert_eq!(told(Signature::V2Link(now_s() - 1), 0).await, "403 AccessDenied");
+    assert_eq!(told(Signature::V2Link(now_s() + 604_700), 0).await, "200");
+    assert_eq!(told(Signature::V2Link(now_s() + 605_000), 0).await, "403 AccessDenied");
+}
+
+#[tokio::test]
+async fn a_link_cannot_be_given_more_headers() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/secret", b"secret").await;
+    let link = |name: &str, value: &str| {
+        Request::new("PUT", "/photos/inbox").body("x").signed(Signature::V4Link(60)).unsigned_header(name, value)
+    };
+    for (name, value) in [
+        ("x-amz-copy-source", "/photos/secret"),
+        ("x-amz-meta-owner", "me"),
+        ("X-Amz-Storage-Class", "REDUCED_REDUNDANCY"),
+        ("x-amz-acl", "private"),
+    ] {
+        let answer = endpoint.ada.send(link(name, value)).await;
+        assert_eq!(answer.told(), "403 AccessDenied", "{name}");
+        assert!(answer.element("Message").contains("not signed"), "{}", answer.text());
+    }
+    assert_eq!(endpoint.get("/photos/inbox").await.told(), "404 NoSuchKey");
+    // Signed, they are taken; headers of HTTP itself may come with any client.
+    let signed =
+        Request::new("PUT", "/photos/inbox").body("x").header("x-amz-meta-owner", "me").signed(Signature::V4Link(60));
+    assert_eq!(endpoint.ada.send(signed.unsigned_header("user-agent", "curl")).await.told(), "200");
+    assert_eq!(endpoint.get("/photos/inbox").await.header("x-amz-meta-owner"), Some("me"));
+    // The same holds for a signature in a header, and for one of version 2, which covers every such header.
+    let header = Request::new("PUT", "/photos/inbox").body("x").unsigned_header("x-amz-copy-source", "/photos/secret");
+    assert_eq!(endpoint.ada.send(header.clone()).await.told(), "403 AccessDenied");
+    assert_eq!(endpoint.ada.send(header.signed(Signature::V2)).await.told(), "403 SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn session_tokens_are_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for signature in all_signatures() {
+        let request = Request::new("GET", "/photos").signed(signature.clone());
+        let in_header = endpoint.ada.send(request.clone().header("x-amz-security-token", "token")).await;
+        assert_eq!(in_header.told(), "400 InvalidToken", "{signature:?}");
+        let in_query = endpoint.ada.send(request.query("X-Amz-Security-Token", "token")).await;
+        assert_eq!(in_query.told(), "400 InvalidToken", "{signature:?}");
+    }
+}
+
+#[tokio::test]
+async fn half_and_double_signatures_are_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let get = || Request::new("GET", "/photos");
+    let both = get().signed(Signature::V2).query("AWSAccessKeyId", "a").query("Expires", "1").query("Signature", "s");
+    assert_eq!(endpoint.ada.send(both).await.told(), "400 InvalidArgument");
+    let none = || get().signed(Signature::None);
+    assert_eq!(endpoint.ada.send(none().query("AWSAccessKeyId", "a")).await.told(), "403 AccessDenied");
+    assert_eq!(
+        endpoint.ada.send(none().query("X-Amz-Credential", "a")).await.told(),
+        "400 AuthorizationQueryParametersError"
+    );
+    assert_eq!(endpoint.ada.send(none().header("authorization", "Bearer x")).await.told(), "400 InvalidArgument");
+    let no_fields = none().header("authorization", "AWS4-HMAC-SHA256 nothing");
+    assert_eq!(endpoint.ada.send(no_fields).await.told(), "400 AuthorizationHeaderMalformed");
+}
+
+#[tokio::test]
+async fn a_key_that_is_switched_off_is_unknown_at_once() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    assert_eq!(endpoint.get("/photos").await.told(), "200");
+    let key = engine::AccessKeyId::new(&endpoint.ada.access_key).expect("a key");
+    endpoint.engine.set_credential_active(&engine::Caller::LocalOperator, &key, false).await.expect("switched off");
+    assert_eq!(endpoint.get("/photos").await.told(), "403 InvalidAccessKeyId");
+}

@@ -1,0 +1,428 @@
+//! A small client that signs by itself and sends exactly what it is told, also what no SDK would.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+use time::macros::format_description;
+
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED_AND_SLASH: AsciiSet = UNRESERVED.remove(b'/');
+
+/// Encodes a parameter as signature version 4 wants it.
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, &UNRESERVED).to_string()
+}
+
+/// Encodes a path as signature version 4 wants it.
+pub(crate) fn encode_path(text: &str) -> String {
+    utf8_percent_encode(text, &UNRESERVED_AND_SLASH).to_string()
+}
+
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hmac_sha1(key: &str, text: &str) -> String {
+    let mut mac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("any length");
+    mac.update(text.as_bytes());
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// How the body of a version 4 request is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// By its hash.
+    Hash,
+    /// By a hash that is given.
+    GivenHash(String),
+    /// Not at all.
+    Unsigned,
+    /// In signed chunks of so many bytes, with the trailer `name:value` when given.
+    SignedChunks(usize, Option<(String, String)>),
+    /// In unsigned chunks of so many bytes, with a trailer.
+    UnsignedChunks(usize, (String, String)),
+}
+
+/// How a request is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Signature {
+    None,
+    V4(Payload),
+    /// A link that lives so many seconds.
+    V4Link(i64),
+    V2,
+    /// A link that ends at that second of the Unix epoch.
+    V2Link(i64),
+}
+
+/// A key pair, where it is used, and when.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) addr: SocketAddr,
+    pub(crate) access_key: String,
+    pub(crate) secret_key: String,
+    pub(crate) region: String,
+    pub(crate) host: String,
+    /// The bucket that the host names, which version 2 signs; empty for path style.
+    pub(crate) host_bucket: String,
+    /// Added to the time, in seconds.
+    pub(crate) skew_s: i64,
+}
+
+/// A request that is being made.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    /// The path as it goes over the wire.
+    pub(crate) path: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Headers that the signature does not cover.
+    pub(crate) unsigned_headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) signature: Signature,
+}
+
+impl Request {
+    /// A request for a path that is not encoded yet. The query is `a=b&c`, encoded.
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        let (path, query) = path.split_once("?q:").unwrap_or((path, ""));
+        Self {
+            method: method.to_owned(),
+            path: encode_path(path),
+            query: url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            headers: Vec::new(),
+            unsigned_headers: Vec::new(),
+            body: Vec::new(),
+            signature: Signature::V4(Payload::Hash),
+        }
+    }
+
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_ascii_lowercase(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn unsigned_header(mut self, name: &str, value: &str) -> Self {
+        self.unsigned_headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn signed(mut self, signature: Signature) -> Self {
+        self.signature = signature;
+        self
+    }
+
+    fn query_text(&self) -> String {
+        let mut pairs: Vec<_> = self.query.iter().map(|(name, value)| (encode(name), encode(value))).collect();
+        pairs.sort();
+        pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The texts of all elements of that name.
+    pub(crate) fn elements(&self, name: &str) -> Vec<String> {
+        let text = self.text();
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        text.split(&open).skip(1).filter_map(|rest| rest.split_once(&close)).map(|(text, _)| text.to_owned()).collect()
+    }
+
+    pub(crate) fn element(&self, name: &str) -> String {
+        self.elements(name).into_iter().next().unwrap_or_default()
+    }
+
+    /// Status and error code, as `404 NoSuchKey`; the status alone without one.
+    pub(crate) fn told(&self) -> String {
+        format!("{} {}", self.status, self.element("Code")).trim_end().to_owned()
+    }
+}
+
+impl Client {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::now_utc() + time::Duration::seconds(self.skew_s)
+    }
+
+    /// Signs, sends, and reads the answer.
+    pub(crate) async fn send(&self, request: Request) -> Answer {
+        let bytes = self.wire(request);
+        let addr = self.addr;
+        tokio::task::spawn_blocking(move || exchange(addr, &bytes)).await.expect("the exchange ran")
+    }
+
+    /// The bytes of the request.
+    pub(crate) fn wire(&self, mut request: Request) -> Vec<u8> {
+        request.headers.insert(0, ("host".to_owned(), self.host.clone()));
+        match request.signature.clone() {
+            Signature::None => {}
+            Signature::V4(payload) => self.sign_v4(&mut request, &payload),
+            Signature::V4Link(expires_s) => self.sign_v4_link(&mut request, expires_s),
+            Signature::V2 => self.sign_v2(&mut request),
+            Signature::V2Link(at_s) => self.sign_v2_link(&mut request, at_s),
+        }
+        let query = request.query_text();
+        let target = if query.is_empty() { request.path.clone() } else { format!("{}?{query}", request.path) };
+        let mut head = format!("{} {target} HTTP/1.1\r\nconnection: close\r\n", request.method);
+        for (name, value) in request.headers.iter().chain(&request.unsigned_headers) {
+            head += &format!("{name}: {value}\r\n");
+        }
+        let has_length =
+            request.headers.iter().any(|(name, _)| name == "content-length" || name == "transfer-encoding");
+        if !has_length && (!request.body.is_empty() || request.method == "PUT" || request.method == "POST") {
+            head += &format!("content-length: {}\r\n", request.body.len());
+        }
+        head += "\r\n";
+        [head.into_bytes(), request.body].concat()
+    }
+
+    fn scope(&self, date: &str) -> String {
+        format!("{}/{}/s3/aws4_request", &date[..8], self.region)
+    }
+
+    fn v4_key(&self, date: &str) -> Vec<u8> {
+        let start = format!("AWS4{}", self.secret_key);
+        [&date[..8], &self.region, "s3", "aws4_request"]
+            .iter()
+            .fold(start.into_bytes(), |key, text| hmac_sha256(&key, text))
+    }
+
+    fn amz_date(&self) -> String {
+        self.now().format(format_description!("[year][month][day]T[hour][minute][second]Z")).expect("a date")
+    }
+
+    fn sign_v4(&self, request: &mut Request, payload: &Payload) {
+        let date = self.amz_date();
+        let hash = match payload {
+            Payload::Hash => sha256_hex(&request.body),
+            Payload::GivenHash(hash) => hash.clone(),
+            Payload::Unsigned => "UNSIGNED-PAYLOAD".to_owned(),
+            Payload::SignedChunks(_, None) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD".to_owned(),
+            Payload::SignedChunks(_, Some(_)) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER".to_owned(),
+            Payload::UnsignedChunks(..) => "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned(),
+        };
+        request.headers.push(("x-amz-date".to_owned(), date.clone()));
+        request.headers.push(("x-amz-content-sha256".to_owned(), hash.clone()));
+        if let Payload::SignedChunks(_, Some((name, _))) | Payload::UnsignedChunks(_, (name, _)) = payload {
+            request.headers.push(("x-amz-trailer".to_owned(), name.clone()));
+        }
+        if matches!(payload, Payload::SignedChunks(..) | Payload::UnsignedChunks(..)) {
+            request.headers.push(("x-amz-decoded-content-length".to_owned(), request.body.len().to_string()));
+            request.headers.push(("content-encoding".to_owned(), "aws-chunked".to_owned()));
+        }
+        let names = signed_names(&request.headers);
+        let signature = self.v4_signature(request, &date, &names, &hash);
+        let scope = self.scope(&date);
+        let value = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+            self.access_key
+        );
+        request.headers.push(("authorization".to_owned(), value));
+        self.frame(request, payload, &date, signature);
+    }
+
+    fn v4_signature(&self, request: &Request, date: &str, names: &str, hash: &str) -> String {
+        let mut canonical = format!("{}\n{}\n{}\n", request.method, request.path, request.query_text());
+        for name in names.split(';') {
+            let values: Vec<_> =
+                request.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.trim()).collect();
+            canonical += &format!("{name}:{}\n", values.join(","));
+        }
+        canonical += &format!("\n{names}\n{hash}");
+        let text = format!("AWS4-HMAC-SHA256\n{date}\n{}\n{}", self.scope(date), sha256_hex(canonical.as_bytes()));
+        hex::encode(hmac_sha256(&self.v4_key(date), &text))
+    }
+
+    fn frame(&self, request: &mut Request, payload: &Payload, date: &str, mut previous: String) {
+        let scope = self.scope(date);
+        let sign = |kind: &str, rest: &str| {
+            hex::encode(hmac_sha256(&self.v4_key(date), &format!("{kind}\n{date}\n{scope}\n{rest}")))
+        };
+        let mut framed = Vec::new();
+        match payload {
+            Payload::Hash | Payload::GivenHash(_) | Payload::Unsigned => return,
+            Payload::SignedChunks(size, trailer) => {
+                for chunk in request.body.chunks(*size).chain([&[][..]]) {
+                    let rest = format!("{previous}\n{}\n{}", sha256_hex(b""), sha256_hex(chunk));
+                    previous = sign("AWS4-HMAC-SHA256-PAYLOAD", &rest);
+                    framed.extend(format!("{:x};chunk-signature={previous}\r\n", chunk.len()).into_bytes());
+                    framed.extend(chunk);
+                    if !chunk.is_empty() || trailer.is_none() {
+                        framed.extend(b"\r\n");
+                    }
+                }
+                if let Some((name, value)) = trailer {
+                    let line = format!("{name}:{value}\n");
+                    let signature =
+                        sign("AWS4-HMAC-SHA256-TRAILER", &format!("{previous}\n{}", sha256_hex(line.as_bytes())));
+                    framed
+                        .extend(format!("{name}:{value}\r\nx-amz-trailer-signature:{signature}\r\n\r\n").into_bytes());
+                }
+            }
+            Payload::UnsignedChunks(size, (name, value)) => {
+                for chunk in request.body.chunks(*size) {
+                    framed.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+                    framed.extend(chunk);
+                    framed.extend(b"\r\n");
+                }
+                framed.extend(format!("0\r\n{name}:{value}\r\n\r\n").into_bytes());
+            }
+        }
+        request.body = framed;
+    }
+
+    fn sign_v4_link(&self, request: &mut Request, expires_s: i64) {
+        let date = self.amz_date();
+        let names = signed_names(&request.headers);
+        for (name, value) in [
+            ("X-Amz-Algorithm", "AWS4-HMAC-SHA256".to_owned()),
+            ("X-Amz-Credential", format!("{}/{}", self.access_key, self.scope(&date))),
+            ("X-Amz-Date", date.clone()),
+            ("X-Amz-Expires", expires_s.to_string()),
+            ("X-Amz-SignedHeaders", names.clone()),
+        ] {
+            request.query.push((name.to_owned(), value));
+        }
+        let signature = self.v4_signature(request, &date, &names, "UNSIGNED-PAYLOAD");
+        request.query.push(("X-Amz-Signature".to_owned(), signature));
+    }
+
+    fn v2_text(&self, request: &Request, date: &str) -> String {
+        let header = |name: &str| {
+            request.headers.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str())
+        };
+        let mut amz: Vec<_> = request.headers.iter().filter(|(name, _)| name.starts_with("x-amz-")).collect();
+        amz.sort();
+        let amz: String = amz.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let mut signed: Vec<_> = request
+            .query
+            .iter()
+            .filter(|(name, _)| V2_PARAMETERS.contains(&name.as_str()) || name.starts_with("response-"))
+            .collect();
+        signed.sort();
+        let signed: Vec<_> = signed
+            .iter()
+            .map(|(name, value)| if value.is_empty() { name.clone() } else { format!("{name}={value}") })
+            .collect();
+        let query = if signed.is_empty() { String::new() } else { format!("?{}", signed.join("&")) };
+        let (md5, kind) = (header("content-md5"), header("content-type"));
+        let bucket = if self.host_bucket.is_empty() { String::new() } else { format!("/{}", self.host_bucket) };
+        format!("{}\n{md5}\n{kind}\n{date}\n{amz}{bucket}{}{query}", request.method, request.path)
+    }
+
+    fn sign_v2(&self, request: &mut Request) {
+        if !request.headers.iter().any(|(name, _)| name == "date" || name == "x-amz-date") {
+            let date = self.now().format(&Rfc2822).expect("a date");
+            request.headers.push(("date".to_owned(), date));
+        }
+        let by_amz = request.headers.iter().any(|(name, _)| name == "x-amz-date");
+        let date =
+            request.headers.iter().find(|(name, _)| name == "date").filter(|_| !by_amz).map(|(_, date)| date.clone());
+        let text = self.v2_text(request, &date.unwrap_or_default());
+        let value = format!("AWS {}:{}", self.access_key, hmac_sha1(&self.secret_key, &text));
+        request.headers.push(("authorization".to_owned(), value));
+    }
+
+    fn sign_v2_link(&self, request: &mut Request, at_s: i64) {
+        let signature = hmac_sha1(&self.secret_key, &self.v2_text(request, &at_s.to_string()));
+        for (name, value) in
+            [("AWSAccessKeyId", self.access_key.clone()), ("Expires", at_s.to_string()), ("Signature", signature)]
+        {
+            request.query.push((name.to_owned(), value));
+        }
+    }
+}
+
+/// Parameters that a version 2 signature covers, of those that the tests use.
+const V2_PARAMETERS: [&str; 7] = ["acl", "delete", "location", "partNumber", "policy", "uploadId", "uploads"];
+
+fn signed_names(headers: &[(String, String)]) -> String {
+    let mut names: Vec<_> = headers.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(";")
+}
+
+/// Sends bytes as they are, and reads the answer to its end.
+pub(crate) fn exchange(addr: SocketAddr, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(addr).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    // A server that refuses may close while it is written to; what it said is still to be read.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let _ = stream.shutdown(Shutdown::Both);
+    parse(&answer)
+}
+
+fn parse(bytes: &[u8]) -> Answer {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
+    let head = std::str::from_utf8(&bytes[..end]).expect("a head in text");
+    if head.starts_with("HTTP/1.1 100") {
+        return parse(&bytes[end + 4..]);
+    }
+    let mut lines = head.split("\r\n");
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).expect("a status");
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let mut answer = Answer { status, headers, body: bytes[end + 4..].to_vec() };
+    if answer.header("transfer-encoding") == Some("chunked") {
+        answer.body = unchunk(&answer.body);
+    }
+    answer
+}
+
+fn unchunk(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|window| window == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).expect("a size"), 16).expect("a size");
+        if size == 0 {
+            break;
+        }
+        body.extend_from_slice(&bytes[end + 2..end + 2 + size]);
+        bytes = &bytes[end + 4 + size..];
+    }
+    body
+}

@@ -1,0 +1,13 @@
+//! The endpoint over real connections: a signing client of its own, a real engine, every point of the hardening list.
+
+mod auth;
+mod bodies;
+mod buckets;
+mod client;
+mod cors;
+mod harness;
+mod listing;
+mod multipart;
+mod objects;
+mod operations;
+mod wire;

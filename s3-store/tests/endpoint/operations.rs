@@ -1,0 +1,154 @@
+//! Every operation that is offered is refused to whom the bucket does not belong; every other is refused to all.
+
+use s3_store::{OPERATIONS, OfferedOperation, Target};
+
+use crate::client::{Client, Request, Signature};
+use crate::harness::Endpoint;
+
+/// The request of an operation on `bucket`, with its key and upload.
+fn request(operation: &OfferedOperation, bucket: &str, upload: &str) -> Request {
+    let path = match operation.target {
+        Target::Service => "/".to_owned(),
+        Target::Bucket => format!("/{bucket}"),
+        Target::Object => format!("/{bucket}/key"),
+    };
+    let query = operation.query.replace("{upload}", upload);
+    let request = Request::new(operation.method, &format!("{path}?q:{query}")).body(operation.body);
+    match operation.header {
+        Some((name, value)) => request.header(name, &value.replace("{source}", &format!("{bucket}/key"))),
+        None => request,
+    }
+}
+
+async fn with_upload() -> (Endpoint, String) {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"content").await;
+    let begun = endpoint.ada.send(Request::new("POST", "/photos/key?q:uploads")).await;
+    let upload = begun.element("UploadId");
+    assert_eq!(upload.len(), 32, "{}", begun.text());
+    (endpoint, upload)
+}
+
+#[tokio::test]
+async fn strangers_are_refused_everything() {
+    let (endpoint, upload) = with_upload().await;
+    for operation in OPERATIONS {
+        let request = request(operation, "photos", &upload);
+        let anonymous = endpoint.ada.send(request.clone().signed(Signature::None)).await;
+        assert_eq!(anonymous.status, 403, "{} by nobody: {}", operation.name, anonymous.text());
+        let stranger = endpoint.bob.send(request).await;
+        match operation.name {
+            // A user may list its own buckets, and is told that the name is taken.
+            "ListBuckets" => assert!(stranger.elements("Name").is_empty(), "{}", stranger.text()),
+            "CreateBucket" => assert_eq!(stranger.told(), "409 BucketAlreadyExists"),
+            name => assert_eq!(stranger.status, 403, "{name} by a stranger: {}", stranger.text()),
+        }
+    }
+    let kept = endpoint.get("/photos/key").await;
+    assert_eq!(kept.text(), "content");
+    let parts = endpoint.ada.send(Request::new("GET", "/photos/key").query("uploadId", &upload)).await;
+    assert_eq!(parts.told(), "200", "the upload is still there");
+    assert!(parts.elements("Part").is_empty());
+}
+
+#[tokio::test]
+async fn owners_are_answered() {
+    for operation in OPERATIONS {
+        let (endpoint, upload) = with_upload().await;
+        let answer = endpoint.ada.send(request(operation, "photos", &upload)).await;
+        let told = answer.told();
+        let fits = match operation.name {
+            "DeleteBucket" => told == "409 BucketNotEmpty",
+            "CompleteMultipartUpload" => told == "400 InvalidPart",
+            // An object onto itself, unchanged.
+            "CopyObject" => told == "400 InvalidRequest",
+            name if name.starts_with("Get") && told.starts_with("404 ") => {
+                told.ends_with("Error") || told.starts_with("404 NoSuch")
+            }
+            _ => matches!(told.as_str(), "200" | "204"),
+        };
+        assert!(fits, "{}: {told} {}", operation.name, answer.text());
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_that_does_not_exist_is_said_so() {
+    let endpoint = Endpoint::start().await;
+    for operation in
+        OPERATIONS.iter().filter(|operation| operation.target != Target::Service && operation.name != "CreateBucket")
+    {
+        let answer = endpoint.ada.send(request(operation, "nothing-here", &"0".repeat(32))).await;
+        assert_eq!(answer.status, 404, "{}: {}", operation.name, answer.text());
+        if operation.method != "HEAD" {
+            assert_eq!(answer.told(), "404 NoSuchBucket", "{}", operation.name);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_said_so() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"content").await;
+    for (method, path) in [
+        ("PUT", "/photos?q:versioning"),
+        ("PUT", "/photos?q:policy"),
+        ("PUT", "/photos?q:cors"),
+        ("PUT", "/photos?q:acl"),
+        ("PUT", "/photos?q:lifecycle"),
+        ("PUT", "/photos/key?q:acl"),
+        ("PUT", "/photos/key?q:tagging"),
+        ("PUT", "/photos/key?q:retention"),
+        ("GET", "/photos/key?q:attributes"),
+        ("GET", "/photos/key?q:torrent"),
+        ("GET", "/photos?q:inventory"),
+        ("POST", "/photos/key?q:restore"),
+        ("POST", "/photos/key?q:select&select-type=2"),
+        ("POST", "/photos/key"),
+        ("POST", "/"),
+        ("PATCH", "/photos/key"),
+    ] {
+        let answer =
+            endpoint.ada.send(Request::new(method, path).body(if method == "GET" { "" } else { "<X/>" })).await;
+        assert_eq!(answer.told(), "501 NotImplemented", "{method} {path} {}", answer.text());
+        assert!(answer.text().contains("<Message>"), "{}", answer.text());
+    }
+    assert_eq!(endpoint.get("/photos/key").await.text(), "content");
+}
+
+#[tokio::test]
+async fn a_subresource_never_becomes_the_plain_operation() {
+    let endpoint = Endpoint::with_bucket("empty").await;
+    for (method, path) in [
+        ("DELETE", "/empty?q:acl"),
+        ("DELETE", "/empty?q:versioning"),
+        ("DELETE", "/empty?q:whatever"),
+        ("DELETE", "/empty?q:uploads"),
+        ("PUT", "/empty/key?q:cors"),
+        ("PUT", "/empty/key?q:uploads"),
+        ("PUT", "/empty/key?q:uploadId=00000000000000000000000000000000"),
+        ("PUT", "/empty/key?q:partNumber=1"),
+        ("PUT", "/empty/key?q:renameObject"),
+        ("PUT", "/other?q:metadataConfiguration"),
+        ("GET", "/empty/key?q:uploads"),
+    ] {
+        let answer = endpoint.ada.send(Request::new(method, path)).await;
+        assert_eq!(answer.told(), "405 MethodNotAllowed", "{method} {path} {}", answer.text());
+    }
+    let listed = endpoint.ada.send(Request::new("GET", "/")).await;
+    assert_eq!(listed.elements("Name"), ["empty"]);
+    assert!(endpoint.get("/empty").await.elements("Key").is_empty());
+}
+
+#[tokio::test]
+async fn a_suspended_user_is_refused_everything() {
+    let (endpoint, upload) = with_upload().await;
+    let group = engine::GroupId::new("acme").expect("an id");
+    let user = engine::UserId::new("ada").expect("an id");
+    let change = engine::UserChange { active: Some(false), ..Default::default() };
+    endpoint.engine.change_user(&engine::Caller::LocalOperator, &group, &user, change).await.expect("suspended");
+    let ada: &Client = &endpoint.ada;
+    for operation in OPERATIONS {
+        let answer = ada.send(request(operation, "photos", &upload)).await;
+        assert_eq!(answer.status, 403, "{}", operation.name);
+    }
+}
