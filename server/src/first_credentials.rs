@@ -135,6 +135,35 @@ pub(crate) async fn ensure(engine: &Engine, data_dir: &Path) -> anyhow::Result<b
     Ok(true)
 }
 
+/// Which password is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Which {
+    /// That of the Admin API's service account.
+    AdminApi,
+    /// That of the console's first administrator.
+    Console,
+}
+
+/// Gives the service account or the console's administrator a new random password, also in the file while there is one.
+pub(crate) async fn reset(engine: &Engine, data_dir: &Path, which: Which) -> anyhow::Result<SecretString> {
+    let (operator, password) = (Caller::LocalOperator, random_password());
+    match which {
+        Which::AdminApi => engine.set_service_account(&operator, SERVICE_ACCOUNT, &password).await?,
+        Which::Console => {
+            engine.set_password(&operator, &GroupId::system(), &UserId::new(CONSOLE_ADMIN)?, &password).await?;
+        }
+    }
+    if let Some(mut known) = FirstCredentials::read(data_dir)? {
+        match which {
+            Which::AdminApi => known.admin_password = password.clone(),
+            Which::Console => known.console_password = password.clone(),
+        }
+        known.write(data_dir)?;
+    }
+    Ok(password)
+}
+
 /// A password that no one chose: letters of both cases and digits.
 pub(crate) fn random_password() -> SecretString {
     let mut random = rand::rng();
@@ -206,6 +235,20 @@ mod tests {
         std::fs::remove_file(folder.path().join(FILE_NAME)).unwrap();
         assert!(!ensure(&engine, folder.path()).await.unwrap());
         assert!(FirstCredentials::read(folder.path()).unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_lost_password_is_replaced_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = open(folder.path()).await;
+        ensure(&engine, folder.path()).await.unwrap();
+        let first = FirstCredentials::read(folder.path()).unwrap().unwrap();
+        reset(&engine, folder.path(), Which::AdminApi).await.unwrap();
+        assert_eq!(opens(&engine, &first).await, (false, true));
+        reset(&engine, folder.path(), Which::Console).await.unwrap();
+        assert_eq!(opens(&engine, &first).await, (false, false));
+        let second = FirstCredentials::read(folder.path()).unwrap().unwrap();
+        assert_eq!(opens(&engine, &second).await, (true, true));
     }
 
     #[test]

@@ -4,8 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use connector::{CloudStackConfig, Connector, RunSummary, Status};
-use console::{ConnectorFailure, ConnectorState, ConnectorView, Held, Run, RunOutcome, SsoKeySource};
+use connector::{Change, CloudStackConfig, Connector, RunSummary, Status};
+use console::{
+    ChangeKind, ConnectorFailure, ConnectorState, ConnectorView, Held, PendingChange, Run, RunOutcome, SsoKeySource,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use sso::SharedKey;
@@ -110,12 +112,7 @@ impl ConnectorView for ConnectorPage {
 }
 
 fn state(status: Status) -> ConnectorState {
-    let held = (!status.held.is_empty()).then(|| Held {
-        why: status.held.iter().map(|held| held.why.as_str()).collect::<Vec<_>>().join(" "),
-        token: held_token(&status),
-        deletion_count: status.held.iter().map(|held| held.count).sum(),
-        deactivation_count: 0,
-    });
+    let held = held(&status);
     let last_pass = status.last_pass.as_ref().map(|pass| Run {
         started_us: micros(&pass.started).unwrap_or_default(),
         duration_ms: duration_ms(&pass.started, Some(&pass.ended)),
@@ -129,10 +126,50 @@ fn state(status: Status) -> ConnectorState {
         running: status.doing != IDLE,
         problem: status.stopped.or(status.last_error),
         last_pass,
-        pending: Vec::new(),
+        pending: status.pending_changes.into_iter().map(pending).collect(),
         pending_count: status.pending.total(),
         held,
         runs: status.runs.into_iter().map(run).collect(),
+    }
+}
+
+/// What waits for an administrator. Of very many changes only the first ones are known one by one; the others are counted as
+/// deletions, which is the worse that they can be.
+fn held(status: &Status) -> Option<Held> {
+    if status.held.is_empty() {
+        return None;
+    }
+    let count: u64 = status.held.iter().map(|held| held.count).sum();
+    let deactivations =
+        status.pending_changes.iter().filter(|change| change.held && kind(change.kind) == ChangeKind::Deactivate);
+    let deactivation_count = u64::try_from(deactivations.count()).unwrap_or(u64::MAX).min(count);
+    Some(Held {
+        why: status.held.iter().map(|held| held.why.as_str()).collect::<Vec<_>>().join(" "),
+        token: held_token(status),
+        deletion_count: count - deactivation_count,
+        deactivation_count,
+    })
+}
+
+/// The console's word for what the connector would do.
+fn kind(kind: connector::ChangeKind) -> ChangeKind {
+    match kind {
+        connector::ChangeKind::CreateGroup | connector::ChangeKind::CreateUser => ChangeKind::Create,
+        connector::ChangeKind::RenameGroup | connector::ChangeKind::UpdateUser => ChangeKind::Update,
+        connector::ChangeKind::Reactivate | connector::ChangeKind::CancelDeletion => ChangeKind::Reactivate,
+        connector::ChangeKind::Deactivate | connector::ChangeKind::ScheduleDeletion => ChangeKind::Deactivate,
+        connector::ChangeKind::DeleteUser | connector::ChangeKind::DeleteGroup => ChangeKind::Delete,
+    }
+}
+
+fn pending(change: Change) -> PendingChange {
+    PendingChange {
+        kind: kind(change.kind),
+        what: if change.user_id.is_some() { "user" } else { "group" },
+        name: change.name,
+        id: change.user_id.unwrap_or(change.group_id),
+        why: change.reason,
+        held: change.held,
     }
 }
 
@@ -158,6 +195,10 @@ fn held_token(status: &Status) -> String {
     for held in &status.held {
         hash.update(held.count.to_be_bytes());
         hash.update(held.why.as_bytes());
+        hash.update([0]);
+    }
+    for change in status.pending_changes.iter().filter(|change| change.held) {
+        hash.update(change.to_string().as_bytes());
         hash.update([0]);
     }
     hex::encode(&hash.finalize()[..16])
@@ -190,6 +231,33 @@ mod tests {
         assert_eq!(shown.token, held_token(&status("too many", 7)));
         assert_ne!(shown.token, held_token(&status("too many", 8)));
         assert_ne!(shown.token, held_token(&status("another reason", 7)));
+    }
+
+    #[test]
+    fn held_changes_are_shown_one_by_one_and_named_by_the_token() {
+        let change = |kind, id: &str| Change {
+            kind,
+            group_id: "g".to_owned(),
+            user_id: Some(id.to_owned()),
+            name: "Ada".to_owned(),
+            reason: "its account is gone".to_owned(),
+            held: true,
+        };
+        let with = |id: &str| Status {
+            pending_changes: vec![
+                change(connector::ChangeKind::DeleteUser, id),
+                change(connector::ChangeKind::Deactivate, "u2"),
+            ],
+            ..status("too many", 2)
+        };
+        let shown = state(with("u1"));
+        let held = shown.held.unwrap();
+        assert_eq!((held.deletion_count, held.deactivation_count), (1, 1));
+        assert_eq!(
+            (shown.pending[0].kind, shown.pending[0].what, shown.pending[0].held),
+            (ChangeKind::Delete, "user", true)
+        );
+        assert_ne!(held.token, held_token(&with("u3")));
     }
 
     #[test]

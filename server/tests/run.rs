@@ -1,5 +1,7 @@
 //! A whole store in the test's process: it starts, answers at every door, and ends.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::Path;
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod connector;
+mod credentials;
 mod demo;
 mod output;
 mod progress;
@@ -59,6 +60,9 @@ enum Command {
     /// Deleted users whose data is still there
     #[command(subcommand)]
     Trash(trash::TrashCommand),
+    /// Passwords that were lost
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsCommand),
     /// CloudStack's secondary storage
     #[command(subcommand)]
     SecondaryStorage(secondary_storage::SecondaryStorageCommand),
@@ -119,6 +123,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Connector(command) => connector::run(&shared, command).await,
         Command::Staging(command) => staging::run(&shared, command).await,
         Command::Trash(command) => trash::run(&shared, command).await,
+        Command::Credentials(command) => credentials::run(&shared, command).await,
         Command::SecondaryStorage(command) => secondary_storage::run(&shared, command).await,
         Command::Status => status::run(&shared).await,
         Command::Config(command) => config::run(&shared, &command),
@@ -156,6 +161,7 @@ mod tests {
             &["trash", "list"],
             &["trash", "restore", "0123"],
             &["trash", "purge", "0123", "--yes"],
+            &["credentials", "reset", "admin-api"],
             &["secondary-storage", "prepare"],
             &["status"],
             &["health"],

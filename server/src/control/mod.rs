@@ -10,7 +10,7 @@ mod socket;
 pub(crate) mod wire;
 
 pub(crate) use client::ControlClient;
-pub(crate) use route::{Parts, StatusReport, SyncRequest, TrashRequest, TrashedUser, router};
+pub(crate) use route::{Parts, ResetRequest, StatusReport, SyncRequest, TrashRequest, TrashedUser, router};
 pub(crate) use server::serve;
 pub(crate) use socket::bind;
 

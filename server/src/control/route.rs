@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use connector::Connector;
 use engine::{Caller, CanonicalId, Engine};
 use nfs_staging::{EvictScope, PullRequest, PushRequest, Staging, Step};
+use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ use super::VERSION;
 use super::wire::{Progress, Refused, Reporter, with_progress};
 use crate::config::Config;
 use crate::doors::Doors;
+use crate::first_credentials::{self, Which};
 use crate::metrics_door::HealthReport;
 use crate::secondary_storage::{self, Prepare, Prepared};
 
@@ -52,6 +54,7 @@ pub(crate) fn router(parts: Parts) -> Router {
         .route("/trash/restore", post(trash_restore))
         .route("/trash/purge", post(trash_purge))
         .route("/secondary-storage/prepare", post(prepare))
+        .route("/credentials/reset", post(credentials_reset))
         .with_state(parts);
     Router::new().nest(&format!("/{VERSION}"), commands)
 }
@@ -220,4 +223,15 @@ async fn trash_purge(State(parts): State<Parts>, Json(request): Json<TrashReques
 
 async fn prepare(State(parts): State<Parts>, Json(request): Json<Prepare>) -> Answer<Prepared> {
     Ok(Json(secondary_storage::prepare(&parts, &request).await?))
+}
+
+/// Which password is to be replaced.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ResetRequest {
+    pub(crate) which: Which,
+}
+
+async fn credentials_reset(State(parts): State<Parts>, Json(request): Json<ResetRequest>) -> Answer<Value> {
+    let password = first_credentials::reset(&parts.engine, &parts.config.data.dir, request.which).await?;
+    Ok(Json(json!({ "password": password.expose_secret() })))
 }
