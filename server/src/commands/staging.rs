@@ -20,7 +20,7 @@ pub(super) enum StagingCommand {
     Pull {
         /// The bucket
         bucket: String,
-        /// The key, such as template/tmpl/1/200/<unique name>/<file>
+        /// The key, such as `template/tmpl/1/200/NAME/FILE`
         key: String,
         /// Replace a staged file with other content
         #[arg(long)]
