@@ -5,7 +5,7 @@ mod answer;
 mod identity;
 mod sign_in;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -21,10 +21,13 @@ use self::{
     answer::{Command, Refusal},
     identity::Parameters,
 };
-use crate::reconciler::{Inner, SETTINGS_FRESH};
+use crate::reconciler::Inner;
 
 /// Where the door answers: below `/client`, because that is the path of CloudStack's session cookie.
 pub const PLUGIN_PATH: &str = "/client/cloudhold/api";
+
+/// Switching the connector off must act at once, or nearly so.
+const SETTINGS_FRESH: Duration = Duration::from_secs(5);
 
 /// A form of the plug-in's commands has a few short parameters.
 const BODY_SIZE_BYTES_MAX: usize = 16 << 10;

@@ -18,7 +18,6 @@ use sso::SharedKey;
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use url::Url;
-use uuid::Uuid;
 
 pub(crate) use self::kept::SETTINGS_FRESH;
 use self::{kept::Kept, view::View};
@@ -29,7 +28,7 @@ use crate::{
     error::Error,
     plugin,
     report::{CheckLine, Plan, ProgressFn, RunReport, Status},
-    state::State,
+    state::{State, owner_name},
     target::Target,
 };
 
@@ -118,6 +117,7 @@ impl Connector {
         };
         let target = Target::new(target)?;
         let state = State::open(state_path, clock.clone()).await?;
+        state.drop_dead_lease().await?;
         let inner = Inner {
             config,
             cloud,
@@ -125,7 +125,7 @@ impl Connector {
             target,
             doors,
             clock,
-            owner: Uuid::new_v4().to_string(),
+            owner: owner_name(),
             settings: Kept::default(),
             view: RwLock::new(View::default()),
             work: tokio::sync::Mutex::new(()),
@@ -216,9 +216,8 @@ impl Connector {
         {
             tracing::error!(%error, "the connector's background work ended badly");
         }
-        if let Err(error) = self.inner.state.release_lease(&self.inner.owner).await {
+        if let Err(error) = self.inner.state.close(&self.inner.owner).await {
             tracing::warn!(%error, "the connector's lease is not released");
         }
-        self.inner.state.close().await;
     }
 }

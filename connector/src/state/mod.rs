@@ -9,7 +9,10 @@ mod lease;
 mod runs;
 mod snapshot;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
@@ -20,11 +23,14 @@ use sqlx::{
 pub(crate) use self::{
     diff::{GoneGroup, GoneUser, LivingGroup, LivingUser},
     known::{Fact, KnownGroup, KnownUser, Origin},
-    lease::LEASE_FOR,
+    lease::{LEASE_FOR, owner_name},
     runs::{RunEnd, RunRow},
     snapshot::Fold,
 };
 use crate::{Clock, clock::to_us};
+
+/// One writes at a time; the others serve status and sign-ins.
+const CONNECTIONS_MAX: u32 = 4;
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
 
@@ -46,6 +52,7 @@ pub(crate) enum StateError {
 pub(crate) struct State {
     pool: SqlitePool,
     clock: Clock,
+    path: PathBuf,
 }
 
 /// The CloudStack that the state belongs to.
@@ -66,6 +73,15 @@ impl State {
     ///
     /// Commits are durable (FULL): the mark "we deactivated this" must not be lost while the deactivation is kept.
     pub(crate) async fn open(path: &Path, clock: Clock) -> Result<Self, StateError> {
+        let pool = Self::connect(path, CONNECTIONS_MAX).await?;
+        match MIGRATOR.run(&pool).await {
+            Ok(()) => Ok(Self { pool, clock, path: path.to_owned() }),
+            Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => Err(StateError::UnknownVersion),
+            Err(error) => Err(StateError::Migration(error)),
+        }
+    }
+
+    async fn connect(path: &Path, connections: u32) -> Result<SqlitePool, StateError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -74,17 +90,17 @@ impl State {
             .busy_timeout(Duration::from_secs(20))
             // A pass looks every row up; mapped, that costs no system call each and no memory of our own.
             .pragma("mmap_size", "268435456");
-        let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        match MIGRATOR.run(&pool).await {
-            Ok(()) => Ok(Self { pool, clock }),
-            Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => Err(StateError::UnknownVersion),
-            Err(error) => Err(StateError::Migration(error)),
-        }
+        Ok(SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?)
     }
 
-    /// Closes the file after what is under way.
-    pub(crate) async fn close(&self) {
+    /// Closes the file after what is under way, and gives the lease up. In this order: a statement of a run that was
+    /// dropped may still be on its way, and it may be the one that renews the lease.
+    pub(crate) async fn close(&self, owner: &str) -> Result<(), StateError> {
         self.pool.close().await;
+        let last = Self::connect(&self.path, 1).await?;
+        sqlx::query("DELETE FROM lease WHERE owner = $1").bind(owner).execute(&last).await?;
+        last.close().await;
+        Ok(())
     }
 
     /// The one way into a write: it waits for the lock at once, in place of failing in the middle.
@@ -149,7 +165,7 @@ mod tests {
         .execute(&state.pool)
         .await
         .unwrap();
-        state.close().await;
+        state.close("nobody").await.unwrap();
         let error = State::open(&path, Clock::system()).await.err().unwrap();
         assert!(matches!(error, StateError::UnknownVersion), "{error}");
     }

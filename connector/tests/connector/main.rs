@@ -9,6 +9,7 @@ mod events;
 mod first_pass;
 mod grace;
 mod limit;
+mod model;
 mod plugin;
 mod safety;
 mod speed;
