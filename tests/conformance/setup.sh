@@ -1,0 +1,41 @@
+#!/bin/sh
+# Makes what the tests need of other people's clients: two Python environments and the Java program, in folders that git
+# ignores. Does nothing when all of it is there and fits the files it was made from.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+venv="$here/../.venv"
+cache="$here/../.cache"
+mkdir -p "$venv" "$cache"
+
+# fits STAMP FILE...: whether the stamp holds the hash of the files.
+fits() {
+    stamp=$1
+    shift
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cat "$@" | sha256sum)" ]
+}
+
+# environment NAME FILE: a Python environment with the packages that the file names.
+environment() {
+    if fits "$venv/$1/stamp" "$2"; then
+        return
+    fi
+    rm -rf "${venv:?}/$1"
+    python3 -m venv "$venv/$1"
+    "$venv/$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
+    cat "$2" | sha256sum > "$venv/$1/stamp"
+}
+
+java_program() {
+    sources="$here/java-v1/pom.xml $here/java-v1/src/main/java/cloudhold/RoundTrip.java"
+    # shellcheck disable=SC2086 # The words are two files.
+    if fits "$cache/java-v1.stamp" $sources; then
+        return
+    fi
+    (cd "$here/java-v1" && mvn -B -q package)
+    # shellcheck disable=SC2086
+    cat $sources | sha256sum > "$cache/java-v1.stamp"
+}
+
+environment current "$here/requirements.txt"
+environment old "$here/requirements-old.txt"
+java_program

@@ -1,0 +1,101 @@
+//! The table of who may use whom, and what must not be among the dependencies.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{CargoOpt, DependencyKind, Metadata, MetadataCommand};
+use tests::root_folder;
+
+/// Each crate with those of ours that it may use. `docs/ARCHITECTURE.md` says why.
+const MAY_USE: [(&str, &[&str]); 10] = [
+    ("engine", &[]),
+    ("sso", &[]),
+    ("cloudstack-stand-in", &[]),
+    ("s3-store", &["engine"]),
+    ("nfs-staging", &["engine"]),
+    ("admin-api", &["engine"]),
+    ("console", &["engine", "sso"]),
+    ("connector", &["admin-api", "sso"]),
+    (
+        "server",
+        &["engine", "sso", "cloudstack-stand-in", "s3-store", "nfs-staging", "admin-api", "console", "connector"],
+    ),
+    (
+        "tests",
+        &[
+            "engine",
+            "sso",
+            "cloudstack-stand-in",
+            "s3-store",
+            "nfs-staging",
+            "admin-api",
+            "console",
+            "connector",
+            "server",
+        ],
+    ),
+];
+
+/// Two TLS libraries would be two things to patch; aws-lc-rs is the one.
+const BANNED: [&str; 4] = ["ring", "openssl", "openssl-sys", "native-tls"];
+
+fn metadata() -> Metadata {
+    let manifest = root_folder().join("Cargo.toml");
+    let options = ["--locked", "--offline"].map(str::to_owned).to_vec();
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .features(CargoOpt::AllFeatures)
+        .other_options(options)
+        .exec()
+        .unwrap()
+}
+
+#[test]
+fn nobody_uses_whom_it_may_not() {
+    let metadata = metadata();
+    let table: BTreeMap<&str, BTreeSet<&str>> =
+        MAY_USE.iter().map(|(name, used)| (*name, used.iter().copied().collect())).collect();
+    let members = metadata.workspace_packages();
+    let names: BTreeSet<&str> = members.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!(names, table.keys().copied().collect(), "the table and the workspace name different crates");
+    for package in members {
+        let may = &table[package.name.as_str()];
+        for dependency in &package.dependencies {
+            let ours = names.contains(dependency.name.as_str()) && dependency.path.is_some();
+            // Tests may look at both sides of a door, but nobody may use the tests.
+            let in_tests_only = dependency.kind == DependencyKind::Development && dependency.name != "tests";
+            let allowed = !ours || in_tests_only || may.contains(dependency.name.as_str());
+            assert!(allowed, "{} must not use {}", package.name, dependency.name);
+        }
+    }
+}
+
+#[test]
+fn there_is_one_tls_library() {
+    let metadata = metadata();
+    let resolve = metadata.resolve.as_ref().unwrap();
+    for node in &resolve.nodes {
+        let package = &metadata[&node.id];
+        assert!(
+            !BANNED.contains(&package.name.as_str()),
+            "{} {} is among the dependencies",
+            package.name,
+            package.version
+        );
+    }
+}
+
+#[test]
+fn every_crate_inherits_versions_and_lints() {
+    for (name, _) in MAY_USE {
+        let text = std::fs::read_to_string(root_folder().join(name).join("Cargo.toml")).unwrap();
+        let manifest: toml::Table = text.parse().unwrap();
+        assert_eq!(manifest["lints"]["workspace"].as_bool(), Some(true), "{name} has lints of its own");
+        for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
+            let Some(dependencies) = manifest.get(section).and_then(toml::Value::as_table) else { continue };
+            for (dependency, how) in dependencies {
+                let inherited = how.get("workspace").and_then(toml::Value::as_bool) == Some(true);
+                assert!(inherited, "{name} has a version of its own of {dependency}");
+            }
+        }
+    }
+}

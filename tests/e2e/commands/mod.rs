@@ -1,0 +1,6 @@
+//! The commands of the binary, as an operator meets them.
+
+mod demo;
+mod doors;
+mod refusals;
+mod secondary_storage;

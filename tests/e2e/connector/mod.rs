@@ -1,0 +1,7 @@
+//! The connector: CloudStack's tenants become groups and users, through the commands of the real binary.
+
+mod changes;
+mod first_pass;
+mod plugin;
+mod python;
+mod safety;

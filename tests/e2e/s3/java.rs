@@ -1,0 +1,20 @@
+//! The AWS SDK for Java v1, which is inside CloudStack, with both signers that an image store can name.
+
+use tests::{Server, java};
+
+async fn round_trip(signer: &str) {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme", "ada").await;
+    let output = java("cloudhold.RoundTrip").args(&[signer]).s3(&server, false, &tenant).run().await.ok();
+    assert_eq!(output.trim(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_v4_signer() {
+    round_trip("AWSS3V4SignerType").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_the_v2_signer() {
+    round_trip("S3SignerType").await;
+}

@@ -1,0 +1,8 @@
+//! The S3 doors, asked by the clients that people use.
+
+mod awscli;
+mod boto3;
+mod commits;
+mod java;
+mod rclone;
+mod s3cmd;

@@ -1,0 +1,3 @@
+//! Sign-on links at the console's door.
+
+mod links;

@@ -1,0 +1,149 @@
+//! Other people's clients, as processes: Python scripts in environments of their own, and a Java program.
+//! `tests/conformance/setup.sh` installs them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::process::{Output, run};
+use crate::server::{Server, Tenant};
+
+/// How long a script may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// The project's folder.
+#[must_use]
+pub fn root_folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn tests_folder() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Which of the Python environments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Today's clients.
+    Current,
+    /// The clients from before checksums were sent by default.
+    Old,
+}
+
+impl Environment {
+    /// A program of this environment.
+    ///
+    /// # Panics
+    /// When it is not installed.
+    #[must_use]
+    pub fn program(self, name: &str) -> PathBuf {
+        let folder = match self {
+            Self::Current => "current",
+            Self::Old => "old",
+        };
+        let path = tests_folder().join(".venv").join(folder).join("bin").join(name);
+        assert!(path.exists(), "{} is missing: run tests/conformance/setup.sh, as ./test does", path.display());
+        path
+    }
+}
+
+/// A client that is about to run, in an empty folder and with an environment that knows the store and nothing of the machine's
+/// own accounts.
+#[derive(Debug)]
+pub struct Script {
+    command: Command,
+    folder: TempDir,
+}
+
+impl Script {
+    /// A program; a path or a name to be found in the usual places.
+    #[must_use]
+    pub fn program(program: impl AsRef<Path>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(program.as_ref());
+        command.current_dir(folder.path()).env("HOME", folder.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["AWS_", "CLOUDSTACK_", "RCLONE_"].iter().any(|prefix| name.starts_with(prefix)) || is_proxy(&name) {
+                command.env_remove(&*name);
+            }
+        }
+        Self { command, folder }
+    }
+
+    /// A script of `tests/conformance`.
+    #[must_use]
+    pub fn python(environment: Environment, name: &str) -> Self {
+        Self::program(environment.program("python")).arg(tests_folder().join("conformance").join(name))
+    }
+
+    /// The address of an S3 door and a tenant's key, under the names that our scripts and the AWS clients read.
+    #[must_use]
+    pub fn s3(self, server: &Server, tls: bool, tenant: &Tenant) -> Self {
+        let doors = server.doors();
+        let endpoint = if tls { &doors.s3_tls } else { &doors.s3 };
+        let script = self
+            .env("S3_ENDPOINT", endpoint)
+            .env("ACCESS_KEY", &tenant.access_key)
+            .env("SECRET_KEY", &tenant.secret_key)
+            .env("AWS_ACCESS_KEY_ID", &tenant.access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &tenant.secret_key)
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_EC2_METADATA_DISABLED", "true");
+        if tls { script.env("S3_CA", &doors.ca_file).env("AWS_CA_BUNDLE", &doors.ca_file) } else { script }
+    }
+
+    /// Sets a variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl AsRef<Path>) -> Self {
+        self.command.env(name, value.as_ref());
+        self
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, word: impl AsRef<Path>) -> Self {
+        self.command.arg(word.as_ref());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args(mut self, words: &[&str]) -> Self {
+        self.command.args(words);
+        self
+    }
+
+    /// Runs it in a folder of the test instead of an empty one.
+    #[must_use]
+    pub fn within(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Runs it to its end.
+    pub async fn run(mut self) -> Output {
+        let output = run(&mut self.command, LIMIT).await;
+        drop(self.folder);
+        output
+    }
+}
+
+/// Nothing that the tests speak to is behind a proxy.
+fn is_proxy(name: &str) -> bool {
+    name.to_ascii_lowercase().ends_with("_proxy")
+}
+
+/// A class of the Java program.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn java(class: &str) -> Script {
+    let folder = tests_folder().join(".cache/java-v1");
+    assert!(folder.join("lib").exists(), "the Java program is missing: run tests/conformance/setup.sh, as ./test does");
+    let path = format!("{0}/classes:{0}/lib/*", folder.display());
+    Script::program("java").args(&["-Xmx512m", "-Dfile.encoding=UTF-8", "-cp", &path, class])
+}

@@ -1,0 +1,200 @@
+//! A small raw S3 client with its own SigV4 signer, for tests that must see every answer and every broken connection.
+//!
+//! Keys are of ASCII letters, digits and `-._/`, which need no encoding.
+
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use reqwest::{Method, StatusCode};
+use sha2::Sha256;
+use time::OffsetDateTime;
+use time::macros::format_description;
+use url::Url;
+
+use crate::content::sha256;
+
+/// The region that requests are signed for; the store takes any.
+const REGION: &str = "us-east-1";
+
+/// A client of one tenant; clones share their connections.
+#[derive(Clone, Debug)]
+pub struct S3 {
+    http: reqwest::Client,
+    base: Url,
+    access_key: String,
+    secret_key: String,
+}
+
+/// An answer, whatever its status.
+#[derive(Clone, Debug)]
+pub struct S3Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The entity tag without quotes; empty when there is none.
+    pub etag: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl S3Answer {
+    /// The text of the first element of that name.
+    #[must_use]
+    pub fn element(&self, name: &str) -> Option<String> {
+        self.elements(name).into_iter().next()
+    }
+
+    /// The texts of all elements of that name that hold only text.
+    #[must_use]
+    pub fn elements(&self, name: &str) -> Vec<String> {
+        let text = String::from_utf8_lossy(&self.body);
+        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+        text.split(&open).skip(1).filter_map(|rest| Some(rest.split_once(&close)?.0.to_owned())).collect()
+    }
+
+    /// This answer, if it is a success.
+    ///
+    /// # Panics
+    /// When it is not.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        assert!(self.status.is_success(), "{}: {}", self.status, String::from_utf8_lossy(&self.body));
+        self
+    }
+}
+
+impl S3 {
+    /// A client of an S3 door without TLS.
+    ///
+    /// # Panics
+    /// When the address is none.
+    #[must_use]
+    pub fn new(base_url: &str, access_key: &str, secret_key: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
+        let (access_key, secret_key) = (access_key.to_owned(), secret_key.to_owned());
+        Self { http, base: base_url.parse().unwrap(), access_key, secret_key }
+    }
+
+    /// Makes a bucket.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn create_bucket(&self, bucket: &str) {
+        let _ = self.send(Method::PUT, bucket, "", Vec::new()).await.unwrap().ok();
+    }
+
+    /// Stores an object.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn put(&self, bucket: &str, key: &str, body: Vec<u8>) -> reqwest::Result<S3Answer> {
+        self.send(Method::PUT, &format!("{bucket}/{key}"), "", body).await
+    }
+
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn get(&self, bucket: &str, key: &str) -> reqwest::Result<S3Answer> {
+        self.send(Method::GET, &format!("{bucket}/{key}"), "", Vec::new()).await
+    }
+
+    /// Deletes an object.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn delete(&self, bucket: &str, key: &str) -> reqwest::Result<S3Answer> {
+        self.send(Method::DELETE, &format!("{bucket}/{key}"), "", Vec::new()).await
+    }
+
+    /// Stores an object in parts. `None` when the store refused a step.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn put_parts(&self, bucket: &str, key: &str, parts: &[&[u8]]) -> reqwest::Result<Option<S3Answer>> {
+        let path = format!("{bucket}/{key}");
+        let Some(upload) = self.send(Method::POST, &path, "uploads=", Vec::new()).await?.element("UploadId") else {
+            return Ok(None);
+        };
+        let mut list = String::new();
+        for (number, part) in (1..).zip(parts) {
+            let query = format!("partNumber={number}&uploadId={upload}");
+            let answer = self.send(Method::PUT, &path, &query, part.to_vec()).await?;
+            if !answer.status.is_success() {
+                return Ok(None);
+            }
+            list += &format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{}\"</ETag></Part>", answer.etag);
+        }
+        let body = format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>").into_bytes();
+        self.send(Method::POST, &path, &format!("uploadId={upload}"), body).await.map(Some)
+    }
+
+    /// The keys of a bucket.
+    ///
+    /// # Panics
+    /// When they cannot be listed.
+    pub async fn keys(&self, bucket: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut after = String::new();
+        loop {
+            let query = format!("marker={}", after.replace('/', "%2F"));
+            let page = self.send(Method::GET, bucket, &query, Vec::new()).await.unwrap().ok();
+            let found = page.elements("Key");
+            let truncated = page.element("IsTruncated").as_deref() == Some("true");
+            after = found.last().cloned().unwrap_or_default();
+            keys.extend(found);
+            if !truncated {
+                return keys;
+            }
+        }
+    }
+
+    /// Sends a signed request. `query` is in canonical form: sorted and encoded, with `=` behind every name.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    ///
+    /// # Panics
+    /// When the address is none.
+    pub async fn send(&self, method: Method, path: &str, query: &str, body: Vec<u8>) -> reqwest::Result<S3Answer> {
+        let host = format!("{}:{}", self.base.host_str().unwrap(), self.base.port_or_known_default().unwrap());
+        let now = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
+        let now = now.unwrap();
+        let hash = sha256(&body);
+        let names = "host;x-amz-content-sha256;x-amz-date";
+        let canonical = format!(
+            "{method}\n/{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{hash}\nx-amz-date:{now}\n\n{names}\n{hash}"
+        );
+        let scope = format!("{}/{REGION}/s3/aws4_request", &now[..8]);
+        let text = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{}", sha256(canonical.as_bytes()));
+        let signature = hex::encode(mac(&self.signing_key(&now[..8]), &text));
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
+            self.access_key
+        );
+        let mark = if query.is_empty() { "" } else { "?" };
+        let response = self
+            .http
+            .request(method, format!("{}{path}{mark}{query}", self.base))
+            .header("x-amz-date", now)
+            .header("x-amz-content-sha256", hash)
+            .header("authorization", authorization)
+            .body(body)
+            .send()
+            .await?;
+        let status = response.status();
+        let etag = response.headers().get("etag").and_then(|etag| etag.to_str().ok()).unwrap_or_default();
+        let etag = etag.trim_matches('"').to_owned();
+        Ok(S3Answer { status, etag, body: response.bytes().await?.to_vec() })
+    }
+
+    fn signing_key(&self, date: &str) -> Vec<u8> {
+        let first = mac(format!("AWS4{}", self.secret_key).as_bytes(), date);
+        [REGION, "s3", "aws4_request"].into_iter().fold(first, |key, word| mac(&key, word))
+    }
+}
+
+fn mac(key: &[u8], text: &str) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length of key will do");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().to_vec()
+}
