@@ -24,6 +24,18 @@ use self::{
 use crate::reconciler::Inner;
 
 /// Where the door answers: below `/client`, because that is the path of CloudStack's session cookie.
+///
+/// A reverse proxy serves it under CloudStack's own host, or no browser would send the session along:
+///
+/// ```nginx
+/// location = /client/cloudhold/api {
+///     access_log off;  # the query holds the session's key
+///     proxy_pass http://127.0.0.1:8099;
+/// }
+/// location /client/ {
+///     proxy_pass http://127.0.0.1:8080;
+/// }
+/// ```
 pub const PLUGIN_PATH: &str = "/client/cloudhold/api";
 
 /// Switching the connector off must act at once, or nearly so.
