@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::{Caller, Engine, Identity};
 use http::header::{AUTHORIZATION, DATE, HeaderName};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
 use s3s::{S3Error, S3Result, s3_error};
@@ -14,7 +14,9 @@ use time::OffsetDateTime;
 
 use crate::context::RequestContext;
 use crate::error::{custom, from_engine, not_implemented};
-use crate::{Settings, operations};
+use crate::region::{Resigned, with_plain_region};
+use crate::slash::{Signed, with_signed_slash};
+use crate::{Settings, operations, region};
 
 /// Longest life of a link signed with signature version 4, in seconds: 7 days.
 const V4_EXPIRES_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
@@ -30,10 +32,10 @@ pub(crate) struct Claim {
 /// How a request says that it is signed.
 #[derive(Debug, PartialEq, Eq)]
 enum Scheme {
-    V4Header { credential: String, signed_headers: String },
-    V4Query { credential: String, signed_headers: String, expires: String },
-    V2Header { access_key: String },
-    V2Query { access_key: String, expires: String },
+    V4Header { credential: String, signed_headers: String, signature: String },
+    V4Query { credential: String, signed_headers: String, expires: String, signature: String },
+    V2Header { access_key: String, signature: String },
+    V2Query { access_key: String, expires: String, signature: String },
 }
 
 impl Scheme {
@@ -42,9 +44,19 @@ impl Scheme {
             Self::V4Header { credential, .. } | Self::V4Query { credential, .. } => {
                 credential.split_once('/').map_or(credential.as_str(), |(access_key, _)| access_key)
             }
-            Self::V2Header { access_key } | Self::V2Query { access_key, .. } => access_key,
+            Self::V2Header { access_key, .. } | Self::V2Query { access_key, .. } => access_key,
         }
     }
+}
+
+/// A request that may go on to the protocol layer.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) claim: Claim,
+    /// The header to go on with, where it is another than the one that came.
+    pub(crate) authorization: Option<HeaderValue>,
+    /// The target to go on with, where it is another than the one that came.
+    pub(crate) target: Option<Uri>,
 }
 
 /// What a request is checked with before the protocol layer sees it.
@@ -56,20 +68,30 @@ pub(crate) struct FrontCheck {
 
 impl FrontCheck {
     /// The claim of a signed request, `None` for an unsigned one, or why it is refused. An unknown key is refused first of all.
-    pub(crate) async fn check(&self, headers: &HeaderMap, query: &str) -> S3Result<Option<Claim>> {
+    pub(crate) async fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> S3Result<Option<Checked>> {
+        let query = uri.query().unwrap_or_default();
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let Some(scheme) = scheme_of(headers, &query)? else { return Ok(None) };
         let access_key = scheme.access_key().to_owned();
         let login = self.engine.key_login(&access_key).await.map_err(from_engine)?;
-        let identity = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?.identity;
+        let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
         refuse_session_token(headers, &query)?;
         self.check_scheme(&scheme, headers)?;
-        Ok(Some(Claim { access_key, identity }))
+        let resigned =
+            signed_v4(&scheme, method, uri, headers).and_then(|signed| with_plain_region(&signed, &login.secret_key));
+        let slashed =
+            signed_v2(&scheme, method, uri, headers).and_then(|signed| with_signed_slash(&signed, &login.secret_key));
+        let (authorization, target) = match resigned {
+            Some(Resigned::Header(authorization)) => (Some(authorization), None),
+            Some(Resigned::Target(target)) => (None, Some(target)),
+            None => (None, slashed),
+        };
+        Ok(Some(Checked { claim: Claim { access_key, identity: login.identity }, authorization, target }))
     }
 
     fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap) -> S3Result {
         match scheme {
-            Scheme::V4Header { credential, signed_headers } => {
+            Scheme::V4Header { credential, signed_headers, .. } => {
                 check_scope(credential).ok_or_else(|| {
                     s3_error!(
                         AuthorizationHeaderMalformed,
@@ -78,7 +100,7 @@ impl FrontCheck {
                 })?;
                 check_signed_headers(signed_headers, headers)
             }
-            Scheme::V4Query { credential, signed_headers, expires } => {
+            Scheme::V4Query { credential, signed_headers, expires, .. } => {
                 check_scope(credential).ok_or_else(|| {
                     query_error("The X-Amz-Credential must be <access key>/<date>/<region>/s3/aws4_request.")
                 })?;
@@ -117,6 +139,35 @@ impl FrontCheck {
     }
 }
 
+/// The request as a version 4 signature sees it.
+fn signed_v4<'a>(
+    scheme: &'a Scheme,
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Option<region::Signed<'a>> {
+    match scheme {
+        Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
+        Scheme::V4Header { credential, signed_headers, signature } => {
+            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, in_query: false })
+        }
+        Scheme::V4Query { credential, signed_headers, signature, .. } => {
+            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, in_query: true })
+        }
+    }
+}
+
+/// The request as a version 2 signature sees it.
+fn signed_v2<'a>(scheme: &'a Scheme, method: &'a Method, uri: &'a Uri, headers: &'a HeaderMap) -> Option<Signed<'a>> {
+    let (date, signature) = match scheme {
+        Scheme::V4Header { .. } | Scheme::V4Query { .. } => return None,
+        Scheme::V2Header { signature, .. } if headers.contains_key(X_AMZ_DATE) => ("", signature),
+        Scheme::V2Header { signature, .. } => (headers.get(DATE)?.to_str().ok()?, signature),
+        Scheme::V2Query { expires, signature, .. } => (expires.as_str(), signature),
+    };
+    Some(Signed { method, uri, headers, date, signature })
+}
+
 fn query_error(message: &'static str) -> S3Error {
     s3_error!(AuthorizationQueryParametersError, "{message}")
 }
@@ -150,10 +201,12 @@ fn header_scheme(headers: &HeaderMap) -> S3Result<Option<Scheme>> {
             || s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.");
         let credential = field("Credential").ok_or_else(malformed)?;
         let signed_headers = field("SignedHeaders").ok_or_else(malformed)?;
-        return Ok(Some(Scheme::V4Header { credential, signed_headers }));
+        let signature = field("Signature").ok_or_else(malformed)?;
+        return Ok(Some(Scheme::V4Header { credential, signed_headers, signature }));
     }
-    let (access_key, _) = value.strip_prefix("AWS ").and_then(|rest| rest.split_once(':')).ok_or_else(unsupported)?;
-    Ok(Some(Scheme::V2Header { access_key: access_key.to_owned() }))
+    let (access_key, signature) =
+        value.strip_prefix("AWS ").and_then(|rest| rest.split_once(':')).ok_or_else(unsupported)?;
+    Ok(Some(Scheme::V2Header { access_key: access_key.to_owned(), signature: signature.to_owned() }))
 }
 
 fn v4_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
@@ -170,8 +223,8 @@ fn v4_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
         return Ok(None);
     }
     match (algorithm, credential, date, expires, signed_headers, signature) {
-        (Some(_), Some(credential), Some(_), Some(expires), Some(signed_headers), Some(_)) => {
-            Ok(Some(Scheme::V4Query { credential, signed_headers, expires }))
+        (Some(_), Some(credential), Some(_), Some(expires), Some(signed_headers), Some(signature)) => {
+            Ok(Some(Scheme::V4Query { credential, signed_headers, expires, signature }))
         }
         _ => Err(query_error(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once.",
@@ -185,7 +238,9 @@ fn v2_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
         return Ok(None);
     }
     match (access_key, expires, signature) {
-        (Some(access_key), Some(expires), Some(_)) => Ok(Some(Scheme::V2Query { access_key, expires })),
+        (Some(access_key), Some(expires), Some(signature)) => {
+            Ok(Some(Scheme::V2Query { access_key, expires, signature }))
+        }
         _ => Err(s3_error!(
             AccessDenied,
             "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"

@@ -20,8 +20,10 @@ mod listing;
 mod multipart;
 mod object;
 mod operations;
+mod region;
 mod route;
 mod settings;
+mod slash;
 mod store;
 mod subresource;
 

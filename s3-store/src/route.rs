@@ -8,14 +8,14 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::Engine;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
 
-use crate::auth::{FrontCheck, Gate, Secrets};
+use crate::auth::{Checked, FrontCheck, Gate, Secrets};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
 use crate::context::RequestContext;
@@ -108,7 +108,7 @@ impl Door {
         }
     }
 
-    async fn route(&self, request: Request, context: &RequestContext) -> S3Result<http::Response<s3s::Body>> {
+    async fn route(&self, mut request: Request, context: &RequestContext) -> S3Result<http::Response<s3s::Body>> {
         let bucket_of_host = host(&request).and_then(|host| self.hosts.bucket(host));
         if bucket_of_host.is_none() && is_health_check(&request) {
             return Ok(plain("OK\n"));
@@ -118,10 +118,15 @@ impl Door {
             *response.headers_mut() = cors::preflight(&self.settings, request.headers())?;
             return Ok(response);
         }
-        let query = request.uri().query().unwrap_or_default();
-        let claim = self.check.check(request.headers(), query).await?;
-        if let Some(claim) = claim {
+        let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
+        if let Some(Checked { claim, authorization, target }) = checked {
             context.set_claim(claim);
+            if let Some(target) = target {
+                *request.uri_mut() = target;
+            }
+            if let Some(authorization) = authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization);
+            }
         }
         refuse_form(&request)?;
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
@@ -229,6 +234,46 @@ mod tests {
             ("POST", "/b?delete", false, false),
         ] {
             assert_eq!(is_object_data(&request(method, uri), host_is_bucket), data, "{method} {uri}");
+        }
+    }
+
+    /// Remembers the counters that were asked for.
+    #[derive(Default)]
+    struct Counters(std::sync::Mutex<Vec<String>>);
+
+    impl metrics::Recorder for Counters {
+        fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+        fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+        fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+
+        fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+            self.0.lock().expect("one thread").push(key.to_string());
+            metrics::Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+            metrics::Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+            metrics::Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_operation_and_class() {
+        let counters = Counters::default();
+        metrics::with_local_recorder(&counters, || {
+            let context = RequestContext::new();
+            count(&context, StatusCode::FORBIDDEN, Instant::now());
+            context.set_operation("PutObject");
+            count(&context, StatusCode::OK, Instant::now());
+        });
+        let counted = counters.0.into_inner().expect("one thread");
+        assert_eq!(counted.len(), 2);
+        for (key, words) in counted.iter().zip([["none", "4xx"], ["PutObject", "2xx"]]) {
+            assert!(key.contains("cloudhold_s3_requests_total"), "{key}");
+            assert!(words.iter().all(|word| key.contains(word)), "{key}");
         }
     }
 }

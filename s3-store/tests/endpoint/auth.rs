@@ -33,11 +33,21 @@ async fn every_signature_writes_and_reads() {
 #[tokio::test]
 async fn any_region_is_taken() {
     let endpoint = Endpoint::with_bucket("photos").await;
-    for region in ["auto", "us-east-1", "eu-west-3", "nowhere-7"] {
+    for region in ["auto", "us-east-1", "eu-west-3", "nowhere-7", "US", "my_zone", "Zone.7", ""] {
         let client = Client { region: region.to_owned(), ..endpoint.ada.clone() };
-        for signature in [Signature::V4(Payload::Hash), Signature::V4Link(60)] {
-            let listed = client.send(Request::new("GET", "/photos").signed(signature)).await;
-            assert_eq!(listed.told(), "200", "{region}");
+        for signature in [Signature::V4(Payload::Hash), Signature::V4Link(60), Signature::V4(Payload::Unsigned)] {
+            let put = Request::new("PUT", "/photos/a+b %ü")
+                .header("x-amz-meta-text", "two  words")
+                .body("x")
+                .signed(signature.clone());
+            assert_eq!(client.send(put).await.told(), "200", "{region}");
+            let listed = client
+                .send(Request::new("GET", "/photos?q:prefix=a%2Bb%20&delimiter=%2F").signed(signature.clone()))
+                .await;
+            assert_eq!((listed.told().as_str(), listed.elements("Key").len()), ("200", 1), "{region}");
+            let wrong = Client { secret_key: "wrong".to_owned(), ..client.clone() };
+            let told = wrong.send(Request::new("GET", "/photos").signed(signature)).await.told();
+            assert_eq!(told, "403 SignatureDoesNotMatch", "{region}");
         }
     }
 }
@@ -191,4 +201,17 @@ async fn a_key_that_is_switched_off_is_unknown_at_once() {
     let key = engine::AccessKeyId::new(&endpoint.ada.access_key).expect("a key");
     endpoint.engine.set_credential_active(&engine::Caller::LocalOperator, &key, false).await.expect("switched off");
     assert_eq!(endpoint.get("/photos").await.told(), "403 InvalidAccessKeyId");
+}
+
+#[tokio::test]
+async fn version_2_may_sign_a_bucket_with_a_slash() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    // botocore signs `/photos/` and asks for `/photos`: as with a host that stands for the bucket, whose path is the rest.
+    let slashed = Request::new("GET", "/photos/").signed(Signature::V2);
+    let wire = String::from_utf8(endpoint.ada.wire(slashed)).expect("text").replace("GET /photos/ ", "GET /photos ");
+    let addr = endpoint.addr;
+    let exchange = |wire: String| tokio::task::spawn_blocking(move || crate::client::exchange(addr, wire.as_bytes()));
+    assert_eq!(exchange(wire.clone()).await.expect("an answer").told(), "200");
+    let other = wire.replace("GET /photos ", "GET /other ");
+    assert_eq!(exchange(other).await.expect("an answer").told(), "403 SignatureDoesNotMatch");
 }

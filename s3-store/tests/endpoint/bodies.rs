@@ -112,6 +112,25 @@ async fn tampered_chunks_are_refused() {
 }
 
 #[tokio::test]
+async fn the_decoded_length_must_be_true() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let body = bytes(100_000);
+    for payload in [
+        Payload::SignedChunks(64 << 10, None),
+        Payload::SignedChunks(64 << 10, Some(trailer(&crc32(&body)))),
+        Payload::UnsignedChunks(64 << 10, trailer(&crc32(&body))),
+    ] {
+        for length in ["99999", "100001", "0"] {
+            let put =
+                Request::new("PUT", "/photos/key").header("x-amz-decoded-content-length", length).body(body.clone());
+            let told = endpoint.ada.send(put.signed(Signature::V4(payload.clone()))).await.told();
+            assert_eq!(told, "400 IncompleteBody", "{payload:?} {length}");
+        }
+    }
+    assert_eq!(endpoint.get("/photos/key").await.told(), "404 NoSuchKey");
+}
+
+#[tokio::test]
 async fn chunked_framing_is_never_stored_as_data() {
     let endpoint = Endpoint::with_bucket("photos").await;
     for signature in [Signature::V2, Signature::None, Signature::V4Link(60)] {

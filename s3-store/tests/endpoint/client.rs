@@ -247,7 +247,10 @@ impl Client {
             request.headers.push(("x-amz-trailer".to_owned(), name.clone()));
         }
         if matches!(payload, Payload::SignedChunks(..) | Payload::UnsignedChunks(..)) {
-            request.headers.push(("x-amz-decoded-content-length".to_owned(), request.body.len().to_string()));
+            let length = request.body.len().to_string();
+            if !request.headers.iter().any(|(name, _)| name == "x-amz-decoded-content-length") {
+                request.headers.push(("x-amz-decoded-content-length".to_owned(), length));
+            }
             request.headers.push(("content-encoding".to_owned(), "aws-chunked".to_owned()));
         }
         let names = signed_names(&request.headers);
@@ -264,8 +267,12 @@ impl Client {
     fn v4_signature(&self, request: &Request, date: &str, names: &str, hash: &str) -> String {
         let mut canonical = format!("{}\n{}\n{}\n", request.method, request.path, request.query_text());
         for name in names.split(';') {
-            let values: Vec<_> =
-                request.headers.iter().filter(|(given, _)| given == name).map(|(_, value)| value.trim()).collect();
+            let values: Vec<_> = request
+                .headers
+                .iter()
+                .filter(|(given, _)| given == name)
+                .map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect();
             canonical += &format!("{name}:{}\n", values.join(","));
         }
         canonical += &format!("\n{names}\n{hash}");

@@ -1,0 +1,139 @@
+//! Signatures of version 4 whose region is no name to the protocol layer (`US`, as s3cmd writes, or `my_zone`). Any region is taken here:
+//! such a request is compared with its signature under the region that it names, and goes on signed under one that passes.
+
+use hmac::{Hmac, KeyInit, Mac};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const UNRESERVED_AND_SLASH: AsciiSet = UNRESERVED.remove(b'/');
+/// The region that stands for every other.
+const REGION_PLAIN: &str = "us-east-1";
+
+/// A request as its version 4 signature sees it.
+pub(crate) struct Signed<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    /// `<access key>/<date>/<region>/s3/aws4_request`.
+    pub(crate) credential: &'a str,
+    pub(crate) signed_headers: &'a str,
+    pub(crate) signature: &'a str,
+    /// Whether the signature stands in the query.
+    pub(crate) in_query: bool,
+}
+
+/// What is to be put in the place of what came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Resigned {
+    /// The `Authorization` header.
+    Header(HeaderValue),
+    /// The target of a link.
+    Target(Uri),
+}
+
+/// The same request under a plain region; `None` when its region is plain already, or its signature does not fit, which the protocol
+/// layer will say.
+pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString) -> Option<Resigned> {
+    let [access_key, date, region, _, _] = request.credential.split('/').collect::<Vec<_>>().try_into().ok()?;
+    let plain = region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    // The chunks of a signed stream carry on the signature that came.
+    let streams = header(request.headers, "x-amz-content-sha256").starts_with("STREAMING-AWS4-");
+    if plain || streams {
+        return None;
+    }
+    let mut query: Vec<(String, String)> =
+        url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let time = match request.in_query {
+        true => query.iter().find(|(name, _)| name == "X-Amz-Date").map(|(_, value)| value.clone())?,
+        false => header(request.headers, "x-amz-date"),
+    };
+    let came = Scope { secret_key, time: &time, date, region };
+    let given = hex::decode(request.signature).ok()?;
+    came.mac(&canonical(request, &query)).verify_slice(&given).ok()?;
+    let credential = format!("{access_key}/{date}/{REGION_PLAIN}/s3/aws4_request");
+    for (_, value) in query.iter_mut().filter(|(name, _)| name == "X-Amz-Credential") {
+        value.clone_from(&credential);
+    }
+    let goes = Scope { region: REGION_PLAIN, ..came };
+    let signature = hex::encode(goes.mac(&canonical(request, &query)).finalize().into_bytes());
+    if request.in_query {
+        target(request.uri, query, &signature)
+    } else {
+        authorization(request, &credential, &signature)
+    }
+}
+
+fn authorization(request: &Signed<'_>, credential: &str, signature: &str) -> Option<Resigned> {
+    let names = request.signed_headers;
+    let value = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}");
+    debug_assert!(request.headers.contains_key(AUTHORIZATION), "it was read from there");
+    HeaderValue::try_from(value).ok().map(Resigned::Header)
+}
+
+fn target(uri: &Uri, mut query: Vec<(String, String)>, signature: &str) -> Option<Resigned> {
+    for (_, value) in query.iter_mut().filter(|(name, _)| name == "X-Amz-Signature") {
+        signature.clone_into(value);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(format!("{}?{}", uri.path(), query_text(&query)).parse().ok()?);
+    Uri::from_parts(parts).ok().map(Resigned::Target)
+}
+
+/// Under which a request is signed.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    secret_key: &'a SecretString,
+    time: &'a str,
+    date: &'a str,
+    region: &'a str,
+}
+
+impl Scope<'_> {
+    fn mac(&self, canonical: &str) -> Hmac<Sha256> {
+        let start = format!("AWS4{}", self.secret_key.expose_secret()).into_bytes();
+        let texts = [self.date, self.region, "s3", "aws4_request"];
+        let key = texts.iter().fold(start, |key, text| keyed(&key, text).finalize().into_bytes().to_vec());
+        let (time, date, region) = (self.time, self.date, self.region);
+        let hash = hex::encode(Sha256::digest(canonical));
+        keyed(&key, &format!("AWS4-HMAC-SHA256\n{time}\n{date}/{region}/s3/aws4_request\n{hash}"))
+    }
+}
+
+fn keyed(key: &[u8], text: &str) -> Hmac<Sha256> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
+    mac.update(text.as_bytes());
+    mac
+}
+
+fn header(headers: &HeaderMap, name: &str) -> String {
+    let values: Vec<_> =
+        headers.get_all(name).iter().filter_map(|value| std::str::from_utf8(value.as_bytes()).ok()).collect();
+    let words: Vec<_> = values.iter().map(|value| value.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    words.join(",")
+}
+
+fn query_text(query: &[(String, String)]) -> String {
+    let encode = |text: &str| utf8_percent_encode(text, &UNRESERVED).to_string();
+    let pairs: Vec<_> = query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    pairs.join("&")
+}
+
+fn canonical(request: &Signed<'_>, query: &[(String, String)]) -> String {
+    let path = percent_decode_str(request.uri.path()).decode_utf8_lossy();
+    let path = utf8_percent_encode(&path, &UNRESERVED_AND_SLASH);
+    let mut query: Vec<_> = query.iter().filter(|(name, _)| name != "X-Amz-Signature").cloned().collect();
+    query.sort();
+    let mut text = format!("{}\n{path}\n{}\n", request.method, query_text(&query));
+    let mut names: Vec<&str> = request.signed_headers.split(';').collect();
+    names.sort_unstable();
+    for name in &names {
+        text += &format!("{name}:{}\n", header(request.headers, name));
+    }
+    let payload =
+        if request.in_query { "UNSIGNED-PAYLOAD".to_owned() } else { header(request.headers, "x-amz-content-sha256") };
+    text + "\n" + &names.join(";") + "\n" + &payload
+}
