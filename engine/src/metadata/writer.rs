@@ -32,10 +32,20 @@ pub(super) struct Writer {
 /// A transaction that waits, with whoever waits for it.
 trait Job: Send {
     fn name(&self) -> &'static str;
-    /// Runs it and keeps its answer; returns whether its changes stay.
-    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool>;
+    /// Runs it and keeps its answer.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran>;
     /// Answers: with what it kept, or with why the commit failed.
     fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>);
+}
+
+/// What running a transaction leaves behind.
+enum Ran {
+    /// Its changes stay.
+    Stays,
+    /// It was refused: its changes are undone, the others of the batch go on.
+    Undone,
+    /// The database failed under it, and may have given up the whole batch.
+    Broken(CommitFailure),
 }
 
 #[derive(Clone, Debug)]
@@ -61,13 +71,16 @@ where
         self.name
     }
 
-    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, bool> {
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
         async move {
             let result = AssertUnwindSafe((self.body)(tx)).catch_unwind().await;
             let result = result.unwrap_or(Err(Error::Internal("a transaction panicked")));
-            let stays = result.is_ok();
+            let ran = match &result {
+                Ok(_) => Ran::Stays,
+                Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
+            };
             self.kept = Some(result);
-            stays
+            ran
         }
         .boxed()
     }
@@ -150,14 +163,14 @@ async fn commit_batches(
 ) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let commit = match lock(&read_only).clone() {
+        let stopped = lock(&read_only).clone();
+        let commit = match stopped {
             Some(why) => Err(CommitFailure::ReadOnly(why)),
-            None => Ok(()),
+            None => commit_batch(&mut tx, &mut batch, &faults).await,
         };
-        let commit = match commit {
-            Ok(()) => commit_batch(&mut tx, &mut batch, &faults).await.map_err(|error| failure(&error, &read_only)),
-            Err(failure) => Err(failure),
-        };
+        if let Err(CommitFailure::ReadOnly(why)) = &commit {
+            stop_writes(&read_only, why);
+        }
         for job in batch.drain(..) {
             job.answer(commit.clone());
         }
@@ -167,67 +180,82 @@ async fn commit_batches(
     }
 }
 
-async fn commit_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>], faults: &Faults) -> Result<()> {
+async fn commit_batch(
+    tx: &mut Tx,
+    batch: &mut [Box<dyn Job>],
+    faults: &Faults,
+) -> std::result::Result<(), CommitFailure> {
     tx.name = "group_commit";
-    let first_seq = tx.next_seq;
-    tx.execute("BEGIN IMMEDIATE", Vec::new()).await?;
-    let done = run_batch(tx, batch, first_seq).await;
-    if let Err(error) = done {
+    let committed = match run_batch(tx, batch).await {
+        Ok(()) => {
+            if !faults.fsync_delay.is_zero() {
+                tokio::time::sleep(faults.fsync_delay).await;
+            }
+            tx.name = "group_commit";
+            tx.execute("COMMIT", Vec::new()).await.map(|_| ()).map_err(|error| CommitFailure::logged(&error))
+        }
+        Err(failure) => Err(failure),
+    };
+    if committed.is_err() {
         // The connection must not stay inside the failed transaction; whether ROLLBACK finds one does not matter.
         let _ = tx.execute("ROLLBACK", Vec::new()).await;
-        return Err(error);
-    }
-    if !faults.fsync_delay.is_zero() {
-        tokio::time::sleep(faults.fsync_delay).await;
-    }
-    if let Err(error) = tx.execute("COMMIT", Vec::new()).await {
-        let _ = tx.execute("ROLLBACK", Vec::new()).await;
-        return Err(error);
+        return committed;
     }
     metrics::counter!("cloudhold_metadata_commits_total").increment(1);
     metrics::counter!("cloudhold_metadata_transactions_total").increment(batch.len() as u64);
     Ok(())
 }
 
-async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>], first_seq: i64) -> Result<()> {
+async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
+    let logged = |error: Error| CommitFailure::logged(&error);
+    let first_seq = tx.next_seq;
     let mut usage = UsageChanges::new();
+    tx.execute("BEGIN IMMEDIATE", Vec::new()).await.map_err(logged)?;
     for job in batch.iter_mut() {
         tx.name = job.name();
         tx.usage.clear();
-        tx.execute("SAVEPOINT one", Vec::new()).await?;
-        if job.run(tx).await {
-            for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
-                add_usage(&mut usage, bucket_id, delta);
+        tx.execute("SAVEPOINT one", Vec::new()).await.map_err(logged)?;
+        match job.run(tx).await {
+            Ran::Stays => {
+                for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
+                    add_usage(&mut usage, bucket_id, delta);
+                }
             }
-        } else {
-            tx.execute("ROLLBACK TO one", Vec::new()).await?;
+            Ran::Undone => {
+                tx.execute("ROLLBACK TO one", Vec::new()).await.map_err(logged)?;
+            }
+            Ran::Broken(failure) => return Err(failure),
         }
-        tx.execute("RELEASE one", Vec::new()).await?;
+        tx.execute("RELEASE one", Vec::new()).await.map_err(logged)?;
     }
-    tx.name = "group_commit";
-    super::usage::add_deltas(tx, &usage).await?;
+    super::usage::add_deltas(tx, &usage).await.map_err(logged)?;
     if tx.next_seq != first_seq {
         let next = tx.next_seq;
-        tx.execute("UPDATE sequence SET next = $1 WHERE id = 1", values![next]).await?;
+        tx.execute("UPDATE sequence SET next = $1 WHERE id = 1", values![next]).await.map_err(logged)?;
     }
     Ok(())
 }
 
-/// What a failed commit means for those who wait, and for the store: when the database could not be made durable, nothing may be
-/// trusted until it is opened again.
-fn failure(error: &Error, read_only: &Mutex<Option<String>>) -> CommitFailure {
-    /// SQLITE_IOERR, whose upper bits say which operation failed.
-    const IO_ERROR: i64 = 10;
-    tracing::error!(%error, "a commit failed");
-    if matches!(error, Error::DiskFull) {
-        return CommitFailure::DiskFull;
+impl CommitFailure {
+    /// What a failure of the database means for everybody in the batch; `None` for a refusal, which concerns only the one.
+    fn of(error: &Error) -> Option<Self> {
+        /// SQLITE_IOERR, whose upper bits say which operation failed.
+        const IO_ERROR: i64 = 10;
+        match error {
+            Error::DiskFull => Some(Self::DiskFull),
+            Error::Metadata { source: sqlx::Error::Database(database), .. } => {
+                let code: i64 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+                let broken = code & 0xff == IO_ERROR;
+                // What could not be written or synced is not to be trusted until the database is opened again.
+                broken.then(|| Self::ReadOnly("the database could not be written".to_owned()))
+            }
+            Error::Metadata { .. } => Some(Self::Failed),
+            _ => None,
+        }
     }
-    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return CommitFailure::Failed };
-    let code: i64 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-    if code & 0xff == IO_ERROR {
-        let why = "the database could not be written";
-        stop_writes(read_only, why);
-        return CommitFailure::ReadOnly(why.to_owned());
+
+    fn logged(error: &Error) -> Self {
+        tracing::error!(%error, source = ?std::error::Error::source(error), "a commit failed");
+        Self::of(error).unwrap_or(Self::Failed)
     }
-    CommitFailure::Failed
 }
