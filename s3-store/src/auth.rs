@@ -3,20 +3,17 @@
 
 use std::sync::Arc;
 
-use engine::{Caller, Engine, Identity};
-use http::header::{AUTHORIZATION, DATE, HeaderName};
+use engine::{Engine, Identity};
+use http::header::{DATE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use s3s::access::{S3Access, S3AccessContext};
-use s3s::auth::{S3Auth, SecretKey};
-use s3s::{S3Error, S3Result, s3_error};
-use secrecy::ExposeSecret;
+use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 
-use crate::context::RequestContext;
-use crate::error::{custom, from_engine, not_implemented};
+use crate::error::{custom, from_engine};
 use crate::region::{Resigned, with_plain_region};
+use crate::scheme::{Scheme, query_error, scheme_of};
 use crate::slash::{Signed, with_signed_slash};
-use crate::{Settings, operations, region};
+use crate::{Settings, region};
 
 /// Longest life of a link signed with signature version 4, in seconds: 7 days.
 const V4_EXPIRES_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
@@ -27,26 +24,6 @@ const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) struct Claim {
     pub(crate) access_key: String,
     pub(crate) identity: Arc<Identity>,
-}
-
-/// How a request says that it is signed.
-#[derive(Debug, PartialEq, Eq)]
-enum Scheme {
-    V4Header { credential: String, signed_headers: String, signature: String },
-    V4Query { credential: String, signed_headers: String, expires: String, signature: String },
-    V2Header { access_key: String, signature: String },
-    V2Query { access_key: String, expires: String, signature: String },
-}
-
-impl Scheme {
-    fn access_key(&self) -> &str {
-        match self {
-            Self::V4Header { credential, .. } | Self::V4Query { credential, .. } => {
-                credential.split_once('/').map_or(credential.as_str(), |(access_key, _)| access_key)
-            }
-            Self::V2Header { access_key, .. } | Self::V2Query { access_key, .. } => access_key,
-        }
-    }
 }
 
 /// A request that may go on to the protocol layer.
@@ -168,93 +145,6 @@ fn signed_v2<'a>(scheme: &'a Scheme, method: &'a Method, uri: &'a Uri, headers: 
     Some(Signed { method, uri, headers, date, signature })
 }
 
-fn query_error(message: &'static str) -> S3Error {
-    s3_error!(AuthorizationQueryParametersError, "{message}")
-}
-
-/// Reads how the request is signed. Two ways at once are refused, and so is half a way.
-fn scheme_of(headers: &HeaderMap, query: &[(String, String)]) -> S3Result<Option<Scheme>> {
-    let mut schemes = [header_scheme(headers)?, v4_query_scheme(query)?, v2_query_scheme(query)?].into_iter().flatten();
-    let scheme = schemes.next();
-    if schemes.next().is_some() {
-        return Err(s3_error!(
-            InvalidArgument,
-            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the Authorization header should be specified"
-        ));
-    }
-    Ok(scheme)
-}
-
-fn header_scheme(headers: &HeaderMap) -> S3Result<Option<Scheme>> {
-    let unsupported = || s3_error!(InvalidArgument, "Unsupported Authorization Type");
-    let mut values = headers.get_all(AUTHORIZATION).into_iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(s3_error!(InvalidArgument, "Only one Authorization header is allowed."));
-    }
-    let value = value.to_str().map_err(|_| unsupported())?;
-    if let Some(fields) = value.strip_prefix("AWS4-HMAC-SHA256") {
-        let field = |name: &str| {
-            fields.split(',').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('=')).map(str::to_owned)
-        };
-        let malformed =
-            || s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.");
-        let credential = field("Credential").ok_or_else(malformed)?;
-        let signed_headers = field("SignedHeaders").ok_or_else(malformed)?;
-        let signature = field("Signature").ok_or_else(malformed)?;
-        return Ok(Some(Scheme::V4Header { credential, signed_headers, signature }));
-    }
-    let (access_key, signature) =
-        value.strip_prefix("AWS ").and_then(|rest| rest.split_once(':')).ok_or_else(unsupported)?;
-    Ok(Some(Scheme::V2Header { access_key: access_key.to_owned(), signature: signature.to_owned() }))
-}
-
-fn v4_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
-    const NAMES: [&str; 6] = [
-        "X-Amz-Algorithm",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-SignedHeaders",
-        "X-Amz-Signature",
-    ];
-    let [algorithm, credential, date, expires, signed_headers, signature] = NAMES.map(|name| only(query, name));
-    if algorithm.is_none() && credential.is_none() && signature.is_none() {
-        return Ok(None);
-    }
-    match (algorithm, credential, date, expires, signed_headers, signature) {
-        (Some(_), Some(credential), Some(_), Some(expires), Some(signed_headers), Some(signature)) => {
-            Ok(Some(Scheme::V4Query { credential, signed_headers, expires, signature }))
-        }
-        _ => Err(query_error(
-            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once.",
-        )),
-    }
-}
-
-fn v2_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
-    let [access_key, expires, signature] = ["AWSAccessKeyId", "Expires", "Signature"].map(|name| only(query, name));
-    if access_key.is_none() && signature.is_none() {
-        return Ok(None);
-    }
-    match (access_key, expires, signature) {
-        (Some(access_key), Some(expires), Some(signature)) => {
-            Ok(Some(Scheme::V2Query { access_key, expires, signature }))
-        }
-        _ => Err(s3_error!(
-            AccessDenied,
-            "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
-        )),
-    }
-}
-
-/// The value of a parameter that stands exactly once.
-fn only(query: &[(String, String)], name: &str) -> Option<String> {
-    let mut values = query.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
-    let value = values.next()?;
-    values.next().is_none().then(|| value.clone())
-}
-
 /// Credentials of sessions are not made yet, so a token can only be somebody else's.
 fn refuse_session_token(headers: &HeaderMap, query: &[(String, String)]) -> S3Result {
     let in_header = headers.get("x-amz-security-token").is_some_and(|value| !value.is_empty());
@@ -310,52 +200,9 @@ fn parse_date(text: &str) -> Option<OffsetDateTime> {
         .or_else(|| Some(time::PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc()))
 }
 
-/// Gives the protocol layer the secrets it checks signatures with.
-pub(crate) struct Secrets(pub(crate) Engine);
-
-#[async_trait::async_trait]
-impl S3Auth for Secrets {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        let login = self.0.key_login(access_key).await.map_err(from_engine)?;
-        let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
-        Ok(SecretKey::from(login.secret_key.expose_secret()))
-    }
-}
-
-/// Turns a checked signature into a [`Caller`], and lets only offered operations through. What the caller may do, the engine decides.
-pub(crate) struct Gate;
-
-#[async_trait::async_trait]
-impl S3Access for Gate {
-    async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        let name = cx.s3_op().name().to_owned();
-        let operation = operations::find(&name).ok_or_else(|| not_implemented(&name))?;
-        let proven = cx.credentials().map(|credentials| credentials.access_key.clone());
-        let stray = operations::stray_subresource(&name, cx.uri().query().unwrap_or_default());
-        let context = cx.extensions_mut().get::<RequestContext>().cloned();
-        let context = context.ok_or_else(|| s3_error!(InternalError))?;
-        context.set_operation(operation.name);
-        if let Some(stray) = stray {
-            return Err(s3_error!(MethodNotAllowed, "The sub-resource {stray:?} is not allowed here."));
-        }
-        let caller = match (proven, context.claim()) {
-            (None, None) => Caller::Anonymous,
-            (Some(access_key), Some(claim)) if access_key == claim.access_key => Caller::User(claim.identity.clone()),
-            // The two readings of the same request differ, so neither is believed.
-            (Some(_) | None, Some(_)) | (Some(_), None) => return Err(s3_error!(AccessDenied)),
-        };
-        cx.extensions_mut().insert(caller);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pairs(query: &str) -> Vec<(String, String)> {
-        url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
-    }
 
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -368,38 +215,6 @@ mod tests {
 
     fn code(result: &S3Result) -> String {
         result.as_ref().map_or_else(|error| error.code().as_str().to_owned(), |()| "OK".to_owned())
-    }
-
-    #[test]
-    fn the_access_key_is_read_from_all_four_places() {
-        let v4 = headers(&[(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=AK/d/r/s3/aws4_request, SignedHeaders=host,Signature=0",
-        )]);
-        let v2 = headers(&[("authorization", "AWS AK:c2ln")]);
-        let none = HeaderMap::new();
-        let v4_query = "X-Amz-Algorithm=A&X-Amz-Credential=AK%2Fd&X-Amz-Date=d&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature=0";
-        for (headers, query) in
-            [(&v4, ""), (&v2, ""), (&none, v4_query), (&none, "AWSAccessKeyId=AK&Expires=1&Signature=s")]
-        {
-            let scheme = scheme_of(headers, &pairs(query)).expect("readable").expect("signed");
-            assert_eq!(scheme.access_key(), "AK");
-        }
-        assert!(scheme_of(&none, &pairs("prefix=a")).expect("readable").is_none());
-    }
-
-    #[test]
-    fn half_signed_and_doubly_signed_requests_are_refused() {
-        let v2 = headers(&[("authorization", "AWS AK:c2ln")]);
-        assert!(scheme_of(&v2, &pairs("AWSAccessKeyId=AK&Expires=1&Signature=s")).is_err());
-        assert!(scheme_of(&HeaderMap::new(), &pairs("AWSAccessKeyId=AK")).is_err());
-        assert!(scheme_of(&HeaderMap::new(), &pairs("X-Amz-Signature=0")).is_err());
-        assert!(
-            scheme_of(&HeaderMap::new(), &pairs("AWSAccessKeyId=A&AWSAccessKeyId=B&Expires=1&Signature=s")).is_err()
-        );
-        assert!(scheme_of(&headers(&[("authorization", "Basic eA==")]), &[]).is_err());
-        let twice = headers(&[("authorization", "AWS A:s"), ("authorization", "AWS B:s")]);
-        assert!(scheme_of(&twice, &[]).is_err());
     }
 
     #[test]

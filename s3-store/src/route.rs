@@ -15,11 +15,12 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
 
-use crate::auth::{Checked, FrontCheck, Gate, Secrets};
+use crate::auth::{Checked, FrontCheck};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::error::not_implemented;
+use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::store::Store;
 use crate::{Settings, answer, cors};

@@ -210,7 +210,7 @@ async fn version_2_may_sign_a_bucket_with_a_slash() {
     let slashed = Request::new("GET", "/photos/").signed(Signature::V2);
     let wire = String::from_utf8(endpoint.ada.wire(slashed)).expect("text").replace("GET /photos/ ", "GET /photos ");
     let addr = endpoint.addr;
-    let exchange = |wire: String| tokio::task::spawn_blocking(move || crate::client::exchange(addr, wire.as_bytes()));
+    let exchange = |wire: String| tokio::task::spawn_blocking(move || crate::answer::exchange(addr, wire.as_bytes()));
     assert_eq!(exchange(wire.clone()).await.expect("an answer").told(), "200");
     let other = wire.replace("GET /photos ", "GET /other ");
     assert_eq!(exchange(other).await.expect("an answer").told(), "403 SignatureDoesNotMatch");

@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::Digest;
 
-use crate::client::{Payload, Request, Signature, exchange};
+use crate::answer::exchange;
+use crate::client::{Payload, Request, Signature};
 use crate::harness::Endpoint;
 
 fn bytes(count: usize) -> Vec<u8> {

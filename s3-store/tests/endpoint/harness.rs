@@ -6,7 +6,8 @@ use engine::{Caller, CanonicalId, Engine, GroupId, NewGroup, NewUser, Role, User
 use s3_store::Settings;
 use secrecy::ExposeSecret;
 
-use crate::client::{Answer, Client, Request};
+use crate::answer::Answer;
+use crate::client::{Client, Request};
 
 /// A running endpoint.
 pub(crate) struct Endpoint {

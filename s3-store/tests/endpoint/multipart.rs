@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use crate::client::{Answer, Payload, Request, Signature};
+use crate::answer::Answer;
+use crate::client::{Payload, Request, Signature};
 use crate::harness::Endpoint;
 
 fn part_bytes(number: u32) -> Vec<u8> {
