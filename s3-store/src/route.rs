@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use engine::Engine;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -129,6 +129,7 @@ impl Door {
                 request.headers_mut().insert(AUTHORIZATION, authorization);
             }
         }
+        ignore_unreadable_range(&mut request);
         refuse_form(&request)?;
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let request = guarded(request, kind, context);
@@ -198,6 +199,25 @@ fn refuse_form(request: &Request) -> S3Result {
         return Err(not_implemented("Uploading by form"));
     }
     Ok(())
+}
+
+/// A range that cannot be read, or several, are answered with the whole object, as HTTP and S3 have it; the protocol layer would refuse.
+/// Only a range that is signed stays: without it the signature would not fit.
+fn ignore_unreadable_range(request: &mut Request) {
+    let readable = |range: &str| s3s::dto::Range::parse(range).is_ok();
+    let range = request.headers().get(RANGE).map(|range| range.to_str().is_ok_and(readable));
+    let query = request.uri().query().unwrap_or_default();
+    let mut signed: Vec<String> = url::form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "X-Amz-SignedHeaders")
+        .map(|(_, names)| names.to_ascii_lowercase())
+        .collect();
+    if let Some(authorization) = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()) {
+        signed.push(authorization.to_ascii_lowercase());
+    }
+    let is_signed = signed.iter().any(|names| names.split([';', ',', '=', ' ']).any(|name| name == RANGE.as_str()));
+    if range == Some(false) && !is_signed {
+        request.headers_mut().remove(RANGE);
+    }
 }
 
 fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {

@@ -78,6 +78,18 @@ async fn an_unknown_key_is_said_before_anything_else() {
 }
 
 #[tokio::test]
+async fn keys_that_cannot_exist_are_unknown() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for access_key in ["a b", "", "%", "'--", &"x".repeat(500)] {
+        let client = Client { access_key: access_key.to_owned(), ..endpoint.ada.clone() };
+        for signature in all_signatures() {
+            let told = client.send(Request::new("GET", "/photos").signed(signature.clone())).await.told();
+            assert_eq!(told, "403 InvalidAccessKeyId", "{access_key:?} {signature:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_secret_is_refused() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let wrong = Client { secret_key: "wrong".to_owned(), ..endpoint.ada.clone() };

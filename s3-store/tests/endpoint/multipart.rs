@@ -299,3 +299,17 @@ async fn checksums_of_parts_make_that_of_the_whole() {
         }
     }
 }
+
+#[tokio::test]
+async fn an_upload_begins_without_a_length() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    // As the XenServer plug-in does: version 2, and no Content-Length.
+    let wire = endpoint.ada.wire(Request::new("POST", "/photos/big?q:uploads").signed(Signature::V2));
+    let wire =
+        String::from_utf8(wire).expect("text").replace("content-length: 0\r\n", "").replace("?uploads= ", "?uploads ");
+    assert!(!wire.contains("content-length"));
+    let addr = endpoint.addr;
+    let exchange = tokio::task::spawn_blocking(move || crate::answer::exchange(addr, wire.as_bytes()));
+    let begun = exchange.await.expect("an answer");
+    assert_eq!((begun.told().as_str(), begun.element("UploadId").len()), ("200", 32), "{}", begun.text());
+}

@@ -148,6 +148,21 @@ async fn ranges() {
 }
 
 #[tokio::test]
+async fn ranges_that_cannot_be_read_mean_the_whole() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"0123456789").await;
+    for range in ["bytes=0-1,4-5", "bytes=5-2", "bytes=x", "lines=1-2"] {
+        for signature in [Signature::V2, Signature::V4Link(60), Signature::V4(Payload::Hash)] {
+            let request = Request::new("GET", "/photos/key").signed(signature.clone()).unsigned_header("range", range);
+            let got = endpoint.ada.send(request).await;
+            assert_eq!((got.told().as_str(), got.text().as_str()), ("200", "0123456789"), "{range} {signature:?}");
+        }
+        let signed = endpoint.ada.send(Request::new("GET", "/photos/key").header("range", range)).await;
+        assert_eq!(signed.status, 400, "a signed one cannot be taken away");
+    }
+}
+
+#[tokio::test]
 async fn conditional_reads() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let tag = endpoint.put("/photos/key", b"content").await.header("etag").expect("a tag").to_owned();
