@@ -44,7 +44,7 @@ def by_hssadmin():
     listed = h.s3credentials_all_list({}, **one)
     assert made["accessKey"] in {key["accessKey"] for key in listed}, listed
     h.s3credential_import({**one, "accessKey": "AAAABBBBCCCCDDDDEEEE", "secretKey": "PmyPmyPmyPmyPmyPmy"})
-    equal(h.secretkey_list({}, accessKey="AAAABBBBCCCCDDDDEEEE")["secretKey"], "PmyPmyPmyPmyPmyPmy")
+    equal(h.secretkey_list({}, accessKey="AAAABBBBCCCCDDDDEEEE"), "PmyPmyPmyPmyPmyPmy")
     h.accesskey_deactivate({}, accessKey="AAAABBBBCCCCDDDDEEEE")
     active = {key["accessKey"] for key in h.s3credentials_active_list({}, **one)}
     assert "AAAABBBBCCCCDDDDEEEE" not in active and made["accessKey"] in active, active

@@ -131,6 +131,15 @@ impl Script {
     }
 }
 
+/// A client for plain requests that follows the machine's proxies nowhere.
+///
+/// # Panics
+/// Never: nothing is configured that could be wrong.
+#[must_use]
+pub fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
 /// Nothing that the tests speak to is behind a proxy.
 fn is_proxy(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with("_proxy")

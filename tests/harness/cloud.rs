@@ -6,7 +6,7 @@ use cloudstack_stand_in::{Cloud, Control, Options, StandIn};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use serde_json::Value;
 
-use crate::clients::root_folder;
+use crate::clients::{http, root_folder};
 use crate::server::Server;
 
 /// What a user of the store is, without its ids.
@@ -172,10 +172,6 @@ impl CloudWorld {
         let url = answer["cloudianssologinresponse"]["cloudianssologin"]["url"].as_str();
         url.unwrap_or_else(|| panic!("{status}: {answer}")).to_owned()
     }
-}
-
-fn http() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
 /// A recorded exchange with a CloudStack.

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::clients::http;
 use crate::process::{Output, run};
 use crate::s3::S3;
 
@@ -259,7 +260,7 @@ impl Server {
 
     /// The sum of a metric over all its labels; 0 when it was never counted.
     pub async fn metric(&self, name: &str) -> f64 {
-        let text = reqwest::get(format!("{}/metrics", self.doors.metrics)).await.unwrap().text().await.unwrap();
+        let text = http().get(format!("{}/metrics", self.doors.metrics)).send().await.unwrap().text().await.unwrap();
         let value = |line: &str| {
             let rest = line.strip_prefix(name)?;
             rest.starts_with([' ', '{']).then(|| rest.rsplit(' ').next()?.parse::<f64>().ok()).flatten()

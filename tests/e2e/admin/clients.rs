@@ -1,6 +1,6 @@
 //! `hssadmin` and `cloudianapi`.
 
-use tests::{Environment, Script, Server};
+use tests::{Environment, Script, Server, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hssadmin_and_cloudianapi_drive_it() {
@@ -16,7 +16,7 @@ async fn hssadmin_and_cloudianapi_drive_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_published_default_password_opens_nothing() {
     let server = Server::start().await;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http();
     let url = format!("{}/group/list", server.doors().admin_api);
     let ask = async |password: Option<&str>| {
         let request = http.get(&url);

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderName};
 use serde_json::Value;
-use tests::{Server, root_folder};
+use tests::{Server, http, root_folder};
 
 /// The status that a real server gives: nobody is made in a group that was not announced.
 fn expected_status(request: &Value) -> u64 {
@@ -20,7 +20,7 @@ fn expected_status(request: &Value) -> u64 {
 async fn the_plug_ins_requests_are_answered_as_recorded() {
     let server = Server::start().await;
     let account = server.first_credentials().admin_api;
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http();
     let path = root_folder().join("tests/data/recordings/plugin-requests.jsonl");
     let recording = std::fs::read_to_string(path).unwrap();
     let mut count = 0;

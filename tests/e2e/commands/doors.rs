@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tests::{Server, content};
+use tests::{Server, content, http};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -35,7 +35,7 @@ async fn serve_works_without_any_configuration() {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_metrics_tell_how_it_is() {
     let server = Server::start().await;
-    let health = reqwest::get(format!("{}/health", server.doors().metrics)).await.unwrap();
+    let health = http().get(format!("{}/health", server.doors().metrics)).send().await.unwrap();
     assert_eq!(health.status(), 200);
     assert_eq!(health.text().await.unwrap(), "ok\n");
     let tenant = server.tenant("acme", "ada").await;
@@ -45,7 +45,7 @@ async fn health_and_metrics_tell_how_it_is() {
     let _ = s3.put("measured", "thing", content(10, 1)).await.unwrap().ok();
     assert!(server.metric("cloudhold_metadata_commits_total").await > before);
     assert!(server.metric("cloudhold_disk_free_bytes").await > 0.0);
-    let text = reqwest::get(format!("{}/metrics", server.doors().metrics)).await.unwrap().text().await.unwrap();
+    let text = http().get(format!("{}/metrics", server.doors().metrics)).send().await.unwrap().text().await.unwrap();
     assert!(!text.contains("acme") && !text.contains("measured"), "metrics name no tenant: {text}");
 }
 
@@ -81,5 +81,4 @@ async fn sigterm_lets_requests_finish() {
         // It came too late to be let in, and was told so.
         Ok(_) | Err(_) => assert_eq!(found.status, 404),
     }
-    assert!(!server.data_dir().join("control.sock").metadata().unwrap().permissions().readonly());
 }

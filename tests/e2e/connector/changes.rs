@@ -37,9 +37,9 @@ async fn disabling_and_locking_take_the_access_and_enabling_gives_it_back() {
     let _ = s3.put("adas-bucket", "thing", content(100, 1)).await.unwrap().ok();
     for lock in [false, true] {
         if lock {
-            world.control.lock_account(&ada).unwrap()
+            world.control.lock_account(&ada).unwrap();
         } else {
-            world.control.disable_account(&ada).unwrap()
+            world.control.disable_account(&ada).unwrap();
         }
         world.sync().await;
         assert!(!world.user_of(&ada).await.unwrap().active);

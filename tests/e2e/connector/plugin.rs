@@ -1,6 +1,6 @@
 //! The plug-in's commands on the connector's door, asked by forwarded sessions.
 
-use tests::{CloudWorld, Session, recording, without_time};
+use tests::{CloudWorld, Session, http, recording, without_time};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_answers_are_the_recorded_ones_but_for_time_and_signature() {
@@ -36,7 +36,7 @@ async fn a_session_that_is_none_gets_no_link() {
     assert!(status >= 400 && !answer.to_string().contains("ssosecurelogin"), "{status} {answer}");
 
     let url = format!("{}/client/cloudhold/api", world.server.doors().connector);
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = http();
     let query = [("command", "cloudianSsoLogin"), ("response", "json"), ("sessionkey", "wrong")];
     let cookies = format!("JSESSIONID={}; sessionkey={}", session.id, session.key);
     let before = world.control.requests().len();

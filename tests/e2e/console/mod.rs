@@ -1,3 +1,4 @@
 //! The console in a real browser.
 
+mod keys;
 mod sign_on;

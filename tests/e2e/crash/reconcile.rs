@@ -21,12 +21,17 @@ async fn the_next_pass_finishes_what_was_begun() {
             command.args(["connector", "sync", "--data-dir"]).arg(data_dir);
             tests::run(&mut command, Duration::from_secs(120)).await
         });
-        tokio::time::sleep(Duration::from_millis(150 + 130 * u64::from(round))).await;
+        // Each round dies when a good part more is done, in the middle of the pass.
+        let enough = (ACCOUNTS as usize / (ROUNDS as usize + 1)) * (round as usize + 1);
+        while world.actual().await.users.len() < enough {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         world.server.kill().await;
         let _ = sync.await.unwrap();
         world.server.restart().await;
         seen.push(world.actual().await.users.len());
     }
+    assert!(seen.iter().any(|users| *users < ACCOUNTS as usize), "no pass was cut: {seen:?}");
     let report = world.sync().await;
     assert_eq!(report["failed"], 0, "{report}");
     let actual = world.actual().await;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use tests::{Environment, Script, Server, Tenant, content};
 
@@ -47,7 +48,10 @@ async fn round_trip(environment: Environment, tls: bool) {
     for (number, name) in ["a.txt", "ä b.txt", "deep/er/c+d.txt"].into_iter().enumerate() {
         let path = folder.join("tree").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content(1000 * number + 7, 2)).unwrap();
+        fs::write(&path, content(1000 * number + 7, 2)).unwrap();
+        // S3 tells times in whole seconds: a file of the very second of its upload would look newer than its object.
+        let minute_ago = SystemTime::now() - Duration::from_secs(60);
+        fs::File::options().write(true).open(path).unwrap().set_modified(minute_ago).unwrap();
     }
     let first = aws.run(&["s3", "sync", "tree", "s3://aws/tree", "--no-progress"]).await;
     assert_eq!(first.lines().count(), 3, "{first}");

@@ -1,12 +1,26 @@
 //! The AWS SDK for Java v1, which is inside CloudStack, with both signers that an image store can name.
 
-use tests::{Server, java};
+use tests::{Script, Server, java};
 
 async fn round_trip(signer: &str) {
     let server = Server::start().await;
     let tenant = server.tenant("acme", "ada").await;
     let output = java("cloudhold.RoundTrip").args(&[signer]).s3(&server, false, &tenant).run().await.ok();
     assert_eq!(output.trim(), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls() {
+    let server = Server::start().await;
+    let tenant = server.tenant("acme", "ada").await;
+    let trusted = server.scratch().join("trusted");
+    let import =
+        Script::program("keytool").args(&["-importcert", "-noprompt", "-storepass", "changeit", "-alias", "store"]);
+    let _ = import.args(&["-file"]).arg(&server.doors().ca_file).args(&["-keystore"]).arg(&trusted).run().await.ok();
+    let options =
+        format!("-Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit", trusted.display());
+    let program = java("cloudhold.RoundTrip").args(&["AWSS3V4SignerType"]).env("JAVA_TOOL_OPTIONS", options);
+    assert_eq!(program.s3(&server, true, &tenant).run().await.ok().trim(), "done");
 }
 
 #[tokio::test(flavor = "multi_thread")]

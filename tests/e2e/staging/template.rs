@@ -62,8 +62,10 @@ async fn a_template_goes_both_ways_and_stays_the_same() {
     let words = server.command(&["staging", "evict", STAGED]).await;
     assert_eq!(words.code, Some(1), "what is in no bucket stays: {}", words.stdout);
     assert!(staged.exists());
-    let _ = server.command(&["staging", "push", STAGED]).await.failed();
-    let _ = server.command(&["staging", "push", STAGED, "--overwrite"]).await.ok();
+    let pushed = server.command(&["staging", "push", STAGED]).await.ok();
+    assert!(pushed.contains("stored"), "{pushed}");
+    let pushed = server.command(&["staging", "push", STAGED]).await.ok();
+    assert!(pushed.contains("already there"), "{pushed}");
 
     let _ = server.command(&["staging", "evict", STAGED]).await.ok();
     assert!(!staged.exists(), "evicted");
