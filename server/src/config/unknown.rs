@@ -64,13 +64,19 @@ fn section(path: &[String], field: &str) -> String {
 fn suggestion(section: &str, field: &str, expected: &[&str]) -> String {
     let nearest = expected
         .iter()
-        .map(|name| (strsim::jaro_winkler(name, field), name))
+        .map(|name| (likeness(name, field), name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN);
     match nearest {
         Some((_, name)) => format!("; did you mean `{section}{name}`?"),
         None => format!("; there are: {}", expected.join(", ")),
     }
+}
+
+/// How alike two names are, from 0 to 1. One slip of the fingers in a short name (`ulr`) changes much of it, and is a slip still.
+fn likeness(name: &str, field: &str) -> f64 {
+    let slip = if strsim::osa_distance(name, field) == 1 { LIKENESS_MIN } else { 0.0 };
+    strsim::jaro_winkler(name, field).max(slip)
 }
 
 /// A value as it stands there, unless it may be a secret.
