@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use fantoccini::elements::Element;
+use fantoccini::error::CmdError;
 use fantoccini::{Client, ClientBuilder, Locator};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
@@ -78,14 +79,6 @@ impl Browser {
         std::fs::read(path).unwrap()
     }
 
-    /// Waits for the element with a `data-testid`.
-    ///
-    /// # Panics
-    /// Shows the page when it does not come.
-    pub async fn test_id(&self, id: &str) -> Element {
-        self.element(&format!("[data-testid=\"{id}\"]")).await
-    }
-
     /// Waits for an element by its CSS selector.
     ///
     /// # Panics
@@ -98,6 +91,34 @@ impl Browser {
                 panic!("{css} is not on {url}: {error}\n{}", self.client.source().await.unwrap_or_default())
             }
         }
+    }
+
+    /// Waits for an element and clicks it.
+    ///
+    /// # Panics
+    /// Shows the page when it does not come, or cannot be clicked.
+    pub async fn click(&self, css: &str) {
+        while again(self.element(css).await.click().await).is_none() {}
+    }
+
+    /// Waits for an element and reads its text.
+    ///
+    /// # Panics
+    /// Shows the page when it does not come.
+    pub async fn text(&self, css: &str) -> String {
+        loop {
+            if let Some(text) = again(self.element(css).await.text().await) {
+                return text;
+            }
+        }
+    }
+
+    /// Waits for an element and types into it.
+    ///
+    /// # Panics
+    /// Shows the page when it does not come, or takes no keys.
+    pub async fn type_into(&self, css: &str, text: &str) {
+        while again(self.element(css).await.send_keys(text).await).is_none() {}
     }
 
     /// Waits until the browser is at an address that begins so.
@@ -121,6 +142,21 @@ impl Drop for Browser {
     fn drop(&mut self) {
         let _ = self.driver.start_kill();
         let _ = kill_process_group(self.group, Signal::KILL);
+    }
+}
+
+/// The selector of the element with a `data-testid`.
+#[must_use]
+pub fn test_id(id: &str) -> String {
+    format!("[data-testid=\"{id}\"]")
+}
+
+/// `None` when the page replaced the element between finding and using it, so that it must be looked for again.
+fn again<T>(result: Result<T, CmdError>) -> Option<T> {
+    match result {
+        Ok(value) => Some(value),
+        Err(error) if error.is_stale_element_reference() => None,
+        Err(error) => panic!("{error}"),
     }
 }
 

@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use secrecy::SecretString;
-use tests::{Browser, S3, Server};
+use tests::{Browser, S3, Server, test_id};
 
 const PASSWORD: &str = "Correct-horse-7";
 
 async fn sign_in(server: &Server, browser: &Browser, group: &str, user: &str) {
     browser.client.goto(&format!("{}/Cloudian/login.htm", server.doors().console)).await.unwrap();
-    browser.element("#groupid").await.send_keys(group).await.unwrap();
-    browser.element("#userid").await.send_keys(user).await.unwrap();
-    browser.element("#password").await.send_keys(PASSWORD).await.unwrap();
-    browser.test_id("login-submit").await.click().await.unwrap();
-    browser.test_id("signed-in-as").await;
+    browser.type_into("#groupid", group).await;
+    browser.type_into("#userid", user).await;
+    browser.type_into("#password", PASSWORD).await;
+    browser.click(&test_id("login-submit")).await;
+    browser.element(&test_id("signed-in-as")).await;
 }
 
 /// Waits until the store answers the key with a status.
@@ -42,19 +42,19 @@ async fn a_key_is_made_shown_used_and_switched_off() {
     assert!(page.contains(&first.access_key) && !page.contains(&first.secret_key), "secrets are shown on demand only");
 
     let row = format!("[data-access-key=\"{}\"]", first.access_key);
-    browser.element(&format!("{row} [data-testid=\"show-secret\"]")).await.click().await.unwrap();
-    let shown = browser.element(&format!("{row} [data-testid=\"secret-key\"]")).await.text().await.unwrap();
+    browser.click(&format!("{row} [data-testid=\"show-secret\"]")).await;
+    let shown = browser.text(&format!("{row} [data-testid=\"secret-key\"]")).await;
     assert_eq!(shown, first.secret_key);
 
-    browser.test_id("create-key").await.click().await.unwrap();
-    let made = browser.element(&format!("[data-testid=\"key-row\"]:not({row}) [data-testid=\"access-key\"]")).await;
-    let access_key = made.text().await.unwrap();
+    browser.click(&test_id("create-key")).await;
+    let other = format!("[data-testid=\"key-row\"]:not({row}) [data-testid=\"access-key\"]");
+    let access_key = browser.text(&other).await;
     let row = format!("[data-access-key=\"{access_key}\"]");
     let keys = server.admin().list_credentials("acme", "ada", true).await.unwrap();
     let key = keys.iter().find(|key| key.access_key == access_key).expect("the new key is there");
     let s3 = S3::new(&server.doors().s3, &access_key, secrecy::ExposeSecret::expose_secret(&key.secret_key));
     answers(&s3, StatusCode::OK).await;
-    browser.element(&format!("{row} [data-testid=\"switch-key\"]")).await.click().await.unwrap();
+    browser.click(&format!("{row} [data-testid=\"switch-key\"]")).await;
     answers(&s3, StatusCode::FORBIDDEN).await;
     answers(&server.s3(&first), StatusCode::OK).await;
 }

@@ -2,7 +2,7 @@
 
 use fantoccini::Locator;
 use fantoccini::wd::WindowHandle;
-use tests::{Browser, CloudWorld, content, sha256};
+use tests::{Browser, CloudWorld, content, sha256, test_id};
 use url::Url;
 
 const FILE: &str = "picture ä+1.bin";
@@ -23,14 +23,14 @@ async fn sign_in_at_cloudstack(world: &CloudWorld, browser: &Browser, account: &
     form.set_by_name("domain", &domain).await.unwrap();
     form.set_by_name("username", &user).await.unwrap();
     form.set_by_name("password", &password).await.unwrap();
-    browser.element("#login button").await.click().await.unwrap();
+    browser.click("#login button").await;
     browser.element("#inside:not([hidden])").await;
     browser.client.window().await.unwrap()
 }
 
 /// Presses CloudStack's storage button and goes to the window that it opens.
 async fn open_the_console(browser: &Browser, cloudstack: &WindowHandle) -> WindowHandle {
-    browser.element("#storage").await.click().await.unwrap();
+    browser.click("#storage").await;
     for _ in 0..300 {
         let windows = browser.client.windows().await.unwrap();
         if let Some(other) = windows.into_iter().find(|window| window != cloudstack) {
@@ -43,11 +43,11 @@ async fn open_the_console(browser: &Browser, cloudstack: &WindowHandle) -> Windo
 }
 
 async fn make_bucket(browser: &Browser, name: &str) {
-    browser.test_id("create-bucket-form").await;
-    browser.element("#bucket-name").await.send_keys(name).await.unwrap();
-    browser.test_id("create-bucket").await.click().await.unwrap();
-    browser.element(&format!("[data-bucket=\"{name}\"] [data-testid=\"bucket-link\"]")).await.click().await.unwrap();
-    browser.test_id("upload-form").await;
+    browser.element(&test_id("create-bucket-form")).await;
+    browser.type_into("#bucket-name", name).await;
+    browser.click(&test_id("create-bucket")).await;
+    browser.click(&format!("[data-bucket=\"{name}\"] [data-testid=\"bucket-link\"]")).await;
+    browser.element(&test_id("upload-form")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,17 +60,16 @@ async fn sign_on_bucket_upload_download_and_out_again() {
     let cloudstack = sign_in_at_cloudstack(&world, &browser, &world.account("/acme", "ada")).await;
     open_the_console(&browser, &cloudstack).await;
 
-    let who = browser.test_id("signed-in-as").await.text().await.unwrap();
+    let who = browser.text(&test_id("signed-in-as")).await;
     assert!(who.contains("(ada)"), "signed in as {who}");
     browser.arrives_at(&console).await;
 
     make_bucket(&browser, "browser-bucket").await;
     let file = world.server.scratch().join(FILE);
     std::fs::write(&file, content(3_000_000, 9)).unwrap();
-    browser.test_id("upload-files").await.send_keys(file.to_str().unwrap()).await.unwrap();
-    browser.test_id("upload-submit").await.click().await.unwrap();
-    let row = browser.element(&format!("[data-key=\"{FILE}\"] [data-testid=\"download-link\"]")).await;
-    row.click().await.unwrap();
+    browser.type_into(&test_id("upload-files"), file.to_str().unwrap()).await;
+    browser.click(&test_id("upload-submit")).await;
+    browser.click(&format!("[data-key=\"{FILE}\"] [data-testid=\"download-link\"]")).await;
     let came = browser.downloaded(FILE).await;
     assert_eq!(sha256(&came), sha256(&content(3_000_000, 9)), "the download differs");
 
@@ -81,11 +80,11 @@ async fn sign_on_bucket_upload_download_and_out_again() {
 
     // Logging out of CloudStack logs out of the console and lands on CloudStack's page.
     browser.client.switch_to_window(cloudstack).await.unwrap();
-    browser.element("#logout").await.click().await.unwrap();
+    browser.click("#logout").await;
     browser.element("#login:not([hidden])").await;
     browser.arrives_at(&world.control.page_url()).await;
     browser.client.goto(&console).await.unwrap();
-    browser.test_id("login-form").await;
+    browser.element(&test_id("login-form")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,10 +99,10 @@ async fn the_connectors_link_signs_the_right_user_in_once() {
     link.set_port(console.port()).unwrap();
     let browser = Browser::start().await;
     browser.client.goto(link.as_str()).await.unwrap();
-    let who = browser.test_id("signed-in-as").await.text().await.unwrap();
+    let who = browser.text(&test_id("signed-in-as")).await;
     assert!(who.contains("(homer)"), "signed in as {who}");
-    browser.test_id("sign-out").await.click().await.unwrap();
-    browser.test_id("signed-out").await;
+    browser.click(&test_id("sign-out")).await;
+    browser.element(&test_id("signed-out")).await;
     browser.client.goto(link.as_str()).await.unwrap();
     let page = browser.client.source().await.unwrap();
     assert!(!page.contains("data-testid=\"signed-in-as\""), "a link works once");
@@ -116,14 +115,14 @@ async fn the_administrator_sees_the_connector() {
     let admin = world.server.first_credentials().console;
     let browser = Browser::start().await;
     browser.client.goto(&format!("{}/Cloudian/login.htm", world.server.doors().console)).await.unwrap();
-    browser.element("#groupid").await.send_keys(&admin.group).await.unwrap();
-    browser.element("#userid").await.send_keys(&admin.user).await.unwrap();
-    browser.element("#password").await.send_keys(&admin.password).await.unwrap();
-    browser.test_id("login-submit").await.click().await.unwrap();
-    browser.test_id("signed-in-as").await;
+    browser.type_into("#groupid", &admin.group).await;
+    browser.type_into("#userid", &admin.user).await;
+    browser.type_into("#password", &admin.password).await;
+    browser.click(&test_id("login-submit")).await;
+    browser.element(&test_id("signed-in-as")).await;
     browser.client.goto(&format!("{}/Cloudian/connector.htm", world.server.doors().console)).await.unwrap();
-    let url = browser.test_id("cloud-url").await.text().await.unwrap();
+    let url = browser.text(&test_id("cloud-url")).await;
     assert_eq!(url, world.control.base_url());
-    let last = browser.test_id("last-pass").await.text().await.unwrap();
+    let last = browser.text(&test_id("last-pass")).await;
     assert!(last.contains("accounts"), "{last}");
 }
