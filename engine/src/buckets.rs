@@ -81,18 +81,7 @@ impl Engine {
         let owner = caller.must_be_user()?.canonical_id.clone();
         self.inner
             .db
-            .read("list_buckets", |tx| {
-                async move {
-                    let mut buckets = metadata::buckets::of_owner(tx, &owner).await?;
-                    let usage = metadata::usage::of_owner(tx, &owner, false).await?;
-                    // Both lists are of the same owner on the same state, by name.
-                    for (bucket, (_, usage)) in buckets.iter_mut().zip(usage) {
-                        bucket.usage = usage;
-                    }
-                    Ok(buckets)
-                }
-                .boxed()
-            })
+            .read("list_buckets", |tx| async move { metadata::buckets::of_owner(tx, &owner).await }.boxed())
             .await
     }
 

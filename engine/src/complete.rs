@@ -23,6 +23,21 @@ pub(crate) struct Whole {
     pub(crate) unnamed: Vec<u32>,
 }
 
+/// Refuses a checksum that cannot be made of parts, before any of them is sent.
+pub(crate) fn check_kind(checksum: Option<UploadChecksum>) -> Result<()> {
+    match checksum {
+        Some(UploadChecksum {
+            algorithm: ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256,
+            kind: ChecksumType::FullObject,
+        }) => Err(sha_of_whole()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn sha_of_whole() -> Error {
+    Error::invalid("checksum type", "FULL_OBJECT is not possible with SHA1 and SHA256")
+}
+
 /// Compares the parts named with the parts stored. [`Error::InvalidPart`], [`Error::InvalidPartOrder`], [`Error::PartTooSmall`],
 /// [`Error::BadDigest`].
 pub(crate) fn check(
@@ -82,34 +97,29 @@ fn etag(parts: &[&Part]) -> Result<String> {
 fn whole_checksums(parts: &[&Part], checksum: Option<UploadChecksum>) -> Result<(Digests, ChecksumType)> {
     let default = UploadChecksum { algorithm: ChecksumAlgorithm::Crc64Nvme, kind: ChecksumType::FullObject };
     let UploadChecksum { algorithm, kind } = checksum.unwrap_or(default);
-    if checksum.is_none() && parts.iter().any(|part| part.checksums.crc64nvme.is_none()) {
-        // Parts that carry another checksum of their own, in an upload that asked for none.
-        return Ok((Digests::default(), ChecksumType::FullObject));
-    }
     let digests = match (kind, algorithm) {
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc32) => Digests {
-            crc32: Some(combine(parts, CrcAlgorithm::Crc32IsoHdlc, |d| d.crc32.map(u64::from))? as u32),
+            crc32: Some(combine(parts, CrcAlgorithm::Crc32IsoHdlc, |part| part.checksums.crc32.map(u64::from))? as u32),
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc32c) => Digests {
-            crc32c: Some(combine(parts, CrcAlgorithm::Crc32Iscsi, |d| d.crc32c.map(u64::from))? as u32),
+            crc32c: Some(combine(parts, CrcAlgorithm::Crc32Iscsi, |part| part.checksums.crc32c.map(u64::from))? as u32),
             ..Digests::default()
         },
-        (ChecksumType::FullObject, ChecksumAlgorithm::Crc64Nvme) => {
-            Digests { crc64nvme: Some(combine(parts, CrcAlgorithm::Crc64Nvme, |d| d.crc64nvme)?), ..Digests::default() }
-        }
-        (ChecksumType::FullObject, ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256) => {
-            return Err(Error::invalid("checksum type", "FULL_OBJECT is not possible with SHA1 and SHA256"));
-        }
+        (ChecksumType::FullObject, ChecksumAlgorithm::Crc64Nvme) => Digests {
+            crc64nvme: Some(combine(parts, CrcAlgorithm::Crc64Nvme, |part| Some(part.crc64nvme))?),
+            ..Digests::default()
+        },
+        (ChecksumType::FullObject, ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256) => return Err(sha_of_whole()),
         (ChecksumType::Composite, algorithm) => composite(parts, algorithm)?,
     };
     Ok((digests, kind))
 }
 
-fn combine(parts: &[&Part], algorithm: CrcAlgorithm, of: impl Fn(&Digests) -> Option<u64>) -> Result<u64> {
+fn combine(parts: &[&Part], algorithm: CrcAlgorithm, of: impl Fn(&Part) -> Option<u64>) -> Result<u64> {
     let mut whole: Option<u64> = None;
     for part in parts {
-        let crc = of(&part.checksums).ok_or(Error::InvalidPart { number: part.number })?;
+        let crc = of(part).ok_or(Error::InvalidPart { number: part.number })?;
         whole = Some(whole.map_or(crc, |whole| checksum_combine(algorithm, whole, crc, part.size_bytes)));
     }
     Ok(whole.unwrap_or_default())

@@ -1,7 +1,7 @@
 //! The data directory: made for its owner alone, and locked by the one process that has it open.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
@@ -20,6 +20,7 @@ pub(crate) fn make_and_lock(path: &Path) -> Result<File> {
             sync(parent)?;
         }
     }
+    keep_private(path)?;
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -32,6 +33,22 @@ pub(crate) fn make_and_lock(path: &Path) -> Result<File> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(path.to_path_buf())),
         Err(error) => Err(Error::io("locking the data directory", error.into())),
     }
+}
+
+/// Takes others' rights away from a directory that was there before: small objects and hashes of passwords lie in it.
+fn keep_private(path: &Path) -> Result<()> {
+    let failed = |e| Error::io("making the data directory private", e);
+    let mode = fs::metadata(path).map_err(failed)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        tracing::warn!(path = %path.display(), "the data directory was open to others; its mode is 0700 now");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether any blob lies in the directory.
+pub(crate) fn has_blobs(path: &Path) -> bool {
+    fs::read_dir(path.join("blobs")).is_ok_and(|mut entries| entries.next().is_some())
 }
 
 /// Makes the names in a directory durable.

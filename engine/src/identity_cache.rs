@@ -91,10 +91,11 @@ impl Engine {
     pub(crate) async fn change_identity<T, F>(&self, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         let engine = self.clone();
-        let change = tokio::spawn(async move {
+        let writes = self.inner.writes.clone();
+        let change = writes.spawn(async move {
             let result = engine.inner.db.write(name, body).await;
             engine.inner.identities.clear();
             result

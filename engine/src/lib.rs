@@ -22,6 +22,7 @@ mod multipart;
 mod names;
 mod objects;
 mod password;
+mod read_only;
 mod secrets;
 mod selection;
 mod settings;
@@ -33,11 +34,14 @@ mod work;
 use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio_util::task::TaskTracker;
+
 use crate::bytes::ByteStore;
 use crate::bytes::faulty::Faulty;
 use crate::bytes::in_flight::InFlight;
 use crate::bytes::intake::Intake;
 use crate::bytes::local::LocalDisk;
+use crate::read_only::ReadOnly;
 
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
 pub use buckets::{Bucket, BucketCreated};
@@ -82,6 +86,8 @@ struct Inner {
     identities: identity_cache::IdentityCache,
     passwords: password::Passwords,
     workers: work::Workers,
+    /// Writes whose transaction is on its way; they are waited for before the database is closed.
+    writes: TaskTracker,
     /// Held for as long as the engine is open; `None` once it is closed.
     lock: Mutex<Option<File>>,
 }
@@ -103,9 +109,16 @@ impl Engine {
         let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
         let database_is_new = !settings.data_dir.join(metadata::FILE).exists();
         let keys = secrets::KeyRing::open_or_create(&key_file, database_is_new)?;
-        let db = metadata::Db::open(&settings).await?;
+        let read_only = ReadOnly::default();
+        let store = open_store(&settings, &read_only)?;
+        if database_is_new && data_dir::has_blobs(&settings.data_dir) {
+            return Err(Error::Unusable(format!(
+                "{} is missing, but there are blobs; bring the database back, or begin in another directory",
+                settings.data_dir.join(metadata::FILE).display()
+            )));
+        }
+        let db = metadata::Db::open(&settings, read_only).await?;
         secrets::fit_ring(&db, &keys).await?;
-        let store = open_store(&settings)?;
         let in_flight = InFlight::default();
         let intake = Intake {
             store: store.clone(),
@@ -123,6 +136,7 @@ impl Engine {
                 identities: identity_cache::IdentityCache::new(),
                 passwords: password::Passwords::new(),
                 workers: work::Workers::default(),
+                writes: TaskTracker::new(),
                 lock: Mutex::new(Some(lock)),
             }),
         };
@@ -134,6 +148,8 @@ impl Engine {
     /// Finishes what runs, stops the background work and closes the database.
     pub async fn close(&self) {
         self.inner.workers.stop().await;
+        self.inner.writes.close();
+        self.inner.writes.wait().await;
         self.inner.db.close().await;
         // A poisoned lock only means that a thread panicked while it held nothing but this file.
         self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -174,8 +190,8 @@ impl Inner {
     }
 }
 
-fn open_store(settings: &Settings) -> Result<Arc<dyn ByteStore>> {
-    let disk = LocalDisk::open(&settings.data_dir, settings.clock.clone())?;
+fn open_store(settings: &Settings, read_only: &ReadOnly) -> Result<Arc<dyn ByteStore>> {
+    let disk = LocalDisk::open(&settings.data_dir, settings.clock.clone(), read_only.clone())?;
     if settings.faults == Faults::default() {
         return Ok(Arc::new(disk));
     }

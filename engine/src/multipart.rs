@@ -57,6 +57,8 @@ pub struct Part {
     pub modified_us: i64,
     /// Checksums kept with it.
     pub checksums: Digests,
+    /// Its CRC-64/NVME, which every part has.
+    pub(crate) crc64nvme: u64,
 }
 
 /// A part named in Complete.
@@ -140,6 +142,7 @@ impl Engine {
         checksum: Option<UploadChecksum>,
     ) -> Result<UploadId> {
         let bucket = self.owned_bucket(caller, bucket).await?;
+        complete::check_kind(checksum)?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?;
         let upload = Upload {
             upload_id: UploadId::random(),
@@ -187,9 +190,9 @@ impl Engine {
             etag: hex::encode(taken.md5()),
             modified_us: 0,
             checksums: kept_checksums(&taken.digests, &keep),
+            crc64nvme: taken.digests.crc64nvme.unwrap_or_default(),
         };
         let row = part.clone();
-        let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
         let (key, upload) = (key.clone(), upload.clone());
         part.modified_us = self
             .write_with_bytes("put_part", taken, move |tx, place| {
@@ -197,7 +200,7 @@ impl Engine {
                     number,
                     size_bytes: row.size_bytes,
                     etag: row.etag.clone(),
-                    crc64nvme,
+                    crc64nvme: row.crc64nvme,
                     checksums: row.checksums.clone(),
                     place,
                 };

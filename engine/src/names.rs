@@ -210,6 +210,9 @@ impl ObjectKey {
         if text.is_empty() {
             return Err(Error::invalid("object key", "must not be empty"));
         }
+        if text.contains('\0') {
+            return Err(Error::invalid("object key", "must not hold NUL"));
+        }
         if text.len() > KEY_BYTES_MAX {
             return Err(Error::KeyTooLong);
         }

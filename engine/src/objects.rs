@@ -363,16 +363,18 @@ impl Engine {
             .await
     }
 
-    /// Takes a body in. When it could not be made durable, the store takes no more writes: what the disk says afterwards is worth nothing.
+    /// Takes a body in, when there is room for it. Some room is left for the metadata: on a disk that is full to the last byte, not even
+    /// a delete could be written.
     pub(crate) async fn take_in(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
         if let Some(why) = self.inner.db.read_only() {
             return Err(Error::ReadOnly(why));
         }
-        let taken = self.inner.intake.take(body, size_bytes_max).await;
-        if let Err(Error::ReadOnly(why)) = &taken {
-            self.inner.db.stop_writes(why);
+        let wanted_bytes = body.size_bytes.unwrap_or_default().min(size_bytes_max);
+        let reserve_bytes = self.inner.settings.reserve_bytes;
+        if self.inner.store.free_bytes()? < wanted_bytes.saturating_add(reserve_bytes) {
+            return Err(Error::DiskFull);
         }
-        taken
+        self.inner.intake.take(body, size_bytes_max).await
     }
 
     /// Runs the transaction that makes taken-in bytes visible. It goes on when the client goes away: a commit may be under way, and
@@ -386,23 +388,27 @@ impl Engine {
             Kept::Inline(data) => (Place::Inline(data), None),
             Kept::Blob(blob) => (Place::Blob(blob.id()), Some(blob)),
         };
+        let mut blob = blob;
+        if let Some(blob) = &mut blob {
+            blob.hand_over();
+        }
         let inner = self.inner.clone();
         let work = async move {
             let result = inner.db.write(name, move |tx| body(tx, place.clone())).await;
-            if let Some(blob) = blob
-                && result.as_ref().err().is_none_or(may_be_committed)
+            if let (Some(blob), Err(error)) = (blob, &result)
+                && !may_be_committed(error)
             {
-                blob.keep();
+                blob.remove();
             }
             result
         };
-        tokio::spawn(work).await.map_err(|_| Error::Internal("a write panicked"))?
+        self.inner.writes.spawn(work).await.map_err(|_| Error::Internal("a write panicked"))?
     }
 }
 
 /// Whether a failed transaction may have been committed all the same. Then its blob stays; the sweep decides later.
 fn may_be_committed(error: &Error) -> bool {
-    matches!(error, Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. } | Error::DiskFull)
+    matches!(error, Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. })
 }
 
 /// The checksums that are kept with an object: those asked for, else the one that is always computed.

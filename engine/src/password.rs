@@ -3,6 +3,7 @@
 //! Hashing is made slow on purpose (some ten milliseconds and 19 MiB each), so it runs on blocking threads, only a few at a time, and
 //! a password that was verified a moment ago is recognised without it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use argon2::Argon2;
@@ -49,7 +50,7 @@ pub(crate) fn check_rule(password: &SecretString) -> Result<()> {
 
 /// Hashes and verifies passwords.
 pub(crate) struct Passwords {
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
     /// Keyed hashes of (stored hash, password) that were verified. The stored hash is part of it, so that a new password forgets the
     /// old one.
     verified: Cache<[u8; 32], ()>,
@@ -60,7 +61,7 @@ pub(crate) struct Passwords {
 impl Passwords {
     pub(crate) fn new() -> Self {
         Self {
-            turns: Semaphore::new(HASHES_AT_ONCE_MAX),
+            turns: Arc::new(Semaphore::new(HASHES_AT_ONCE_MAX)),
             verified: Cache::builder().max_capacity(VERIFIED_MAX).time_to_live(VERIFIED_FOR).build(),
             key: hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
         }
@@ -109,8 +110,14 @@ impl Passwords {
     }
 
     async fn work<T: Send + 'static>(&self, hash: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let _turn = self.turns.acquire().await.map_err(|_| Error::Internal("the password worker is closed"))?;
-        tokio::task::spawn_blocking(hash).await.map_err(|_| Error::Internal("the password worker stopped"))?
+        let turn = self.turns.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| Error::Internal("the password worker is closed"))?;
+        let work = move || {
+            // The turn ends with the work, not with the caller's patience: others could fill all threads otherwise.
+            let _turn = turn;
+            hash()
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|_| Error::Internal("the password worker stopped"))?
     }
 }
 

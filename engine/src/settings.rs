@@ -24,6 +24,8 @@ pub struct Settings {
     pub buckets_per_user_max: u32,
     /// How long an upload may stay open without being completed; zero keeps it for ever.
     pub upload_age_max: Duration,
+    /// Bytes of the disk that objects leave free, so that metadata can always be written.
+    pub reserve_bytes: u64,
     /// Connections that read the database.
     pub readers: u32,
     /// Faults to inject, for tests and benchmarks.
@@ -52,6 +54,7 @@ impl Settings {
             keys_per_user_max: 5,
             buckets_per_user_max: 1000,
             upload_age_max: DAY * 14,
+            reserve_bytes: 256 << 20,
             readers: 4,
             faults: Faults::default(),
             clock: Clock::system(),

@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 
+use crate::buckets::Bucket;
 use crate::metadata::{self, Tx};
 use crate::{Caller, CanonicalId, Engine, Error, GroupId, Result, UserId};
 
@@ -60,8 +61,9 @@ async fn of_group(tx: &mut Tx, group_id: &GroupId, user_id: Option<&UserId>) -> 
         if user_id.is_some_and(|wanted| *wanted != id) {
             continue;
         }
-        let buckets = metadata::usage::of_owner(tx, &canonical_id, false).await?;
-        let buckets = buckets.into_iter().map(|(bucket, usage)| BucketUsage { bucket, usage }).collect();
+        let buckets = metadata::buckets::of_owner(tx, &canonical_id).await?;
+        let usage = |bucket: Bucket| BucketUsage { bucket: bucket.name.to_string(), usage: bucket.usage };
+        let buckets = buckets.into_iter().map(usage).collect();
         answer.push(UserUsage { canonical_id, user_id: id, buckets });
     }
     if user_id.is_some() && answer.is_empty() {

@@ -45,7 +45,7 @@ impl InFlight {
     }
 }
 
-/// A blob without a row. Dropped without [`NewBlob::keep`], it is removed: nothing refers to it.
+/// A blob without a row. Dropped before it was handed over, it is removed: nothing refers to it.
 #[derive(Debug)]
 pub(crate) struct NewBlob {
     id: BlobId,
@@ -59,9 +59,14 @@ impl NewBlob {
         self.id
     }
 
-    /// The row that refers to it is committed, or may be: it stays.
-    pub(crate) fn keep(mut self) {
+    /// A transaction that refers to it is on its way: from here on it stays, whatever is dropped, unless it is removed.
+    pub(crate) fn hand_over(&mut self) {
         self.kept = true;
+    }
+
+    /// The transaction was refused for certain: nothing refers to it.
+    pub(crate) fn remove(mut self) {
+        self.kept = false;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::Fuse;
 use tokio::task::JoinHandle;
@@ -11,11 +11,14 @@ use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
 use super::in_flight::{InFlight, NewBlob};
 use super::{BlobWriter, ByteStore, blocking};
 use crate::body::{Body, ByteStream, Digests};
+use crate::error::BoxError;
 use crate::names::BlobId;
 use crate::{Error, Result};
 
 /// Bytes that are handed to the disk and the hashes at once; two such chunks are in memory for each upload.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Items of a stream below this size are put together.
+const SMALL_BYTES: usize = 4 << 10;
 
 /// Where a body went.
 #[derive(Debug)]
@@ -84,8 +87,13 @@ impl Intake {
         wanted: Wanted,
     ) -> Result<(NewBlob, Digests)> {
         let blob = self.in_flight.write(&self.store, BlobId::random());
-        let (store, id, announced) = (self.store.clone(), blob.id(), limit.announced);
-        let writer = blocking(move || store.create(id, announced)).await?;
+        let (store, announced) = (self.store.clone(), limit.announced);
+        // The guard goes along: when the request is dropped meanwhile, the blob is removed after it was made, not before.
+        let (blob, writer) = blocking(move || {
+            let writer = store.create(blob.id(), announced)?;
+            Ok((blob, writer))
+        })
+        .await?;
         let mut lanes = Lanes::new(writer, wanted);
         while !chunk.is_empty() {
             lanes.start(chunk)?;
@@ -101,17 +109,34 @@ impl Intake {
 
 /// Reads until `enough` bytes are there or the stream ends.
 async fn collect(stream: &mut Fuse<ByteStream>, limit: &mut Limit, enough: usize) -> Result<Vec<Bytes>> {
-    let (mut chunks, mut size) = (Vec::new(), 0);
+    let (mut chunks, mut small, mut size) = (Vec::new(), BytesMut::new(), 0);
     while size < enough {
         let Some(bytes) = stream.next().await else { break };
-        let bytes = bytes.map_err(Error::Body)?;
+        let bytes = bytes.map_err(body_error)?;
         limit.take(bytes.len())?;
         size += bytes.len();
-        if !bytes.is_empty() {
+        // Each item costs an allocation and a write, whatever its size, so small ones are put together.
+        if bytes.len() < SMALL_BYTES {
+            small.extend_from_slice(&bytes);
+        }
+        if bytes.len() >= SMALL_BYTES || small.len() >= SMALL_BYTES {
+            chunks.push(small.split().freeze());
+        }
+        if bytes.len() >= SMALL_BYTES {
             chunks.push(bytes);
         }
     }
+    chunks.push(small.freeze());
+    chunks.retain(|chunk| !chunk.is_empty());
     Ok(chunks)
+}
+
+/// A stream of our own (a part copied from an object) brings our own errors; others are the client's.
+fn body_error(error: BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(own) => *own,
+        Err(other) => Error::Body(other),
+    }
 }
 
 /// What a trailer announces joins what the headers announced.

@@ -1,10 +1,11 @@
 //! Blobs on a local disk: `blobs/ab/cd/<id>`, one preallocated file each, never renamed and never overwritten.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, Digest};
@@ -12,7 +13,11 @@ use crc_fast::{CrcAlgorithm, Digest};
 use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, crc32c};
 use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
 use crate::names::BlobId;
+use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
+
+/// Room that is taken at once for a large blob.
+const RESERVE_STEP_BYTES: u64 = 64 << 20;
 
 /// Blobs beneath a directory.
 #[derive(Debug)]
@@ -20,17 +25,31 @@ pub(crate) struct LocalDisk {
     blobs: PathBuf,
     quarantine: PathBuf,
     clock: Clock,
+    syncs: Syncs,
+    /// Directories of blobs whose names this process made durable, by their two levels.
+    durable: Mutex<HashSet<String>>,
 }
 
 impl LocalDisk {
     /// Makes the directories when they are absent.
-    pub(crate) fn open(data_dir: &Path, clock: Clock) -> Result<Self> {
-        let store = Self { blobs: data_dir.join("blobs"), quarantine: data_dir.join("quarantine"), clock };
+    pub(crate) fn open(data_dir: &Path, clock: Clock, read_only: ReadOnly) -> Result<Self> {
+        let store = Self {
+            blobs: data_dir.join("blobs"),
+            quarantine: data_dir.join("quarantine"),
+            clock,
+            syncs: Syncs(read_only),
+            durable: Mutex::default(),
+        };
         for directory in [&store.blobs, &store.quarantine] {
             fs::create_dir_all(directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
         }
-        sync_directory(data_dir)?;
+        store.syncs.directory(data_dir)?;
         Ok(store)
+    }
+
+    fn durable(&self) -> MutexGuard<'_, HashSet<String>> {
+        // A poisoned lock only means that a thread panicked between whole changes of the set.
+        self.durable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn directory(&self, id: BlobId) -> PathBuf {
@@ -45,26 +64,38 @@ impl LocalDisk {
     /// Makes the directory of a blob, durably: each new name is synced in the directory that holds it.
     fn make_directory(&self, id: BlobId) -> Result<PathBuf> {
         let directory = self.directory(id);
-        if directory.is_dir() {
+        let prefix = id.to_string()[..4].to_owned();
+        // That it exists does not mean that its name is durable: somebody else may have made it this very moment.
+        if self.durable().contains(&prefix) {
             return Ok(directory);
         }
         fs::create_dir_all(&directory).map_err(|e| Error::io("making a directory of blobs", e))?;
         if let Some(shard) = directory.parent() {
-            sync_directory(shard)?;
+            self.syncs.directory(shard)?;
         }
-        sync_directory(&self.blobs)?;
+        self.syncs.directory(&self.blobs)?;
+        self.durable().insert(prefix);
         Ok(directory)
     }
 }
 
-/// A sync that failed is never tried again: the kernel may have dropped the pages and would report success the next time.
-fn not_durable(error: &std::io::Error) -> Error {
-    Error::ReadOnly(format!("a blob could not be made durable: {error}"))
-}
+/// Syncs, and throws the switch when one fails: the kernel may have dropped the pages and would report success the next time.
+#[derive(Clone, Debug)]
+struct Syncs(ReadOnly);
 
-fn sync_directory(path: &Path) -> Result<()> {
-    let directory = File::open(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
-    directory.sync_all().map_err(|e| not_durable(&e))
+impl Syncs {
+    fn check(&self, synced: std::io::Result<()>) -> Result<()> {
+        synced.map_err(|error| {
+            let why = format!("a blob could not be made durable: {error}");
+            self.0.begin(&why);
+            Error::ReadOnly(why)
+        })
+    }
+
+    fn directory(&self, path: &Path) -> Result<()> {
+        let directory = File::open(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
+        self.check(directory.sync_all())
+    }
 }
 
 impl ByteStore for LocalDisk {
@@ -77,13 +108,13 @@ impl ByteStore for LocalDisk {
             .mode(0o600)
             .open(path)
             .map_err(|e| Error::io("making a blob", e))?;
-        if let Some(size_bytes) = size_bytes {
-            reserve(&file, size_bytes)?;
-        }
         file.write_all(&format::head(id)).map_err(|e| Error::io("writing a blob", e))?;
         Ok(Box::new(LocalWriter {
             file,
             directory,
+            syncs: self.syncs.clone(),
+            announced_bytes: size_bytes,
+            reserved_bytes: 0,
             blocks: Vec::new(),
             block: Digest::new(CrcAlgorithm::Crc32Iscsi),
             block_bytes: 0,
@@ -109,10 +140,13 @@ impl ByteStore for LocalDisk {
     }
 
     fn quarantine(&self, id: BlobId) -> Result<()> {
-        fs::rename(self.path(id), self.quarantine.join(id.to_string()))
-            .map_err(|e| Error::io("putting a blob into quarantine", e))?;
-        sync_directory(&self.quarantine)?;
-        sync_directory(&self.directory(id))
+        match fs::rename(self.path(id), self.quarantine.join(id.to_string())) {
+            // A failed upload has removed it meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(|e| Error::io("putting a blob into quarantine", e))?,
+        }
+        self.syncs.directory(&self.quarantine)?;
+        self.syncs.directory(&self.directory(id))
     }
 
     fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
@@ -137,19 +171,12 @@ impl ByteStore for LocalDisk {
     }
 }
 
-/// Takes the room that a blob will need, so that a full disk is found before its bytes arrive. Filesystems that cannot are left alone.
-fn reserve(file: &File, size_bytes: u64) -> Result<()> {
-    use rustix::fs::FallocateFlags;
-    let length = HEAD_BYTES + size_bytes + 4 * format::block_count(size_bytes) + FOOT_BYTES as u64;
-    match rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
-        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) | Ok(()) => Ok(()),
-        Err(error) => Err(Error::io("reserving room for a blob", error.into())),
-    }
-}
-
 struct LocalWriter {
     file: File,
     directory: PathBuf,
+    syncs: Syncs,
+    announced_bytes: Option<u64>,
+    reserved_bytes: u64,
     blocks: Vec<u8>,
     block: Digest,
     block_bytes: u64,
@@ -159,6 +186,24 @@ struct LocalWriter {
 }
 
 impl LocalWriter {
+    /// Takes room for the bytes that come next, so that large blobs lie together. In steps: a client that announces much and sends little
+    /// must not take the disk from others. Filesystems that cannot are left alone.
+    fn reserve(&mut self, coming_bytes: u64) -> Result<()> {
+        use rustix::fs::FallocateFlags;
+        let Some(announced_bytes) = self.announced_bytes else { return Ok(()) };
+        if self.size_bytes + coming_bytes <= self.reserved_bytes || self.reserved_bytes >= announced_bytes {
+            return Ok(());
+        }
+        let step = RESERVE_STEP_BYTES.max(coming_bytes).min(announced_bytes - self.reserved_bytes);
+        let start = HEAD_BYTES + self.reserved_bytes;
+        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, start, step) {
+            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.announced_bytes = None,
+            Err(error) => return Err(Error::io("reserving room for a blob", error.into())),
+            Ok(()) => self.reserved_bytes += step,
+        }
+        Ok(())
+    }
+
     fn end_block(&mut self) {
         if self.block_bytes == 0 {
             return;
@@ -172,6 +217,7 @@ impl LocalWriter {
 
 impl BlobWriter for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.reserve(bytes.len() as u64)?;
         self.file.write_all(bytes).map_err(|e| Error::io("writing a blob", e))?;
         self.whole.update(bytes);
         self.size_bytes += bytes.len() as u64;
@@ -203,8 +249,8 @@ impl BlobWriter for LocalWriter {
         // The length is part of what fdatasync keeps; room that was reserved beyond it is given back.
         let length = HEAD_BYTES + self.size_bytes + tail.len() as u64;
         self.file.set_len(length).map_err(|e| Error::io("writing a blob", e))?;
-        self.file.sync_data().map_err(|e| not_durable(&e))?;
-        sync_directory(&self.directory)
+        self.syncs.check(self.file.sync_data())?;
+        self.syncs.directory(&self.directory)
     }
 }
 

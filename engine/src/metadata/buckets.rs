@@ -35,15 +35,10 @@ pub(crate) async fn by_name(tx: &mut Tx, name: &BucketName) -> Result<Option<Nam
     row.map(|row| Ok(Named { bucket: from_row(&row)?, trashed: row.flag("trashed")? })).transpose()
 }
 
+/// The visible buckets of an owner by name, with their usage.
 pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<Bucket>> {
-    let rows = tx
-        .fetch_all(
-            "SELECT id, name, owner_ref, created_us FROM buckets
-             WHERE owner_ref = $1 AND trashed = 0 AND namespace_id = $2 ORDER BY name",
-            values![owner.as_str(), GLOBAL],
-        )
-        .await?;
-    rows.iter().map(from_row).collect()
+    let rows = super::usage::of_owner(tx, owner).await?;
+    rows.into_iter().map(|(row, usage)| Ok(Bucket { usage, ..from_row(&row)? })).collect()
 }
 
 /// The numbers of all buckets of an owner, also those in the trash.

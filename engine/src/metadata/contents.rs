@@ -71,7 +71,7 @@ pub(crate) async fn add_ref(tx: &mut Tx, id: ContentId) -> Result<()> {
 pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
     let row = tx
         .fetch_optional(
-            "UPDATE contents SET refs = refs - 1 WHERE id = $1 RETURNING refs, blob_id, data IS NULL AS outside",
+            "UPDATE contents SET refs = refs - 1 WHERE id = $1 RETURNING refs, blob_id, CASE WHEN data IS NULL THEN 1 ELSE 0 END AS outside",
             values![id.as_bytes()],
         )
         .await?;
@@ -113,7 +113,7 @@ pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &st
     tx.execute("DELETE FROM upload_parts WHERE upload_id = $1", values![upload_id]).await?;
     let size_bytes = tx
         .fetch_one(
-            "SELECT COALESCE(SUM(size_bytes), 0) AS size_bytes FROM pieces WHERE content_id = $1",
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes FROM pieces WHERE content_id = $1",
             values![id.as_bytes()],
         )
         .await?

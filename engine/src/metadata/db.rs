@@ -1,5 +1,7 @@
 //! The database: one writing connection with group commit, a pool of reading ones.
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,10 +12,14 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::tx::{Connection, Tx};
 use super::writer::Writer;
+use crate::read_only::ReadOnly;
 use crate::{Error, Result, Settings};
 
 /// The file of the database in the data directory.
 pub(crate) const FILE: &str = "metadata.sqlite";
+
+/// How long a read waits for a connection before it is refused as too much.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
@@ -24,12 +30,15 @@ pub(crate) struct Db {
     writer: Writer,
     readers: SqlitePool,
     settings: Settings,
+    read_only: ReadOnly,
 }
 
 impl Db {
     /// Opens the database, brings its schema up to date, and refuses one of a newer program.
-    pub(crate) async fn open(settings: &Settings) -> Result<Self> {
-        let options = options(&settings.data_dir.join(FILE))?;
+    pub(crate) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+        let file = settings.data_dir.join(FILE);
+        make_private(&file)?;
+        let options = options(&file)?;
         let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
         migrate(&mut connection).await?;
         let mut tx = Tx::new(Connection::Writer(connection), "open", settings.clock.clone());
@@ -37,12 +46,14 @@ impl Db {
         let readers = SqlitePoolOptions::new()
             .max_connections(settings.readers)
             .min_connections(1)
+            .acquire_timeout(QUEUE_WAIT)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options.read_only(true).pragma("query_only", "ON"))
             .await
             .map_err(|e| database_error("open", e))?;
-        Ok(Self { writer: Writer::start(tx, settings.faults.clone()), readers, settings: settings.clone() })
+        let writer = Writer::start(tx, settings.faults.clone(), read_only.clone());
+        Ok(Self { writer, readers, settings: settings.clone(), read_only })
     }
 
     /// Runs a named transaction in the group commit and answers once it is durable. It may be run again, so `body` clones what it
@@ -50,7 +61,7 @@ impl Db {
     pub(crate) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         self.writer.run(name, body).await
     }
@@ -74,12 +85,7 @@ impl Db {
 
     /// Why no writes are taken, when none are.
     pub(crate) fn read_only(&self) -> Option<String> {
-        self.writer.read_only()
-    }
-
-    /// Takes no more writes: something could not be made durable.
-    pub(crate) fn stop_writes(&self, why: &str) {
-        self.writer.stop_writes(why);
+        self.read_only.reason()
     }
 
     /// Waits for what runs and closes the connections.
@@ -104,6 +110,12 @@ impl Drop for Reading {
     }
 }
 
+/// Makes the file before the database does, with mode 0600: small objects lie in it. SQLite gives its other files the same mode.
+fn make_private(file: &Path) -> Result<()> {
+    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
+    made.map(|_| ()).map_err(|e| Error::io("making the file of the database", e))
+}
+
 fn options(file: &Path) -> Result<SqliteConnectOptions> {
     let options = SqliteConnectOptions::from_str("sqlite:").map_err(|e| database_error("open", e))?;
     Ok(options
@@ -115,6 +127,7 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .statement_cache_capacity(256)
         // A checkpoint syncs the whole database: rarer ones cost less in sum.
         .pragma("wal_autocheckpoint", "8000")
+        .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-32000")
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging())
@@ -136,6 +149,7 @@ pub(super) fn database_error(transaction: &'static str, source: sqlx::Error) -> 
     /// SQLITE_FULL.
     const FULL: &str = "13";
     match &source {
+        sqlx::Error::PoolTimedOut => Error::Busy,
         sqlx::Error::Database(error) if error.code().as_deref() == Some(FULL) => Error::DiskFull,
         _ => Error::Metadata { transaction, source },
     }

@@ -8,6 +8,14 @@ use crate::names::{BlobId, ContentId};
 pub(crate) struct Garbage {
     pub(crate) blob_id: BlobId,
     pub(crate) content_id: Option<ContentId>,
+    pub(crate) place: Place,
+}
+
+/// A place in the order in which garbage is freed; the default is before all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Place {
+    added_us: i64,
+    blob_id: Vec<u8>,
 }
 
 /// Notes that a blob of some content is no longer referred to.
@@ -21,18 +29,22 @@ pub(crate) async fn add(tx: &mut Tx, blob_id: &[u8], content_id: Option<&[u8]>) 
     Ok(())
 }
 
-/// Blobs that were noted before a time, oldest first.
-pub(crate) async fn due(tx: &mut Tx, before_us: i64, rows_max: i64) -> Result<Vec<Garbage>> {
+/// Blobs that were noted before a time, oldest first, beginning after a place in that order.
+pub(crate) async fn due(tx: &mut Tx, before_us: i64, after: &Place, rows_max: i64) -> Result<Vec<Garbage>> {
     let rows = tx
         .fetch_all(
-            "SELECT blob_id, content_id FROM garbage WHERE added_us <= $1 ORDER BY added_us LIMIT $2",
-            values![before_us, rows_max],
+            "SELECT blob_id, content_id, added_us FROM garbage
+             WHERE added_us <= $1 AND (added_us > $2 OR (added_us = $2 AND blob_id > $3))
+             ORDER BY added_us, blob_id LIMIT $4",
+            values![before_us, after.added_us, after.blob_id.as_slice(), rows_max],
         )
         .await?;
     rows.iter()
         .map(|row| {
             let content_id = row.opt_blob("content_id")?.map(|id| ContentId::stored(&id)).transpose()?;
-            Ok(Garbage { blob_id: BlobId::stored(&row.blob("blob_id")?)?, content_id })
+            let blob_id = row.blob("blob_id")?;
+            let place = Place { added_us: row.int("added_us")?, blob_id: blob_id.clone() };
+            Ok(Garbage { blob_id: BlobId::stored(&blob_id)?, content_id, place })
         })
         .collect()
 }

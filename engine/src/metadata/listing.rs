@@ -58,13 +58,13 @@ pub(super) fn common_prefix(prefix: &str, delimiter: &str, key: &[u8]) -> Option
     if delimiter.is_empty() {
         return None;
     }
-    let rest = key.get(prefix.len()..)?;
+    let rest = key.strip_prefix(prefix.as_bytes())?;
     let at = rest.windows(delimiter.len()).position(|window| window == delimiter.as_bytes())?;
     Some(prefix.len() + at + delimiter.len())
 }
 
 /// Whether a marker is a common prefix that an earlier page ended with.
-fn is_common_prefix(prefix: &str, delimiter: Option<&str>, marker: &str) -> bool {
+pub(super) fn is_common_prefix(prefix: &str, delimiter: Option<&str>, marker: &str) -> bool {
     delimiter.is_some_and(|d| common_prefix(prefix, d, marker.as_bytes()) == Some(marker.len()))
 }
 
@@ -173,6 +173,7 @@ pub(crate) async fn versions(tx: &mut Tx, bucket_id: i64, request: &VersionListR
     // Without a version the marker's key is done; with one, its older versions follow. A common prefix has no versions.
     let mut below_seq = i64::MAX;
     if let (Some(after), Some(version)) = (&list.after, &request.after_version)
+        && after.as_bytes() >= list.prefix.as_bytes()
         && !is_common_prefix(&list.prefix, list.delimiter.as_deref(), after)
     {
         below_seq = seq_of(tx, bucket_id, after, version).await?;

@@ -1,7 +1,7 @@
 //! SQL of multipart uploads.
 
 use super::contents::{self, Place};
-use super::listing::{Cursor, common_prefix, just_after, prefix_text, successor};
+use super::listing::{Cursor, common_prefix, is_common_prefix, just_after, prefix_text, successor};
 use super::tx::UsageDelta;
 use super::{Row, Tx, values};
 use crate::body::{ChecksumAlgorithm, Digests};
@@ -77,6 +77,7 @@ pub(crate) async fn put_part(
     upload_id: &UploadId,
     part: &NewPart,
 ) -> Result<i64> {
+    super::buckets::must_exist(tx, bucket_id).await?;
     find(tx, bucket_id, key, upload_id).await?;
     remove_part(tx, bucket_id, upload_id, part.number).await?;
     let now_us = tx.now_us();
@@ -127,6 +128,7 @@ fn part_from_row(row: &Row) -> Result<Part> {
         etag: row.text("etag")?,
         modified_us: row.int("modified_us")?,
         checksums: meta::digests_from_json(&row.text("checksums")?)?,
+        crc64nvme: row.int("crc64nvme")?.cast_unsigned(),
     })
 }
 
@@ -134,9 +136,9 @@ fn part_from_row(row: &Row) -> Result<Part> {
 pub(crate) async fn parts(tx: &mut Tx, upload_id: &UploadId, after: u32, rows_max: usize) -> Result<Vec<Part>> {
     let rows = tx
         .fetch_all(
-            "SELECT number, size_bytes, etag, modified_us, checksums FROM upload_parts
+            "SELECT number, size_bytes, etag, crc64nvme, modified_us, checksums FROM upload_parts
              WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
-            values![upload_id.as_str(), after, rows_max as i64],
+            values![upload_id.as_str(), after, i64::try_from(rows_max).unwrap_or(i64::MAX)],
         )
         .await?;
     rows.iter().map(part_from_row).collect()
@@ -154,7 +156,7 @@ pub(crate) async fn abort(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId) -> 
     let now_us = tx.now_us();
     let size_bytes = tx
         .fetch_one(
-            "SELECT COALESCE(SUM(size_bytes), 0) AS size_bytes FROM upload_parts WHERE upload_id = $1",
+            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes FROM upload_parts WHERE upload_id = $1",
             values![upload_id.as_str()],
         )
         .await?
@@ -197,7 +199,10 @@ pub(crate) async fn list(tx: &mut Tx, bucket_id: i64, request: &UploadListReques
     let mut cursor = Cursor::new(&request.prefix, delimiter, request.after_key.as_deref());
     let end = cursor.end_or_last();
     let mut after_upload = String::new();
-    if let (Some(key), Some(upload)) = (&request.after_key, &request.after_upload) {
+    if let (Some(key), Some(upload)) = (&request.after_key, &request.after_upload)
+        && key.as_bytes() >= request.prefix.as_bytes()
+        && !is_common_prefix(&request.prefix, delimiter, key)
+    {
         (cursor.from, after_upload) = (key.as_bytes().to_vec(), upload.as_str().to_owned());
     }
     loop {

@@ -5,6 +5,9 @@ use super::users::stored_role;
 use super::{Row, Tx, values};
 use crate::{CanonicalId, Error, GroupId, Result, TrashedUser, User, UserId};
 
+/// The end of the grace period of a user that is being purged: no clock is before it.
+const PURGING_US: i64 = 0;
+
 /// A deleted user as it was.
 #[derive(Clone, Debug)]
 pub(crate) struct TrashRow {
@@ -137,6 +140,30 @@ pub(crate) async fn due(tx: &mut Tx, now_us: i64) -> Result<Vec<CanonicalId>> {
         .fetch_all("SELECT id FROM trash WHERE purge_after_us <= $1 ORDER BY purge_after_us, id", values![now_us])
         .await?;
     rows.iter().map(|row| row.text("id").map(CanonicalId::stored)).collect()
+}
+
+/// Begins to purge a user whose grace period has ended; from here on it cannot be restored, whatever the clock says. Returns whether it
+/// began, or had begun before.
+pub(crate) async fn begin_purge(tx: &mut Tx, id: &CanonicalId, now_us: i64) -> Result<bool> {
+    let begun = tx
+        .execute(
+            "UPDATE trash SET purge_after_us = $3 WHERE id = $1 AND purge_after_us <= $2",
+            values![id.as_str(), now_us, PURGING_US],
+        )
+        .await?;
+    Ok(begun > 0)
+}
+
+/// Whether a bucket belongs to a user that is being purged.
+pub(crate) async fn is_purging(tx: &mut Tx, bucket_id: i64) -> Result<bool> {
+    let row = tx
+        .fetch_optional(
+            "SELECT 1 AS one FROM buckets b JOIN trash t ON t.id = b.owner_ref
+             WHERE b.id = $1 AND b.trashed = 1 AND t.purge_after_us = $2",
+            values![bucket_id, PURGING_US],
+        )
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Drops a user from the trash: after its buckets are gone, or when it was restored.

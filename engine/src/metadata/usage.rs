@@ -11,8 +11,10 @@ use crate::usage::Usage;
 /// Writes the changes of a batch: one row a bucket.
 pub(super) async fn add_deltas(tx: &mut Tx, changes: &BTreeMap<i64, UsageDelta>) -> Result<()> {
     for (bucket_id, delta) in changes {
+        // A bucket that went in the same batch has no usage any more.
         tx.execute(
-            "INSERT INTO usage_deltas (bucket_id, object_count, size_bytes, upload_size_bytes) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO usage_deltas (bucket_id, object_count, size_bytes, upload_size_bytes)
+             SELECT $1, $2, $3, $4 WHERE EXISTS (SELECT 1 FROM buckets WHERE id = $1)",
             values![*bucket_id, delta.object_count, delta.size_bytes, delta.upload_size_bytes],
         )
         .await?;
@@ -46,9 +48,9 @@ fn from_row(row: &Row) -> Result<Usage> {
 pub(crate) async fn of_bucket(tx: &mut Tx, id: i64) -> Result<Usage> {
     let row = tx
         .fetch_one(
-            "SELECT COALESCE(SUM(object_count), 0) AS object_count,
-                    COALESCE(SUM(size_bytes), 0) AS size_bytes,
-                    COALESCE(SUM(upload_size_bytes), 0) AS upload_size_bytes
+            "SELECT CAST(COALESCE(SUM(object_count), 0) AS BIGINT) AS object_count,
+                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes,
+                    CAST(COALESCE(SUM(upload_size_bytes), 0) AS BIGINT) AS upload_size_bytes
              FROM (SELECT object_count, size_bytes, upload_size_bytes FROM usage_totals WHERE bucket_id = $1
                    UNION ALL
                    SELECT object_count, size_bytes, upload_size_bytes FROM usage_deltas WHERE bucket_id = $1) AS changes",
@@ -58,26 +60,28 @@ pub(crate) async fn of_bucket(tx: &mut Tx, id: i64) -> Result<Usage> {
     from_row(&row)
 }
 
-/// The usage of an owner's visible buckets, or of its trashed ones, by name.
-pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId, trashed: bool) -> Result<Vec<(String, Usage)>> {
+/// The visible buckets of an owner by name, with their usage. The sums are looked up bucket by bucket: a join would first add up the
+/// whole store's.
+pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<(Row, Usage)>> {
     let rows = tx
         .fetch_all(
-            "SELECT b.name AS name,
-                    COALESCE(SUM(u.object_count), 0) AS object_count,
-                    COALESCE(SUM(u.size_bytes), 0) AS size_bytes,
-                    COALESCE(SUM(u.upload_size_bytes), 0) AS upload_size_bytes
+            "SELECT b.id AS id, b.name AS name, b.owner_ref AS owner_ref, b.created_us AS created_us,
+                    CAST(COALESCE((SELECT SUM(t.object_count) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+                       + COALESCE((SELECT SUM(d.object_count) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)
+                         AS BIGINT) AS object_count,
+                    CAST(COALESCE((SELECT SUM(t.size_bytes) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+                       + COALESCE((SELECT SUM(d.size_bytes) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)
+                         AS BIGINT) AS size_bytes,
+                    CAST(COALESCE((SELECT SUM(t.upload_size_bytes) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+                       + COALESCE((SELECT SUM(d.upload_size_bytes) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)
+                         AS BIGINT) AS upload_size_bytes
              FROM buckets b
-             LEFT JOIN (SELECT bucket_id, object_count, size_bytes, upload_size_bytes FROM usage_totals
-                        UNION ALL
-                        SELECT bucket_id, object_count, size_bytes, upload_size_bytes FROM usage_deltas) AS u
-                    ON u.bucket_id = b.id
-             WHERE b.owner_ref = $1 AND b.trashed = $2
-             GROUP BY b.id, b.name
+             WHERE b.owner_ref = $1 AND b.trashed = 0
              ORDER BY b.name",
-            values![owner.as_str(), trashed],
+            values![owner.as_str()],
         )
         .await?;
-    rows.iter().map(|row| Ok((row.text("name")?, from_row(row)?))).collect()
+    rows.into_iter().map(|row| from_row(&row).map(|usage| (row, usage))).collect()
 }
 
 /// Drops what is known of a bucket that is gone.

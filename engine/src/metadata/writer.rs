@@ -5,7 +5,7 @@
 //! checks hold until it is visible, and many small writes share one fsync.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::{Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::tx::{Tx, UsageChanges, add_usage};
 use super::values;
+use crate::read_only::ReadOnly;
 use crate::settings::Faults;
 use crate::{Error, Result};
 
@@ -25,7 +26,7 @@ const QUEUE_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
-    read_only: Arc<Mutex<Option<String>>>,
+    read_only: ReadOnly,
     task: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -65,7 +66,7 @@ struct Call<T, F> {
 impl<T, F> Job for Call<T, F>
 where
     T: Send + 'static,
-    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
 {
     fn name(&self) -> &'static str {
         self.name
@@ -73,7 +74,8 @@ where
 
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
         async move {
-            let result = AssertUnwindSafe((self.body)(tx)).catch_unwind().await;
+            let body = &self.body;
+            let result = AssertUnwindSafe(async { body(tx).await }).catch_unwind().await;
             let result = result.unwrap_or(Err(Error::Internal("a transaction panicked")));
             let ran = match &result {
                 Ok(_) => Ran::Stays,
@@ -87,10 +89,9 @@ where
 
     fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>) {
         let result = match (commit, self.kept) {
-            // A refusal holds whether or not the others of the batch were committed.
-            (_, Some(Err(error))) => Err(error),
-            (Ok(()), Some(Ok(answer))) => Ok(answer),
+            (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(Error::Internal("a transaction was not run")),
+            // Even a refusal does not hold when the commit failed: it may rest on what another of the batch did, which is undone.
             (Err(CommitFailure::DiskFull), _) => Err(Error::DiskFull),
             (Err(CommitFailure::ReadOnly(why)), _) => Err(Error::ReadOnly(why)),
             (Err(CommitFailure::Failed), _) => Err(Error::Internal("the commit failed")),
@@ -101,9 +102,8 @@ where
 }
 
 impl Writer {
-    pub(super) fn start(tx: Tx, faults: Faults) -> Self {
+    pub(super) fn start(tx: Tx, faults: Faults, read_only: ReadOnly) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let read_only = Arc::new(Mutex::new(None));
         let task = tokio::spawn(commit_batches(tx, waiting, faults, read_only.clone()));
         Self { queue: Mutex::new(Some(queue)), read_only, task: tokio::sync::Mutex::new(Some(task)) }
     }
@@ -111,9 +111,9 @@ impl Writer {
     pub(super) async fn run<T, F>(&self, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
-        if let Some(why) = self.read_only() {
+        if let Some(why) = self.read_only.reason() {
             return Err(Error::ReadOnly(why));
         }
         let (waiting, answer) = oneshot::channel();
@@ -126,14 +126,6 @@ impl Writer {
         answer.await.map_err(|_| Error::Internal("the writer stopped"))?
     }
 
-    pub(super) fn read_only(&self) -> Option<String> {
-        lock(&self.read_only).clone()
-    }
-
-    pub(super) fn stop_writes(&self, why: &str) {
-        stop_writes(&self.read_only, why);
-    }
-
     pub(super) async fn close(&self) {
         lock(&self.queue).take();
         if let Some(task) = self.task.lock().await.take() {
@@ -142,34 +134,20 @@ impl Writer {
     }
 }
 
-fn stop_writes(read_only: &Mutex<Option<String>>, why: &str) {
-    let mut state = lock(read_only);
-    if state.is_none() {
-        tracing::error!(why, "the store is read-only until it is restarted");
-        *state = Some(why.to_owned());
-    }
-}
-
 /// A poisoned lock only means that a thread panicked between two plain assignments; the value is whole.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn commit_batches(
-    mut tx: Tx,
-    mut waiting: mpsc::Receiver<Box<dyn Job>>,
-    faults: Faults,
-    read_only: Arc<Mutex<Option<String>>>,
-) {
+async fn commit_batches(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, faults: Faults, read_only: ReadOnly) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let stopped = lock(&read_only).clone();
-        let commit = match stopped {
+        let commit = match read_only.reason() {
             Some(why) => Err(CommitFailure::ReadOnly(why)),
             None => commit_batch(&mut tx, &mut batch, &faults).await,
         };
         if let Err(CommitFailure::ReadOnly(why)) = &commit {
-            stop_writes(&read_only, why);
+            read_only.begin(why);
         }
         for job in batch.drain(..) {
             job.answer(commit.clone());
@@ -239,17 +217,32 @@ async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Resu
 impl CommitFailure {
     /// What a failure of the database means for everybody in the batch; `None` for a refusal, which concerns only the one.
     fn of(error: &Error) -> Option<Self> {
-        /// SQLITE_IOERR, whose upper bits say which operation failed.
-        const IO_ERROR: i64 = 10;
         match error {
             Error::DiskFull => Some(Self::DiskFull),
             Error::Metadata { source: sqlx::Error::Database(database), .. } => {
-                let code: i64 = database.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-                let broken = code & 0xff == IO_ERROR;
-                // What could not be written or synced is not to be trusted until the database is opened again.
-                broken.then(|| Self::ReadOnly("the database could not be written".to_owned()))
+                Self::of_code(database.code().and_then(|code| code.parse().ok()).unwrap_or_default())
             }
             Error::Metadata { .. } => Some(Self::Failed),
+            _ => None,
+        }
+    }
+
+    /// What an extended result code of SQLite means. A sync that failed, and a write of which nobody knows what arrived, are not to be
+    /// trusted until the database is opened again; other failures of the disk pass.
+    fn of_code(code: i64) -> Option<Self> {
+        const IOERR: i64 = 10;
+        const IOERR_WRITE: i64 = IOERR | (3 << 8);
+        const IOERR_FSYNC: i64 = IOERR | (4 << 8);
+        const IOERR_DIR_FSYNC: i64 = IOERR | (5 << 8);
+        const IOERR_TRUNCATE: i64 = IOERR | (6 << 8);
+        /// The shared index of the log cannot grow: the disk is full.
+        const IOERR_SHMSIZE: i64 = IOERR | (19 << 8);
+        match code {
+            IOERR_WRITE | IOERR_FSYNC | IOERR_DIR_FSYNC | IOERR_TRUNCATE => {
+                Some(Self::ReadOnly(format!("the database could not be made durable (SQLite error {code})")))
+            }
+            IOERR_SHMSIZE => Some(Self::DiskFull),
+            code if code & 0xff == IOERR => Some(Self::Failed),
             _ => None,
         }
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use crate::clock::micros;
+use crate::metadata::garbage::Place;
 use crate::names::BlobId;
-use crate::{Inner, Result, bytes, metadata};
+use crate::{Error, Inner, Result, bytes, metadata};
 
 /// How long a blob stays after its last row is gone: a read that found the row just before has begun by then.
 const AGE_MIN: Duration = Duration::from_secs(60);
@@ -15,23 +16,30 @@ const AGE_MIN: Duration = Duration::from_secs(60);
 const BATCH: i64 = 256;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
-    let mut count = 0;
+    let before_us = inner.settings.clock.now_us() - micros(AGE_MIN);
+    let (mut count, mut after) = (0, Place::default());
     loop {
-        let freed = free_some(inner).await?;
-        count += freed;
-        if freed == 0 {
+        let place = after.clone();
+        let due = inner
+            .db
+            .read("due_garbage", |tx| async move { metadata::garbage::due(tx, before_us, &place, BATCH).await }.boxed())
+            .await?;
+        let Some(last) = due.last() else {
             metrics::counter!("cloudhold_blobs_freed_total").increment(count as u64);
             return Ok(format!("{count} blobs freed"));
-        }
+        };
+        // The next page begins after this one: what is still read stays, and must not keep the rest from being freed.
+        after = last.place.clone();
+        let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
+        count += free_blobs(inner, free.map(|one| one.blob_id).collect()).await?;
     }
 }
 
-async fn free_some(inner: &Arc<Inner>) -> Result<usize> {
-    let before_us = inner.settings.clock.now_us() - micros(AGE_MIN);
-    let due = inner.db.read("due_garbage", |tx| metadata::garbage::due(tx, before_us, BATCH).boxed()).await?;
-    let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
-    let ids: Vec<BlobId> = free.map(|one| one.blob_id).collect();
+async fn free_blobs(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<usize> {
     let count = ids.len();
+    if let Some(why) = inner.db.read_only() {
+        return Err(Error::ReadOnly(why));
+    }
     let (store, removed) = (inner.store.clone(), ids.clone());
     bytes::blocking(move || removed.into_iter().try_for_each(|id| store.remove(id))).await?;
     inner

@@ -14,8 +14,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::micros;
-use crate::{Engine, Inner, Result, metadata};
+use crate::{Engine, Error, Inner, Result, metadata};
 
+/// When the orphan sweep first runs after a start.
+const FIRST_SWEEP: Duration = Duration::from_secs(600);
 /// How often the worker looks whether something is due.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -131,6 +133,8 @@ impl Workers {
 
 async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>) {
     let mut due: BTreeMap<Work, Instant> = Work::ALL.into_iter().map(|work| (work, Instant::now())).collect();
+    // The sweep waits, so that somebody who started on the wrong database can still turn back.
+    due.insert(Work::Orphans, Instant::now() + FIRST_SWEEP);
     loop {
         let woken = tokio::time::timeout(TICK, wake.notified()).await.is_ok();
         let Some(inner) = inner.upgrade() else { return };
@@ -156,7 +160,11 @@ pub(crate) async fn run_all(inner: &Arc<Inner>) -> Result<()> {
 
 async fn run_one(inner: &Arc<Inner>, work: Work) -> Result<()> {
     let _turn = inner.workers.turn.lock().await;
-    let done = work.run(inner).await;
+    // Nothing is cleaned away while it is not certain what was committed: the next start may find more than this process knows.
+    let done = match inner.db.read_only() {
+        Some(why) => Err(Error::ReadOnly(why)),
+        None => work.run(inner).await,
+    };
     let text = match &done {
         Ok(text) => text.clone(),
         Err(error) => {

@@ -6,28 +6,28 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::names::BlobId;
-use crate::{Inner, Result, bytes, metadata};
+use crate::{Error, Inner, Result, bytes, metadata};
+
+/// More unknown blobs than this, and than [`SHARE_MAX_PERCENT`] of all, are no leftovers of a crash: the database is not the one that the
+/// blobs belong to.
+const UNKNOWN_MAX: usize = 1000;
+const SHARE_MAX_PERCENT: usize = 1;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
-    let mut count = 0;
+    let (mut all, mut unknown) = (0, Vec::new());
     for shard in 0..=u8::MAX {
-        count += sweep(inner, shard).await?;
+        let (count, found) = look(inner, shard).await?;
+        all += count;
+        unknown.extend(found);
     }
-    metrics::counter!("cloudhold_blobs_quarantined_total").increment(count as u64);
-    Ok(format!("{count} blobs put into quarantine"))
-}
-
-async fn sweep(inner: &Arc<Inner>, shard: u8) -> Result<usize> {
-    let store = inner.store.clone();
-    let ids = bytes::blocking(move || store.list_shard(shard)).await?;
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    // A blob whose row is being committed is in flight until after the commit, so this order misses none: listed, then not in flight,
-    // then not known.
-    let idle: Vec<BlobId> = ids.into_iter().filter(|id| !inner.in_flight.is_writing(*id)).collect();
-    let unknown = inner.db.read("unknown_blobs", |tx| async move { unknown_of(tx, idle).await }.boxed()).await?;
     let count = unknown.len();
+    if count > UNKNOWN_MAX && count * 100 > all * SHARE_MAX_PERCENT {
+        tracing::error!(count, all, "the database knows so few of the blobs that it may be an old one; none is moved");
+        return Ok(format!("{count} of {all} blobs are unknown, which is too many to be leftovers; none was moved"));
+    }
+    if let Some(why) = inner.db.read_only() {
+        return Err(Error::ReadOnly(why));
+    }
     let store = inner.store.clone();
     bytes::blocking(move || {
         unknown.into_iter().try_for_each(|id| {
@@ -36,7 +36,23 @@ async fn sweep(inner: &Arc<Inner>, shard: u8) -> Result<usize> {
         })
     })
     .await?;
-    Ok(count)
+    metrics::counter!("cloudhold_blobs_quarantined_total").increment(count as u64);
+    Ok(format!("{count} blobs put into quarantine"))
+}
+
+/// How many blobs a shard has, and which of them no row knows.
+async fn look(inner: &Arc<Inner>, shard: u8) -> Result<(usize, Vec<BlobId>)> {
+    let store = inner.store.clone();
+    let ids = bytes::blocking(move || store.list_shard(shard)).await?;
+    if ids.is_empty() {
+        return Ok((0, Vec::new()));
+    }
+    let count = ids.len();
+    // A blob whose row is being committed is in flight until after the commit, so this order misses none: listed, then not in flight,
+    // then not known.
+    let idle: Vec<BlobId> = ids.into_iter().filter(|id| !inner.in_flight.is_writing(*id)).collect();
+    let unknown = inner.db.read("unknown_blobs", |tx| async move { unknown_of(tx, idle).await }.boxed()).await?;
+    Ok((count, unknown))
 }
 
 async fn unknown_of(tx: &mut metadata::Tx, ids: Vec<BlobId>) -> Result<Vec<BlobId>> {

@@ -13,14 +13,29 @@ const STEP: i64 = 500;
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     let now_us = inner.settings.clock.now_us();
     let due = inner.db.read("due_trash", |tx| metadata::trash::due(tx, now_us).boxed()).await?;
-    let count = due.len();
+    let (mut count, mut failure) = (0, None);
     for user in due {
-        purge_user(inner, user).await?;
+        // One user that cannot be purged must not keep the others waiting.
+        match purge_user(inner, user, now_us).await {
+            Ok(()) => count += 1,
+            Err(error) => failure = Some(error),
+        }
     }
-    Ok(format!("{count} users purged"))
+    failure.map_or_else(|| Ok(format!("{count} users purged")), Err)
 }
 
-async fn purge_user(inner: &Arc<Inner>, user: CanonicalId) -> Result<()> {
+async fn purge_user(inner: &Arc<Inner>, user: CanonicalId, now_us: i64) -> Result<()> {
+    let owner = user.clone();
+    let begun = inner
+        .db
+        .write("begin_purge", move |tx| {
+            let owner = owner.clone();
+            async move { metadata::trash::begin_purge(tx, &owner, now_us).await }.boxed()
+        })
+        .await?;
+    if !begun {
+        return Ok(());
+    }
     let owner = user.clone();
     let ids = inner
         .db
@@ -44,6 +59,9 @@ async fn step(inner: &Arc<Inner>, bucket_id: i64) -> Result<bool> {
         .db
         .write("purge_bucket", move |tx| {
             async move {
+                if !metadata::trash::is_purging(tx, bucket_id).await? {
+                    return Ok(false);
+                }
                 metadata::multipart::abort_all(tx, bucket_id).await?;
                 if metadata::objects::delete_some(tx, bucket_id, STEP).await? > 0 {
                     return Ok(true);

@@ -112,3 +112,18 @@ async fn an_object_without_versions_is_listed_as_version_null() {
     assert_eq!((object.key.clone(), object.size_bytes), (key("o"), 2));
     assert!(object.version_id.is_null() && object.latest && !object.delete_marker);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marker_before_the_prefix_begins_at_the_prefix() {
+    let world = World::new().await;
+    let bucket = world.bucket("before").await;
+    for name in ["a", "b\u{e9}x", "photos/1", "photos/2", "z"] {
+        world.put(&bucket, name, "x").await;
+    }
+    for delimiter in [None, Some("/".to_owned())] {
+        let list = ListRequest { prefix: "photos/".into(), delimiter, after: Some("a".into()), entries_max: 10 };
+        let request = VersionListRequest { list, after_version: Some(VersionId::null()) };
+        let page = world.engine.list_versions(&world.ada, &bucket, &request).await.unwrap();
+        assert_eq!(page.entries.iter().map(text).collect::<Vec<_>>(), ["photos/1", "photos/2"]);
+    }
+}

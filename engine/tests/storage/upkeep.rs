@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use engine::{Caller, Engine, Error, GroupId, Settings, UserId};
+use std::os::unix::fs::PermissionsExt;
 
-use crate::world::{World, noise};
+use engine::{
+    Body, Caller, CompleteUpload, CompletedPart, DeleteTarget, Digests, Engine, Error, GroupId, NewObject, ReadObject,
+    Settings, UserId,
+};
+
+use crate::world::{World, key, noise};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn overwritten_and_deleted_blobs_are_freed_after_a_while() {
@@ -87,4 +92,73 @@ async fn reads_that_are_given_up_harm_no_later_ones() {
     for _ in 0..20 {
         assert_eq!(world.get(&bucket, "o").await.unwrap(), noise(20_000));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_stalled_reader_does_not_keep_the_garbage_of_others() {
+    let world = World::new().await;
+    let bucket = world.bucket("stalled").await;
+    let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=300 {
+        let body = Body::from_bytes(noise(17_000));
+        let part = world.engine.put_part(&world.ada, &bucket, &key("o"), &upload, number, body).await.unwrap();
+        parts.push(CompletedPart { number, etag: part.etag, checksums: Digests::default() });
+    }
+    let complete = CompleteUpload { parts, ..CompleteUpload::default() };
+    world.engine.complete_upload(&world.ada, &bucket, &key("o"), &upload, complete).await.unwrap();
+    world.put(&bucket, "other", noise(50_000)).await;
+    let stalled = world.engine.get_object(&world.ada, &bucket, &key("o"), &ReadObject::default()).await.unwrap();
+    for name in ["o", "other"] {
+        world.delete(&bucket, name).await;
+    }
+    world.clock.advance(Duration::from_secs(120));
+    world.engine.run_workers().await.unwrap();
+    assert_eq!(world.blob_count(), 300, "the other's blob is freed, the reader's stay");
+    drop(stalled);
+    world.engine.run_workers().await.unwrap();
+    assert_eq!(world.blob_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_open_to_others_is_closed_to_them() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let engine = Engine::open(Settings::new(directory.path())).await.unwrap();
+    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(directory.path()), 0o700);
+    for file in ["metadata.sqlite", "metadata.sqlite-wal", "keys.json"] {
+        assert_eq!(mode(&directory.path().join(file)), 0o600, "{file}");
+    }
+    engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blobs_without_their_database_are_no_new_store() {
+    let world = World::new().await;
+    let bucket = world.bucket("lost").await;
+    world.put(&bucket, "o", noise(50_000)).await;
+    world.engine.close().await;
+    for file in ["metadata.sqlite", "metadata.sqlite-wal", "metadata.sqlite-shm"] {
+        let _ = std::fs::remove_file(world.directory.path().join(file));
+    }
+    let opened = Engine::open(Settings::new(world.directory.path())).await;
+    assert!(matches!(opened, Err(Error::Unusable(_))), "{opened:?}");
+    assert_eq!(world.blob_count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn room_for_the_metadata_is_left_on_a_full_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = Settings { reserve_bytes: u64::MAX / 2, ..Settings::new(directory.path()) };
+    let engine = Engine::open(settings).await.unwrap();
+    let (ada, bucket) = crate::world::tenant_with_bucket(&engine).await;
+    for size in [10, 100_000] {
+        let body = Body::from_bytes(noise(size));
+        let put = engine.put_object(&ada, &bucket, &key("o"), NewObject::default(), body).await;
+        assert!(matches!(put, Err(Error::DiskFull)), "{put:?}");
+    }
+    let target = DeleteTarget { key: key("o"), version_id: None, if_match: None };
+    assert!(engine.delete_objects(&ada, &bucket, vec![target]).await.unwrap()[0].is_ok(), "deletes go on");
+    engine.close().await;
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use engine::{
-    Body, BucketName, Caller, ClockHand, Engine, GroupId, Identity, NewGroup, NewObject, NewUser, ObjectInfo,
-    ObjectKey, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
+    Body, BucketName, Caller, ClockHand, DeleteTarget, Engine, GroupId, Identity, NewGroup, NewObject, NewUser,
+    ObjectInfo, ObjectKey, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
 };
 use futures::TryStreamExt;
 use tempfile::TempDir;
@@ -50,6 +50,12 @@ impl World {
         self.engine.put_object(&self.ada, bucket, &key(name), NewObject::default(), body).await.unwrap()
     }
 
+    pub(crate) async fn delete(&self, bucket: &BucketName, name: &str) {
+        let target = DeleteTarget { key: key(name), version_id: None, if_match: None };
+        let deleted = self.engine.delete_objects(&self.ada, bucket, vec![target]).await.unwrap();
+        assert!(deleted.into_iter().all(|one| one.is_ok()));
+    }
+
     pub(crate) async fn get(&self, bucket: &BucketName, name: &str) -> Result<Vec<u8>> {
         self.read(bucket, name, ReadObject::default()).await
     }
@@ -83,6 +89,20 @@ fn settings(directory: &TempDir) -> (Settings, ClockHand) {
     let (clock, hand) = engine::Clock::movable();
     let settings = Settings { part_size_bytes_min: 1024, clock, ..Settings::new(directory.path()) };
     (settings, hand)
+}
+
+async fn group(engine: &Engine) {
+    let group_id = GroupId::new("acme").unwrap();
+    let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
+    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+}
+
+/// A user with a bucket, in a store that a test opened itself.
+pub(crate) async fn tenant_with_bucket(engine: &Engine) -> (Caller, BucketName) {
+    group(engine).await;
+    let (ada, bucket) = (user(engine, "ada").await, BucketName::new("bucket").unwrap());
+    engine.create_bucket(&ada, &bucket).await.unwrap();
+    (ada, bucket)
 }
 
 async fn user(engine: &Engine, id: &str) -> Caller {

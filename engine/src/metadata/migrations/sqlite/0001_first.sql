@@ -107,7 +107,8 @@ CREATE TABLE buckets (
 );
 CREATE INDEX buckets_by_owner ON buckets (owner_ref);
 
--- Stored bytes: in the row itself (data), in one blob (blob_id), or in pieces. Versions that are copies share a row.
+-- Stored bytes: in the row itself (data), in one blob (blob_id), or in pieces. Versions that are copies share a row. Tables with data are
+-- ordinary ones: WITHOUT ROWID keeps whole rows in inner pages, and large rows would make those trees deep.
 CREATE TABLE contents (
     id         BLOB PRIMARY KEY,
     refs       BIGINT NOT NULL,
@@ -115,7 +116,7 @@ CREATE TABLE contents (
     crc64nvme  BIGINT,
     blob_id    BLOB,
     data       BLOB
-) WITHOUT ROWID;
+);
 CREATE INDEX contents_by_blob ON contents (blob_id) WHERE blob_id IS NOT NULL;
 
 -- The pieces of multipart content, in order; start_bytes is where a piece begins in the whole.
@@ -128,7 +129,7 @@ CREATE TABLE pieces (
     blob_id     BLOB,
     data        BLOB,
     PRIMARY KEY (content_id, number)
-) WITHOUT ROWID;
+);
 CREATE INDEX pieces_by_blob ON pieces (blob_id) WHERE blob_id IS NOT NULL;
 
 -- Every version of every object; kind is 'object' or 'marker'. meta is JSON: headers, user metadata, checksums.
@@ -186,7 +187,7 @@ CREATE TABLE upload_parts (
     blob_id     BLOB,
     data        BLOB,
     PRIMARY KEY (upload_id, number)
-) WITHOUT ROWID;
+);
 CREATE INDEX upload_parts_by_blob ON upload_parts (blob_id) WHERE blob_id IS NOT NULL;
 
 -- Blobs that no row refers to any more; a worker frees them after a while, so that readers that began before can finish.
@@ -195,7 +196,7 @@ CREATE TABLE garbage (
     content_id BLOB,
     added_us   BIGINT NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX garbage_by_age ON garbage (added_us);
+CREATE INDEX garbage_by_age ON garbage (added_us, blob_id);
 
 -- Usage of buckets: folded totals, and the deltas of transactions that are not folded yet.
 CREATE TABLE usage_totals (
