@@ -94,6 +94,8 @@ pub struct EngineSection {
     pub buckets_per_user_max: u32,
     /// Days after which an upload that was never completed is aborted; 0 keeps it for ever.
     pub upload_age_days_max: u32,
+    /// Bytes of the disk that objects leave free, so that metadata can always be written.
+    pub reserve_bytes: u64,
     /// Connections that read the database.
     pub readers: u32,
     /// Faults for tests and benchmarks.
@@ -222,6 +224,7 @@ impl Default for EngineSection {
             keys_per_user_max: 5,
             buckets_per_user_max: 1000,
             upload_age_days_max: 14,
+            reserve_bytes: 256 << 20,
             readers: 4,
             faults: FaultsSection::default(),
         }
@@ -245,6 +248,7 @@ impl EngineSection {
             keys_per_user_max: self.keys_per_user_max,
             buckets_per_user_max: self.buckets_per_user_max,
             upload_age_max: days(self.upload_age_days_max),
+            reserve_bytes: self.reserve_bytes,
             readers: self.readers,
             faults: engine::Faults { fsync_delay: Duration::from_millis(self.faults.fsync_delay_ms) },
             ..engine::Settings::new(&data.dir)
