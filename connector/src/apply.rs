@@ -9,7 +9,7 @@ use crate::{
     cloudstack::{Cloud, CloudError},
     error::Error,
     plan::{Action, Policy, Why},
-    state::{Fact, Fold, KnownGroup, KnownUser, Origin, State},
+    state::{Fact, Fold, Intent, KnownGroup, KnownUser, Origin, Removed, State},
     target::{Target, found_group, found_user},
 };
 
@@ -26,15 +26,25 @@ pub(crate) enum Outcome {
 pub(crate) struct Applied {
     pub(crate) outcome: Outcome,
     pub(crate) facts: Vec<Fact>,
+    /// True when somebody lost something by it.
+    removed: bool,
 }
 
 impl Applied {
+    fn of(outcome: Outcome, facts: Vec<Fact>) -> Self {
+        Self { outcome, facts, removed: false }
+    }
+
     fn done(facts: Vec<Fact>) -> Self {
-        Self { outcome: Outcome::Done, facts }
+        Self::of(Outcome::Done, facts)
+    }
+
+    fn removed(facts: Vec<Fact>) -> Self {
+        Self { removed: true, ..Self::done(facts) }
     }
 
     fn skipped(why: &str, facts: Vec<Fact>) -> Self {
-        Self { outcome: Outcome::Skipped(why.to_owned()), facts }
+        Self::of(Outcome::Skipped(why.to_owned()), facts)
     }
 }
 
@@ -50,28 +60,19 @@ pub(crate) struct Applier<'a> {
 }
 
 impl Applier<'_> {
-    /// Marks the changes of a batch as open.
+    /// Writes down what a batch is about to do: changes are marked as open, and removals are counted.
     pub(crate) async fn begin(&self, actions: &[Action]) -> Result<(), Error> {
-        let ids = |deactivating: bool| -> Vec<(String, String)> {
-            actions
-                .iter()
-                .filter(|action| deactivates(action) == deactivating)
-                .filter_map(Action::changed_user)
-                .map(|user| (user.group_id.clone(), user.user_id.clone()))
-                .collect()
+        let changed = |action: &Action| {
+            let user = action.changed_user()?;
+            Some((user.group_id.clone(), user.user_id.clone(), deactivates(action)))
         };
-        for deactivating in [false, true] {
-            let users = ids(deactivating);
-            if !users.is_empty() {
-                self.state.begin_changes(self.cloud_id, &users, deactivating).await?;
-            }
-        }
-        let groups: Vec<String> =
-            actions.iter().filter_map(Action::changed_group).map(|group| group.group_id.clone()).collect();
-        if !groups.is_empty() {
-            self.state.begin_group_changes(self.cloud_id, &groups).await?;
-        }
-        Ok(())
+        let intent = Intent {
+            users: actions.iter().filter_map(changed).collect(),
+            groups: actions.iter().filter_map(Action::changed_group).map(|group| group.group_id.clone()).collect(),
+            removals: actions.iter().filter_map(Action::removed).collect(),
+            confirmed: self.confirmed,
+        };
+        Ok(self.state.begin_changes(self.cloud_id, &intent).await?)
     }
 
     /// Does one thing.
@@ -102,7 +103,21 @@ impl Applier<'_> {
             Action::DeleteUser { known, why } => self.delete_user(known, why).await,
             Action::DeleteGroup { known } => self.delete_group(known).await,
         };
-        result.unwrap_or_else(|error| Applied { outcome: Outcome::Failed(error), facts: Vec::new() })
+        let mut applied = result.unwrap_or_else(|error| Applied::of(Outcome::Failed(error), Vec::new()));
+        if let Some(removed) = action.removed() {
+            applied.facts.extend(self.settled(removed, &applied));
+        }
+        applied
+    }
+
+    /// What is known of a removal that was counted before: `None` when the target may or may not have made it.
+    fn settled(&self, removed: Removed, applied: &Applied) -> Option<Fact> {
+        match &applied.outcome {
+            Outcome::Done if applied.removed => Some(Fact::Removed { removed, confirmed: self.confirmed }),
+            Outcome::Done | Outcome::Skipped(_) => Some(Fact::NotRemoved(removed)),
+            Outcome::Failed(Error::Target(_)) => None,
+            Outcome::Failed(_) => Some(Fact::NotRemoved(removed)),
+        }
     }
 
     async fn create_group(&self, group_id: &str, name: &str) -> Result<Applied, Error> {
@@ -173,8 +188,7 @@ impl Applier<'_> {
             return Ok(Applied::done(vec![Fact::User(now)]));
         }
         self.target.set_active(known, false).await?;
-        let removal = self.removal(format!("deactivated user {}", known.user_id));
-        Ok(Applied::done(vec![Fact::User(KnownUser { deactivated_by_us: true, ..now }), removal]))
+        Ok(Applied::removed(vec![Fact::User(KnownUser { deactivated_by_us: true, ..now })]))
     }
 
     async fn schedule_deletion(&self, known: &KnownUser, why: &Why) -> Result<Applied, Error> {
@@ -190,7 +204,7 @@ impl Applier<'_> {
             return Ok(alive);
         }
         self.target.delete_user(&known.group_id, &known.user_id).await?;
-        Ok(Applied::done(vec![no_user(known), self.removal(format!("deleted user {}", known.user_id))]))
+        Ok(Applied::removed(vec![no_user(known)]))
     }
 
     async fn delete_group(&self, known: &KnownGroup) -> Result<Applied, Error> {
@@ -204,8 +218,7 @@ impl Applier<'_> {
             return Ok(Applied::skipped(&why, vec![Fact::Group(known.clone())]));
         }
         self.target.delete_group(&known.group_id).await?;
-        let gone = Fact::NoGroup { group_id: known.group_id.clone() };
-        Ok(Applied::done(vec![gone, self.removal(format!("deleted group {}", known.group_id))]))
+        Ok(Applied::removed(vec![Fact::NoGroup { group_id: known.group_id.clone() }]))
     }
 
     /// Asks CloudStack for the very id before anything is taken away for its absence.
@@ -249,10 +262,6 @@ impl Applier<'_> {
             return Ok(Applied::skipped("it was not there any more and is made again", vec![no_user(known)]));
         }
         Err(error.into())
-    }
-
-    fn removal(&self, what: String) -> Fact {
-        Fact::Removal { what, confirmed: self.confirmed }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The decisions are pure functions of one joined row each; walking over the rows is separate, a batch at a time.
 
-use crate::state::{GoneGroup, GoneUser, KnownGroup, KnownUser, LivingGroup, LivingUser};
+use crate::state::{GoneGroup, GoneUser, KnownGroup, KnownUser, LivingGroup, LivingUser, Removed};
 
 /// Why something is taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,17 +68,28 @@ pub(crate) enum Action {
 impl Action {
     /// True for what the limit on removals counts.
     pub(crate) fn is_removal(&self) -> bool {
+        self.removed().is_some()
+    }
+
+    /// What the limit on removals counts of it.
+    pub(crate) fn removed(&self) -> Option<Removed> {
+        let of = |group_id: &str, user_id: &str, deletes| Removed {
+            group_id: group_id.to_owned(),
+            user_id: user_id.to_owned(),
+            deletes,
+        };
         match self {
             Self::CreateGroup { .. }
             | Self::RenameGroup { .. }
             | Self::CreateUser { .. }
             | Self::UpdateUser { .. }
             | Self::Reactivate { .. }
-            | Self::CancelDeletion { .. } => false,
-            Self::Deactivate { .. }
-            | Self::ScheduleDeletion { .. }
-            | Self::DeleteUser { .. }
-            | Self::DeleteGroup { .. } => true,
+            | Self::CancelDeletion { .. } => None,
+            Self::Deactivate { known, .. } | Self::ScheduleDeletion { known, .. } => {
+                Some(of(&known.group_id, &known.user_id, false))
+            }
+            Self::DeleteUser { known, .. } => Some(of(&known.group_id, &known.user_id, true)),
+            Self::DeleteGroup { known } => Some(of(&known.group_id, "", true)),
         }
     }
 

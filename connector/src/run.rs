@@ -1,6 +1,6 @@
 //! One run over the differences: plan them, apply what may be applied, remember what was done.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use futures::{StreamExt, stream};
 
@@ -11,7 +11,7 @@ use crate::{
     error::Error,
     plan::{self, Action, Policy},
     report::{Change, Counts, Held, Plan, Progress, ProgressFn, RunReport},
-    state::{Fact, LEASE_FOR, RunEnd, State},
+    state::{Fact, LEASE_FOR, Removed, RunEnd, State},
     target::Target,
     walk::{STAGES, Stage, Walk},
 };
@@ -58,13 +58,20 @@ impl Runner<'_> {
         let owned = self.state.owned(self.cloud_id).await?;
         let waiting = self.state.waiting_deletions(self.cloud_id, self.policy.now_us).await?;
         let mut plan = Plan { owned, waiting, ..Plan::default() };
+        // What may have been made and is planned again counts once.
+        let mut open: HashSet<(String, String)> =
+            self.state.open_removals(self.cloud_id).await?.into_iter().map(key).collect();
         for stage in STAGES {
             let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
             while let Some(actions) = walk.next().await? {
+                for removed in actions.iter().filter_map(Action::removed) {
+                    open.remove(&key(removed));
+                }
                 list(&mut plan, &actions);
             }
         }
-        if let Some(why) = self.limit(&plan, confirm).await? {
+        let open_count = u64::try_from(open.len()).unwrap_or(u64::MAX);
+        if let Some(why) = self.limit(&plan, open_count, confirm).await? {
             plan.held.push(Held { count: plan.counts.remove, why });
             for change in &mut plan.changes {
                 let mut counts = Counts::default();
@@ -76,12 +83,12 @@ impl Runner<'_> {
     }
 
     /// Why removals are held back, when there are too many of them.
-    async fn limit(&self, plan: &Plan, confirm: bool) -> Result<Option<String>, Error> {
+    async fn limit(&self, plan: &Plan, open_count: u64, confirm: bool) -> Result<Option<String>, Error> {
         if confirm || plan.counts.remove == 0 {
             return Ok(None);
         }
         let since_us = self.policy.now_us.saturating_sub(ROLLING_DAY_US);
-        let before = self.state.removals_since(self.cloud_id, since_us).await?;
+        let before = open_count + self.state.removals_since(self.cloud_id, since_us).await?;
         let owned = plan.owned.groups + plan.owned.users;
         let (max, percent) = (self.config.max_removals, self.config.max_removals_percent);
         if !plan::too_many(plan.counts.remove + before, owned, max, percent) {
@@ -166,7 +173,7 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Applies a batch: open changes are marked before, facts and the log are written after, each in one commit.
+    /// Applies a batch: what is about to be done is written down before, facts and the log after, each in one commit.
     async fn batch(&self, actions: &[Action], confirmed: bool, tally: &mut Tally) -> Result<(), Error> {
         if !self.state.take_lease(self.owner).await? {
             return Err(Error::NotTheOwner);
@@ -252,6 +259,11 @@ fn is_fatal(error: &Error) -> bool {
         Error::State(_) | Error::AnotherCloud { .. } | Error::NotTheOwner | Error::Stopped => true,
         Error::Config(_) | Error::Disagreement(_) => false,
     }
+}
+
+/// Whom a removal hits.
+fn key(removed: Removed) -> (String, String) {
+    (removed.group_id, removed.user_id)
 }
 
 fn list(plan: &mut Plan, actions: &[Action]) {

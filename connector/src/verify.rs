@@ -12,7 +12,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::{
     error::Error,
     report::{Progress, ProgressFn},
-    state::{Fact, KnownUser, State},
+    state::{Fact, KnownUser, Removed, State},
     target::{Target, found_group, found_user},
 };
 
@@ -85,6 +85,14 @@ fn no_user(user: &KnownUser) -> Fact {
 
 /// Asks how the changes ended that were under way when a run was cut short.
 pub(crate) async fn open_changes(state: &State, target: &Target, cloud_id: &str) -> Result<(), Error> {
+    for removed in state.open_removals(cloud_id).await? {
+        let fact = if is_made(target, &removed).await? {
+            Fact::Removed { removed, confirmed: false }
+        } else {
+            Fact::NotRemoved(removed)
+        };
+        state.record(cloud_id, &[fact]).await?;
+    }
     for group in state.dirty_groups(cloud_id).await? {
         let fact = match target.group(&group.group_id).await? {
             Some(found) => Fact::Group(found_group(&found)),
@@ -92,12 +100,26 @@ pub(crate) async fn open_changes(state: &State, target: &Target, cloud_id: &str)
         };
         state.record(cloud_id, &[fact]).await?;
     }
-    for user in state.dirty_users(cloud_id).await? {
-        let fact = match target.user(&user.group_id, &user.user_id).await? {
-            Some(found) => Fact::User(found_user(&found, Some(&user))),
-            None => no_user(&user),
-        };
-        state.record(cloud_id, &[fact]).await?;
+    loop {
+        let users = state.dirty_users(cloud_id).await?;
+        if users.is_empty() {
+            return Ok(());
+        }
+        for user in users {
+            let fact = match target.user(&user.group_id, &user.user_id).await? {
+                Some(found) => Fact::User(found_user(&found, Some(&user))),
+                None => no_user(&user),
+            };
+            state.record(cloud_id, &[fact]).await?;
+        }
     }
-    Ok(())
+}
+
+/// Whether the target shows the mark of a removal.
+async fn is_made(target: &Target, removed: &Removed) -> Result<bool, Error> {
+    if removed.user_id.is_empty() {
+        return Ok(target.group(&removed.group_id).await?.is_none());
+    }
+    let user = target.user(&removed.group_id, &removed.user_id).await?;
+    Ok(user.is_none_or(|user| !removed.deletes && !user.active))
 }

@@ -79,7 +79,8 @@ pub struct Connector {
 impl Connector {
     /// Opens the state and begins to work in the background.
     ///
-    /// `own_target` is this process's own Admin API; it is used unless the configuration names another HyperStore.
+    /// `own_target` is this process's own Admin API; it is used unless the configuration names another HyperStore. The
+    /// state's folder must be this process's alone: whoever held the lease before is taken for dead.
     ///
     /// # Errors
     /// [`Error::Config`] when the configuration cannot work; [`Error::State`] when the state cannot be opened or is of a
@@ -93,6 +94,7 @@ impl Connector {
     ) -> Result<Self, Error> {
         let connector = Self::prepare(config, own_target, state_path, doors, clock).await?;
         let inner = Arc::clone(&connector.inner);
+        inner.state.drop_lease().await?;
         *connector.background.lock().await = Some(tokio::spawn(background::work(inner)));
         Ok(connector)
     }

@@ -181,6 +181,7 @@ impl Inner {
         confirm: bool,
         progress: &ProgressFn,
     ) -> Result<RunReport, Error> {
+        verify::open_changes(&self.state, &self.target, cloud_id).await?;
         let (report, plan) = self.runner(cloud_id, progress).apply(cause, confirm).await?;
         self.show_plan(&plan);
         if report.applied + report.failed > 0 || !report.held.is_empty() {

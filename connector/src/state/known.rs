@@ -6,7 +6,10 @@
 
 use sqlx::SqliteConnection;
 
-use super::{State, StateError};
+use super::{
+    State, StateError,
+    removals::{self, Removed},
+};
 use crate::report::Owned;
 
 /// How a group or user came to be ours.
@@ -64,8 +67,23 @@ pub(crate) enum Fact {
     User(KnownUser),
     /// The user is not there.
     NoUser { group_id: String, user_id: String },
-    /// A deletion or deactivation was made.
-    Removal { what: String, confirmed: bool },
+    /// The target made a removal.
+    Removed { removed: Removed, confirmed: bool },
+    /// The target did not make a removal that was written down.
+    NotRemoved(Removed),
+}
+
+/// What a batch is about to do.
+#[derive(Debug, Default)]
+pub(crate) struct Intent {
+    /// Users that are changed: group, user, and whether it is to be deactivated.
+    pub(crate) users: Vec<(String, String, bool)>,
+    /// Groups that are changed.
+    pub(crate) groups: Vec<String>,
+    /// What is deleted or deactivated.
+    pub(crate) removals: Vec<Removed>,
+    /// True when an operator confirmed the removals.
+    pub(crate) confirmed: bool,
 }
 
 /// A row of `known_user`.
@@ -126,15 +144,11 @@ impl State {
         Ok(Owned { groups: groups.unsigned_abs(), users: users.unsigned_abs() })
     }
 
-    /// Marks users as being changed, and those in `deactivating` as deactivated by us, before the target is asked to.
-    pub(crate) async fn begin_changes(
-        &self,
-        cloud_id: &str,
-        users: &[(String, String)],
-        deactivating: bool,
-    ) -> Result<(), StateError> {
+    /// Writes down what a batch is about to do, all or none, before the target is asked for any of it.
+    pub(crate) async fn begin_changes(&self, cloud_id: &str, intent: &Intent) -> Result<(), StateError> {
+        let now_us = self.now_us();
         let mut tx = self.write().await?;
-        for (group_id, user_id) in users {
+        for (group_id, user_id, deactivating) in &intent.users {
             sqlx::query(
                 "UPDATE known_user SET dirty = 1, deactivated_by_us = max(deactivated_by_us, $4) \
                  WHERE cloud_id = $1 AND user_id = $2 AND group_id = $3",
@@ -142,23 +156,19 @@ impl State {
             .bind(cloud_id)
             .bind(user_id)
             .bind(group_id)
-            .bind(i64::from(deactivating))
+            .bind(i64::from(*deactivating))
             .execute(&mut *tx)
             .await?;
         }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Marks groups as being changed.
-    pub(crate) async fn begin_group_changes(&self, cloud_id: &str, group_ids: &[String]) -> Result<(), StateError> {
-        let mut tx = self.write().await?;
-        for group_id in group_ids {
+        for group_id in &intent.groups {
             sqlx::query("UPDATE known_group SET dirty = 1 WHERE cloud_id = $1 AND group_id = $2")
                 .bind(cloud_id)
                 .bind(group_id)
                 .execute(&mut *tx)
                 .await?;
+        }
+        for removed in &intent.removals {
+            removals::count_one(&mut tx, cloud_id, removed, intent.confirmed, now_us).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -240,17 +250,6 @@ impl State {
                 .await?;
         Ok(found.0.unsigned_abs())
     }
-
-    /// Deletions and deactivations since a time that no operator confirmed.
-    pub(crate) async fn removals_since(&self, cloud_id: &str, since_us: i64) -> Result<u64, StateError> {
-        let found: (i64,) =
-            sqlx::query_as("SELECT count(*) FROM removal WHERE cloud_id = $1 AND at_us > $2 AND confirmed = 0")
-                .bind(cloud_id)
-                .bind(since_us)
-                .fetch_one(&self.pool)
-                .await?;
-        Ok(found.0.unsigned_abs())
-    }
 }
 
 async fn record_one(tx: &mut SqliteConnection, cloud_id: &str, fact: &Fact, now_us: i64) -> Result<(), StateError> {
@@ -267,11 +266,8 @@ async fn record_one(tx: &mut SqliteConnection, cloud_id: &str, fact: &Fact, now_
             query.bind(cloud_id).bind(user_id).bind(group_id).execute(tx).await?;
             Ok(())
         }
-        Fact::Removal { what, confirmed } => {
-            let query = sqlx::query("INSERT INTO removal (cloud_id, at_us, what, confirmed) VALUES ($1, $2, $3, $4)");
-            query.bind(cloud_id).bind(now_us).bind(what).bind(i64::from(*confirmed)).execute(tx).await?;
-            Ok(())
-        }
+        Fact::Removed { removed, confirmed } => removals::settle(tx, cloud_id, removed, *confirmed, now_us).await,
+        Fact::NotRemoved(removed) => removals::drop_open(tx, cloud_id, &removed.group_id, &removed.user_id).await,
     }
 }
 

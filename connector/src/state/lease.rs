@@ -41,6 +41,12 @@ fn is_dead(owner: &str) -> bool {
 }
 
 impl State {
+    /// Takes the lease away from whoever has it.
+    pub(crate) async fn drop_lease(&self) -> Result<(), StateError> {
+        sqlx::query("DELETE FROM lease WHERE name = 'reconcile'").execute(&self.pool).await?;
+        Ok(())
+    }
+
     /// Takes the lease away from a process that was killed.
     pub(crate) async fn drop_dead_lease(&self) -> Result<(), StateError> {
         let owner: Option<(String,)> =

@@ -6,6 +6,7 @@ mod diff;
 mod events;
 mod known;
 mod lease;
+mod removals;
 mod runs;
 mod snapshot;
 
@@ -22,8 +23,9 @@ use sqlx::{
 
 pub(crate) use self::{
     diff::{GoneGroup, GoneUser, LivingGroup, LivingUser},
-    known::{Fact, KnownGroup, KnownUser, Origin},
+    known::{Fact, Intent, KnownGroup, KnownUser, Origin},
     lease::{LEASE_FOR, owner_name},
+    removals::Removed,
     runs::{RunEnd, RunRow},
     snapshot::Fold,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloudstack_stand_in::Cloud;
 use connector::Error;
 
-use crate::world::World;
+use crate::{events::wait, world::World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_pass_cut_short_anywhere_is_finished_by_the_next() {
@@ -89,4 +89,20 @@ async fn two_connectors_on_one_state_do_not_work_at_the_same_time() {
     assert!(matches!(second, Err(Error::NotTheOwner)), "{second:?}");
     world.control.slow(Duration::ZERO);
     assert_eq!(other.sync(false, &|_| ()).await.unwrap().outcome, "nothing to do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_one_process_of_a_folder_waits_for_nobodys_lease() {
+    let mut world = World::recorded().await;
+    world.connector.shutdown().await;
+    let state = sqlx::SqlitePool::connect(&format!("sqlite://{}", world.state_path().display())).await.unwrap();
+    sqlx::query("INSERT INTO lease (name, owner, until_us) VALUES ('reconcile', 'elsewhere/7/7/x', 9000000000000000)")
+        .execute(&state)
+        .await
+        .unwrap();
+    state.close().await;
+    let connector = world.start_background().await;
+    wait(|| async { world.actual().await.users.len() == 12 }).await;
+    connector.shutdown().await;
+    world.connector = world.open_again().await.unwrap();
 }

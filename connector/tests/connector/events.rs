@@ -127,7 +127,7 @@ async fn the_background_work_rests_while_it_is_off_or_does_not_know() {
     world.connector = world.open_again().await.unwrap();
 }
 
-async fn wait<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+pub(crate) async fn wait<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     for _ in 0..300 {
         if condition().await {
             return;

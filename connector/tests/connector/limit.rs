@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloudstack_stand_in::Cloud;
 
-use crate::world::World;
+use crate::world::{Mood, World};
 
 /// 50 accounts in 2 domains: 52 are owned, so 6 and more are too many.
 async fn synced() -> (World, Vec<String>) {
@@ -74,4 +74,45 @@ async fn many_of_very_many_pass() {
     accounts[1..11].iter().for_each(|account| world.control.disable_account(account).unwrap());
     let report = world.sync().await;
     assert_eq!((report.applied, report.held.len()), (10, 0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removals_of_a_run_that_was_cut_stay_counted() {
+    let (mut world, accounts) = synced().await;
+    accounts[0..5].iter().for_each(|account| world.control.delete_account(account).unwrap());
+    // Four are asked for at a time, and the fifth waits for CloudStack while they are gone already.
+    world.control.slow(Duration::from_millis(300));
+    tokio::select! {
+        report = world.connector.sync(false, &|_| ()) => panic!("nothing was cut: {report:?}"),
+        () = async {
+            while world.actual().await.users.len() == 50 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    world.restart().await;
+    world.control.slow(Duration::ZERO);
+    let left = world.actual().await.users.len();
+    assert!((45..50).contains(&left), "{left}");
+    accounts[5..9].iter().for_each(|account| world.control.delete_account(account).unwrap());
+    let report = world.sync().await;
+    assert_eq!(report.held.len(), 1, "{} were deleted before: {report:?}", 50 - left);
+    assert_eq!(world.actual().await.users.len(), left);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn removals_that_the_store_did_not_make_do_not_count() {
+    let (world, accounts) = synced().await;
+    accounts[0..4].iter().for_each(|account| world.control.delete_account(account).unwrap());
+    world.store_is(Mood::Away);
+    for _ in 0..2 {
+        assert!(world.connector.sync(false, &|_| ()).await.is_err());
+    }
+    world.store_is(Mood::Well);
+    let report = world.sync().await;
+    assert_eq!((report.applied, report.held.len()), (4, 0), "{report:?}");
+    world.control.delete_account(&accounts[4]).unwrap();
+    assert_eq!(world.sync().await.held.len(), 0, "the fifth of a day");
+    world.control.delete_account(&accounts[5]).unwrap();
+    assert_eq!(world.sync().await.held.len(), 1, "the sixth of a day");
 }

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -15,6 +15,7 @@ use admin_api::{
     AdminApi,
     client::{AdminClient, ClientConfig},
 };
+use axum::{extract::Request, http::StatusCode, middleware::Next, response::IntoResponse};
 use cloudstack_stand_in::{Cloud, Control, Options, StandIn};
 use connector::{Clock, CloudStackConfig, Config, Connector, ConnectorConfig, Doors, Plan, RunReport};
 use engine::{Caller, Engine};
@@ -41,6 +42,16 @@ pub(crate) struct Actual {
     pub(crate) users: BTreeMap<(String, String), Person>,
 }
 
+/// How the store's door behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    Well,
+    /// Every call fails for now.
+    Away,
+    /// Every list is empty.
+    Forgetful,
+}
+
 /// A test's world; all of it ends with the test.
 pub(crate) struct World {
     pub(crate) control: Control,
@@ -48,6 +59,8 @@ pub(crate) struct World {
     pub(crate) admin_url: Url,
     pub(crate) connector: Connector,
     pub(crate) config: Config,
+    /// How the store's door behaves.
+    mood: Arc<AtomicU8>,
     /// Seconds that the connector's clock is ahead.
     ahead_s: Arc<AtomicI64>,
     folder: TempDir,
@@ -77,7 +90,9 @@ impl World {
         let stand_in = others.spawn(StandIn::start(cloud, Options::default())).await.unwrap().unwrap();
         let control = stand_in.control().clone();
         let folder = tempfile::tempdir().unwrap();
-        let (engine, admin_url, task) = others.spawn(store(folder.path().join("data"))).await.unwrap();
+        let mood = Arc::new(AtomicU8::new(Mood::Well as u8));
+        let (engine, admin_url, task) =
+            others.spawn(store(folder.path().join("data"), Arc::clone(&mood))).await.unwrap();
         let (api_key, secret_key) = control.admin_keys();
         let cloudstack = CloudStackConfig {
             url: control.base_url(),
@@ -94,7 +109,7 @@ impl World {
         let ahead_s = Arc::new(AtomicI64::new(0));
         let path = folder.path().join("connector.db");
         let connector = open(&config, &admin_url, path, &ahead_s).await.unwrap();
-        Self { control, engine, admin_url, connector, config, ahead_s, folder, task, _stand_in: stand_in }
+        Self { control, engine, admin_url, connector, config, mood, ahead_s, folder, task, _stand_in: stand_in }
     }
 
     /// Closes the connector and opens it again, as after a restart.
@@ -110,6 +125,11 @@ impl World {
 
     pub(crate) fn state_path(&self) -> PathBuf {
         self.folder.path().join("connector.db")
+    }
+
+    /// Changes how the store's door behaves.
+    pub(crate) fn store_is(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
     /// Turns the connector's clock forward.
@@ -220,13 +240,26 @@ async fn open(
 }
 
 /// A store with its Admin API on a free port.
-async fn store(folder: PathBuf) -> (Engine, Url, JoinHandle<()>) {
+async fn store(folder: PathBuf, mood: Arc<AtomicU8>) -> (Engine, Url, JoinHandle<()>) {
     let engine = Engine::open(engine::Settings::new(folder)).await.unwrap();
     engine.set_service_account(&Caller::LocalOperator, USER, &PASSWORD.into()).await.unwrap();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let api = AdminApi::new(engine.clone(), admin_api::Settings::default());
-    let service = admin_api::router(api).into_make_service_with_connect_info::<SocketAddr>();
+    let moody = axum::middleware::from_fn(move |request: Request, next: Next| {
+        let mood = mood.load(Ordering::SeqCst);
+        async move {
+            let is_list = request.uri().path().ends_with("/list");
+            if mood == Mood::Away as u8 {
+                return StatusCode::SERVICE_UNAVAILABLE.into_response();
+            }
+            if mood == Mood::Forgetful as u8 && is_list {
+                return StatusCode::NO_CONTENT.into_response();
+            }
+            next.run(request).await
+        }
+    });
+    let service = admin_api::router(api).layer(moody).into_make_service_with_connect_info::<SocketAddr>();
     let task = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
     (engine, url, task)
 }
