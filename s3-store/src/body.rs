@@ -4,31 +4,24 @@
 use std::error::Error as StdError;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, EXPECT};
+use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::chunks::{ChunkReader, Framing};
 use crate::context::RequestContext;
 use crate::document::DocumentCheck;
+use crate::drain::DrainedBody;
 use crate::error::BodyFault;
-
-/// What is left of a refused body is read up to this size, so that a client that sends first and listens later gets its answer instead
-/// of a reset connection.
-const DRAIN_SIZE_BYTES_MAX: u64 = 8 << 20;
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A request body with its guard.
 pub(crate) struct GuardedBody {
-    inner: Option<Body>,
+    inner: DrainedBody,
+    ended: bool,
     guard: Guard,
     context: RequestContext,
-    /// Reading asks a client that waits for `100 Continue` to send: nothing may be drained before it was asked.
-    may_drain: bool,
 }
 
 enum Guard {
@@ -53,7 +46,7 @@ pub(crate) enum BodyKind {
 }
 
 impl GuardedBody {
-    pub(crate) fn new(body: Body, kind: BodyKind, headers: &HeaderMap, context: RequestContext) -> Self {
+    pub(crate) fn new(body: DrainedBody, kind: BodyKind, headers: &HeaderMap, context: RequestContext) -> Self {
         let guard = match kind {
             BodyKind::Data => Guard::Data,
             BodyKind::Document { size_bytes_max, checksums_are_its_own } => {
@@ -67,7 +60,7 @@ impl GuardedBody {
             }
             BodyKind::Chunks(framing) => Guard::Chunks(ChunkReader::new(framing)),
         };
-        Self { inner: Some(body), guard, context, may_drain: !headers.contains_key(EXPECT) }
+        Self { inner: body, ended: false, guard, context }
     }
 
     fn fail(&mut self, fault: BodyFault) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -90,20 +83,20 @@ impl HttpBody for GuardedBody {
             {
                 return Poll::Ready(Some(Ok(Frame::data(ready))));
             }
-            let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-            this.may_drain = true;
-            let frame = std::task::ready!(Pin::new(inner).poll_frame(cx));
-            let data = match frame {
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            let data = match std::task::ready!(this.inner.poll_next(cx)) {
                 None => {
-                    this.inner = None;
+                    this.ended = true;
                     return match this.guard.end() {
                         Ok(()) => Poll::Ready(None),
                         Err(fault) => this.fail(fault),
                     };
                 }
-                Some(Err(_)) => {
-                    this.inner = None;
-                    return this.fail(BodyFault::Incomplete);
+                Some(Err(fault)) => {
+                    this.ended = true;
+                    return this.fail(fault);
                 }
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => data,
@@ -119,14 +112,13 @@ impl HttpBody for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match (&self.guard, &self.inner) {
-            (Guard::Data | Guard::Document(_), Some(inner)) => inner.size_hint(),
-            (Guard::Data | Guard::Document(_), None) => SizeHint::with_exact(0),
-            (Guard::Chunks(_), _) => SizeHint::default(),
+        match &self.guard {
+            Guard::Data | Guard::Document(_) => self.inner.size_hint(),
+            Guard::Chunks(_) => SizeHint::default(),
         }
     }
 }
@@ -146,32 +138,6 @@ impl Guard {
             Self::Data => Ok(()),
             Self::Document(check) => check.end(),
             Self::Chunks(reader) => reader.end(),
-        }
-    }
-}
-
-impl Drop for GuardedBody {
-    fn drop(&mut self) {
-        let Some(inner) = self.inner.take() else { return };
-        let left = inner.size_hint();
-        let short = left.upper().is_some_and(|bytes| (1..=DRAIN_SIZE_BYTES_MAX).contains(&bytes));
-        let open_ended = left.upper().is_none() && !inner.is_end_stream();
-        if self.may_drain
-            && (short || open_ended)
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            drop(runtime.spawn(tokio::time::timeout(DRAIN_TIME_MAX, drain(inner))));
-        }
-    }
-}
-
-async fn drain(mut body: Body) {
-    let mut left = DRAIN_SIZE_BYTES_MAX;
-    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match left.checked_sub(read) {
-            Some(rest) => left = rest,
-            None => return,
         }
     }
 }

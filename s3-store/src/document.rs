@@ -1,6 +1,6 @@
 //! Compares a document (the XML body of a request) with every digest that its headers announce, while it is read.
 
-use crc_fast::CrcAlgorithm;
+use crc_fast::{CrcAlgorithm, Digest as CrcDigest};
 use engine::Digests;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
@@ -10,14 +10,49 @@ use sha2::Sha256;
 use crate::checksums::announced;
 use crate::error::BodyFault;
 
-/// Hashes a document and compares at its end.
+/// Hashes a document while it is read, and compares at its end. It keeps no byte of it.
 pub(crate) struct DocumentCheck {
-    expected: Result<Digests, BodyFault>,
-    payload_sha256: Option<String>,
-    bytes: Vec<u8>,
+    announced: Result<Vec<Announced>, BodyFault>,
+    read_bytes: usize,
     size_bytes: Option<usize>,
     size_bytes_max: usize,
     checked: bool,
+}
+
+/// A digest that the headers announce.
+struct Announced {
+    hasher: Hasher,
+    expected: Vec<u8>,
+    /// What is wrong when it differs.
+    fault: BodyFault,
+}
+
+enum Hasher {
+    Md5(Md5),
+    Sha1(Sha1),
+    Sha256(Sha256),
+    Crc(CrcDigest),
+}
+
+impl Hasher {
+    fn update(&mut self, data: &[u8]) {
+        match self {
+            Self::Md5(hasher) => hasher.update(data),
+            Self::Sha1(hasher) => hasher.update(data),
+            Self::Sha256(hasher) => hasher.update(data),
+            Self::Crc(hasher) => hasher.update(data),
+        }
+    }
+
+    /// The digest so far; a CRC always has 8 bytes.
+    fn digest(&self) -> Vec<u8> {
+        match self {
+            Self::Md5(hasher) => hasher.clone().finalize().to_vec(),
+            Self::Sha1(hasher) => hasher.clone().finalize().to_vec(),
+            Self::Sha256(hasher) => hasher.clone().finalize().to_vec(),
+            Self::Crc(hasher) => hasher.finalize().to_be_bytes().to_vec(),
+        }
+    }
 }
 
 impl DocumentCheck {
@@ -27,50 +62,69 @@ impl DocumentCheck {
         size_bytes_max: usize,
         with_checksums: bool,
     ) -> Self {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let payload_sha256 = text("x-amz-content-sha256").filter(|hash| hash.len() == 64).map(str::to_ascii_lowercase);
         let expected = announced(headers).map_err(|_| BodyFault::Digest("checksum"));
         let expected = if with_checksums {
             expected
         } else {
             expected.map(|given| Digests { md5: given.md5, ..Digests::default() })
         };
-        Self { expected, payload_sha256, bytes: Vec::new(), size_bytes, size_bytes_max, checked: false }
+        let mut all = expected.map(|given| digests_of(&given));
+        if let (Ok(all), Some(hash)) = (&mut all, payload_sha256(headers)) {
+            all.insert(
+                0,
+                Announced { hasher: Hasher::Sha256(Sha256::new()), expected: hash, fault: BodyFault::PayloadHash },
+            );
+        }
+        Self { announced: all, read_bytes: 0, size_bytes, size_bytes_max, checked: false }
     }
 
     /// Takes bytes that arrived. The comparison is made with the last announced byte: nobody need ask for the end.
     pub(crate) fn take(&mut self, data: &[u8]) -> Result<(), BodyFault> {
-        if self.bytes.len() + data.len() > self.size_bytes_max {
+        self.read_bytes = self.read_bytes.saturating_add(data.len());
+        if self.read_bytes > self.size_bytes_max {
             return Err(BodyFault::TooLarge);
         }
-        self.bytes.extend_from_slice(data);
-        if self.size_bytes == Some(self.bytes.len()) { self.end() } else { Ok(()) }
+        for announced in self.announced.iter_mut().flatten() {
+            announced.hasher.update(data);
+        }
+        if self.size_bytes == Some(self.read_bytes) { self.end() } else { Ok(()) }
     }
 
     pub(crate) fn end(&mut self) -> Result<(), BodyFault> {
         if std::mem::replace(&mut self.checked, true) {
             return Ok(());
         }
-        let bytes = std::mem::take(&mut self.bytes);
-        let sha256 = || <[u8; 32]>::from(Sha256::digest(&bytes));
-        if self.payload_sha256.as_ref().is_some_and(|hash| *hash != hex::encode(sha256())) {
-            return Err(BodyFault::PayloadHash);
-        }
-        let expected = self.expected.as_ref().map_err(|fault| *fault)?;
-        let crc = |algorithm| crc_fast::checksum(algorithm, &bytes);
-        let differs = [
-            ("Content-MD5", expected.md5.is_some_and(|given| given != <[u8; 16]>::from(Md5::digest(&bytes)))),
-            ("SHA1", expected.sha1.is_some_and(|given| given != <[u8; 20]>::from(Sha1::digest(&bytes)))),
-            ("SHA256", expected.sha256.is_some_and(|given| given != sha256())),
-            ("CRC32", expected.crc32.is_some_and(|given| u64::from(given) != crc(CrcAlgorithm::Crc32IsoHdlc))),
-            ("CRC32C", expected.crc32c.is_some_and(|given| u64::from(given) != crc(CrcAlgorithm::Crc32Iscsi))),
-            ("CRC64NVME", expected.crc64nvme.is_some_and(|given| given != crc(CrcAlgorithm::Crc64Nvme))),
-        ];
-        match differs.into_iter().find(|(_, differs)| *differs) {
-            Some((name, _)) => Err(BodyFault::Digest(name)),
+        let announced = self.announced.as_ref().map_err(|fault| *fault)?;
+        match announced.iter().find(|announced| announced.hasher.digest() != announced.expected) {
+            Some(differs) => Err(differs.fault),
             None => Ok(()),
         }
     }
+}
+
+/// The signed hash of the body. What is no hash, such as `UNSIGNED-PAYLOAD`, is none.
+fn payload_sha256(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let hash = headers.get("x-amz-content-sha256")?.to_str().ok().filter(|hash| hash.len() == 64)?;
+    // Text of that length that is no hexadecimal number can equal no hash.
+    Some(hex::decode(hash).unwrap_or_default())
+}
+
+fn digests_of(given: &Digests) -> Vec<Announced> {
+    let plain = |name, hasher, expected: Vec<u8>| Announced { hasher, expected, fault: BodyFault::Digest(name) };
+    let crc = |name, algorithm, expected: u64| {
+        plain(name, Hasher::Crc(CrcDigest::new(algorithm)), expected.to_be_bytes().to_vec())
+    };
+    [
+        given.md5.map(|digest| plain("Content-MD5", Hasher::Md5(Md5::new()), digest.to_vec())),
+        given.sha1.map(|digest| plain("SHA1", Hasher::Sha1(Sha1::new()), digest.to_vec())),
+        given.sha256.map(|digest| plain("SHA256", Hasher::Sha256(Sha256::new()), digest.to_vec())),
+        given.crc32.map(|digest| crc("CRC32", CrcAlgorithm::Crc32IsoHdlc, u64::from(digest))),
+        given.crc32c.map(|digest| crc("CRC32C", CrcAlgorithm::Crc32Iscsi, u64::from(digest))),
+        given.crc64nvme.map(|digest| crc("CRC64NVME", CrcAlgorithm::Crc64Nvme, digest)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 #[cfg(test)]
@@ -113,6 +167,8 @@ mod tests {
         assert_eq!(check(&[("x-amz-content-sha256", hash)], b"123456789"), Ok(()));
         assert_eq!(check(&[("x-amz-content-sha256", hash)], b"123456780"), Err(BodyFault::PayloadHash));
         assert_eq!(check(&[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b"123456780"), Ok(()));
+        let no_hash = "z".repeat(64);
+        assert_eq!(check(&[("x-amz-content-sha256", &no_hash)], b"123456789"), Err(BodyFault::PayloadHash));
     }
 
     #[test]

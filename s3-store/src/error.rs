@@ -29,6 +29,9 @@ pub(crate) enum BodyFault {
     /// The body ended early, or the client went away.
     #[error("the body ended early")]
     Incomplete,
+    /// The client sent nothing for too long.
+    #[error("no byte of the body came for too long")]
+    TooSlow,
     /// The document is larger than allowed.
     #[error("the document is larger than allowed")]
     TooLarge,
@@ -58,6 +61,10 @@ impl BodyFault {
                     "You did not provide the number of bytes specified by the Content-Length HTTP header."
                 )
             }
+            Self::TooSlow => s3_error!(
+                RequestTimeout,
+                "Your socket connection to the server was not read from or written to within the timeout period."
+            ),
             Self::TooLarge => s3_error!(MaxMessageLengthExceeded, "Your request was too big."),
         }
     }

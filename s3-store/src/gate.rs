@@ -39,7 +39,8 @@ impl S3Access for Gate {
             return Err(s3_error!(MethodNotAllowed, "The sub-resource {stray:?} is not allowed here."));
         }
         let caller = match (proven, context.claim()) {
-            (None, None) => Caller::Anonymous,
+            // Nothing can be open to everybody yet, so what nobody signed is refused before a byte of its body is read.
+            (None, None) => return Err(s3_error!(AccessDenied)),
             (Some(access_key), Some(claim)) if access_key == claim.access_key => Caller::User(claim.identity.clone()),
             // The two readings of the same request differ, so neither is believed.
             (Some(_) | None, Some(_)) | (Some(_), None) => return Err(s3_error!(AccessDenied)),

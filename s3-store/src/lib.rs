@@ -13,6 +13,7 @@ mod context;
 mod copy;
 mod cors;
 mod document;
+mod drain;
 mod error;
 mod gate;
 mod headers;

@@ -5,21 +5,24 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::response::Response;
 use engine::Engine;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, RANGE};
-use http::{HeaderMap, Method, StatusCode};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http_body::Body as _;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::auth::{Checked, FrontCheck};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
 use crate::context::RequestContext;
-use crate::error::not_implemented;
+use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
+use crate::error::{from_engine, not_implemented};
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::store::Store;
@@ -30,6 +33,11 @@ const HEALTH_PATH: &str = "/.healthCheck";
 /// Sub-resources of an object whose body is a document.
 const DOCUMENTS_OF_OBJECTS: [&str; 4] = ["acl", "legal-hold", "retention", "tagging"];
 
+/// The unit in which the memory for documents is counted.
+const DOCUMENT_UNIT_BYTES: usize = 1 << 10;
+
+type Request = http::Request<DrainedBody>;
+
 /// The S3 endpoint. It answers every method and path.
 pub fn router(engine: Engine, settings: &Settings) -> Router {
     let settings = Arc::new(settings.clone());
@@ -37,6 +45,7 @@ pub fn router(engine: Engine, settings: &Settings) -> Router {
         service: service(&engine, &settings),
         check: FrontCheck { engine, settings: settings.clone() },
         hosts: Hosts::new(&settings),
+        documents: Arc::new(Semaphore::new(units(settings.documents_size_bytes_max))),
         settings,
     };
     Router::new().fallback(serve).with_state(Arc::new(door))
@@ -46,6 +55,8 @@ struct Door {
     service: S3Service,
     check: FrontCheck,
     hosts: Hosts,
+    /// Memory that documents may still take.
+    documents: Arc<Semaphore>,
     settings: Arc<Settings>,
 }
 
@@ -73,15 +84,23 @@ fn service(engine: &Engine, settings: &Arc<Settings>) -> S3Service {
     builder.build()
 }
 
-async fn serve(State(door): State<Arc<Door>>, request: Request) -> Response {
+async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -> Response {
     let started = Instant::now();
     let context = RequestContext::new();
     let asked = request.headers().clone();
     let resource = request.uri().path().to_owned();
+    let (parts, body) = request.into_parts();
+    let is_cut = parts.version <= Version::HTTP_11 && body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
+    let body = DrainedBody::new(body, &parts.headers);
+    let request = Request::from_parts(parts, body);
     let span = tracing::info_span!("s3", request_id = context.request_id());
     let answered = tracing::Instrument::instrument(door.answer(request, &context), span).await;
     let mut response = answer::finish(answered, &context, &resource);
     cors::decorate(&door.settings, &asked, response.headers_mut());
+    if is_cut && response.status().as_u16() >= 400 {
+        // More of the body may come than is read after a refusal: nothing else can follow on this connection.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     count(&context, response.status(), started);
     response.map(Body::new)
 }
@@ -132,8 +151,21 @@ impl Door {
         ignore_unreadable_range(&mut request);
         refuse_form(&request)?;
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
+        let _memory = self.memory_for(&request, kind)?;
         let request = guarded(request, kind, context);
         Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+    }
+
+    /// Takes the memory that a document needs until it is answered; what has no document needs none.
+    fn memory_for(&self, request: &Request, kind: BodyKind) -> S3Result<Option<OwnedSemaphorePermit>> {
+        let BodyKind::Document { size_bytes_max, .. } = kind else { return Ok(None) };
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        let announced = request.body().size_hint().upper().and_then(|size_bytes| usize::try_from(size_bytes).ok());
+        let wanted = units(announced.unwrap_or(size_bytes_max).min(size_bytes_max));
+        let taken = self.documents.clone().try_acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX));
+        taken.map(Some).map_err(|_| from_engine(engine::Error::Busy))
     }
 
     /// What the body of a request is, and so how it is guarded.
@@ -165,6 +197,11 @@ impl Door {
             BodyKind::Document { size_bytes_max, checksums_are_its_own: !completes }
         })
     }
+}
+
+/// Sizes in the unit of the semaphore, rounded up.
+fn units(size_bytes: usize) -> usize {
+    size_bytes.div_ceil(DOCUMENT_UNIT_BYTES).min(Semaphore::MAX_PERMITS)
 }
 
 fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::HttpRequest {
@@ -237,7 +274,8 @@ mod tests {
     use super::*;
 
     fn request(method: &str, uri: &str) -> Request {
-        http::Request::builder().method(method).uri(uri).body(Body::empty()).expect("a request")
+        let body = DrainedBody::new(Body::empty(), &HeaderMap::new());
+        http::Request::builder().method(method).uri(uri).body(body).expect("a request")
     }
 
     #[test]

@@ -18,6 +18,9 @@ pub struct Settings {
     pub v2_expires_seconds_max: u32,
     /// Largest XML document of a request, in bytes. It is held in memory.
     pub document_size_bytes_max: usize,
+    /// Largest sum of the announced sizes of all documents that are read or answered at one time, in bytes. A request beyond it is
+    /// told to come again (503 `SlowDown`).
+    pub documents_size_bytes_max: usize,
     /// Largest signed chunk of a body in `STREAMING-AWS4-HMAC-SHA256-PAYLOAD` framing, in bytes. It is held in memory until its
     /// signature was checked.
     pub signed_chunk_size_bytes_max: usize,
@@ -32,6 +35,7 @@ impl Default for Settings {
             skew_seconds_max: 15 * 60,
             v2_expires_seconds_max: 7 * 24 * 60 * 60,
             document_size_bytes_max: 20 << 20,
+            documents_size_bytes_max: 256 << 20,
             signed_chunk_size_bytes_max: 16 << 20,
         }
     }
@@ -65,6 +69,9 @@ impl Settings {
         }
         if self.document_size_bytes_max < 64 << 10 {
             return refuse("document_size_bytes_max", "must be at least 65536".to_owned());
+        }
+        if self.documents_size_bytes_max < self.document_size_bytes_max {
+            return refuse("documents_size_bytes_max", "must be at least s3.document_size_bytes_max".to_owned());
         }
         if self.signed_chunk_size_bytes_max < 128 << 10 {
             return refuse("signed_chunk_size_bytes_max", "must be at least 131072, which SDKs send".to_owned());
@@ -112,5 +119,7 @@ mod tests {
         }
         let region = Settings { region: "a b".to_owned(), ..Settings::default() };
         assert_eq!(field_refused(&region), Some("region"));
+        let all = Settings { documents_size_bytes_max: 1 << 20, ..Settings::default() };
+        assert_eq!(field_refused(&all), Some("documents_size_bytes_max"));
     }
 }

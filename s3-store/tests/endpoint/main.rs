@@ -11,4 +11,5 @@ mod listing;
 mod multipart;
 mod objects;
 mod operations;
+mod refusals;
 mod wire;

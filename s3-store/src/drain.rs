@@ -1,0 +1,94 @@
+//! A request body that is read to its end, within bounds, when it is given up. A client that sends first and listens later so gets its
+//! answer instead of a reset connection.
+
+use std::error::Error as StdError;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::EXPECT;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::error::BodyFault;
+
+/// What is left of a refused body is read up to this size: a part of a multipart upload as clients make them. What is larger is cut.
+pub(crate) const DRAIN_SIZE_BYTES_MAX: u64 = 64 << 20;
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The body of a request from its first moment: whoever refuses the request only drops it.
+pub(crate) struct DrainedBody {
+    inner: Option<Body>,
+    /// Reading asks a client that waits for `100 Continue` to send: nothing may be drained before it was asked.
+    may_drain: bool,
+}
+
+impl DrainedBody {
+    pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
+        Self { inner: Some(body), may_drain: !headers.contains_key(EXPECT) }
+    }
+
+    /// The next frame; after the end or a fault there is none.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
+        self.may_drain = true;
+        let frame = std::task::ready!(Pin::new(inner).poll_frame(cx));
+        Poll::Ready(match frame {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) => {
+                self.inner = None;
+                Some(Err(if is_timeout(&error) { BodyFault::TooSlow } else { BodyFault::Incomplete }))
+            }
+            None => {
+                self.inner = None;
+                None
+            }
+        })
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
+    }
+}
+
+impl Drop for DrainedBody {
+    fn drop(&mut self) {
+        let Some(inner) = self.inner.take() else { return };
+        if self.may_drain
+            && !inner.is_end_stream()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            drop(runtime.spawn(tokio::time::timeout(DRAIN_TIME_MAX, drain(inner))));
+        }
+    }
+}
+
+async fn drain(mut body: Body) {
+    let mut left = DRAIN_SIZE_BYTES_MAX;
+    while let Some(Ok(frame)) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let read = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match left.checked_sub(read) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
+}
+
+/// Whether the listener gave up waiting for the next byte.
+fn is_timeout(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
