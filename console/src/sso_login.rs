@@ -33,8 +33,8 @@ pub(crate) async fn login(
     }
     let verified = verify(&state, query.as_deref().unwrap_or_default())?;
     let target = sso::safe_redirect(verified.redirect.as_deref()).map_err(|error| refused(error, &state))?;
-    let expires_us = verified.expires_ms.saturating_mul(1000);
-    state.engine().claim_link(verified.signature.as_bytes(), expires_us).await?;
+    let remember_until_us = verified.remember_until_ms.saturating_mul(1000);
+    state.engine().claim_link(verified.signature.as_bytes(), remember_until_us).await?;
     let identity = identify(&state, &verified).await?;
     let jar = open_session(&state, &headers, &identity).await?;
     Ok((jar, Redirect::to(&target)).into_response())

@@ -5,7 +5,7 @@
 //! so does our own connector; the console takes them.
 //!
 //! This crate knows no HTTP and keeps no state. A link is valid until its window has passed, however often it is shown,
-//! so whoever accepts one must remember [`Verified::signature`] until [`Verified::expires_ms`] and refuse it a second
+//! so whoever accepts one must remember [`Verified::signature`] until [`Verified::remember_until_ms`] and refuse it a second
 //! time.
 
 mod address;

@@ -6,6 +6,9 @@ use crate::query::Query;
 use crate::sign::{check_name, sign};
 use crate::{Error, Login, Parameter, SharedKey, Signature};
 
+/// How much longer than its window a used link is remembered: a clock may be set back by a day, or the window be made an hour long.
+const REMEMBERED_BEYOND_MS: i64 = 26 * 60 * 60 * 1000;
+
 /// Checks links against a key and a clock window.
 #[derive(Debug, Clone)]
 pub struct Verifier {
@@ -24,8 +27,9 @@ pub struct Verified {
     pub signature: Signature,
     /// Where to go afterwards, decoded but not checked: it is not signed. See [`crate::safe_redirect`].
     pub redirect: Option<String>,
-    /// The last millisecond (since 1970) at which the link can be accepted; afterwards it may be forgotten.
-    pub expires_ms: i64,
+    /// Until when (milliseconds since 1970) the signature is to be remembered: so long that neither a wider window nor a clock that is
+    /// set back by up to a day brings the link to life again.
+    pub remember_until_ms: i64,
 }
 
 impl Verifier {
@@ -60,8 +64,9 @@ impl Verifier {
         if now_ms.abs_diff(login.timestamp_ms) > window_ms {
             return Err(Error::OutsideWindow);
         }
-        let expires_ms = login.timestamp_ms.saturating_add_unsigned(window_ms);
-        Ok(Verified { login, signature, redirect: query.redirect, expires_ms })
+        let latest_ms = login.timestamp_ms.max(now_ms);
+        let remember_until_ms = latest_ms.saturating_add_unsigned(window_ms).saturating_add(REMEMBERED_BEYOND_MS);
+        Ok(Verified { login, signature, redirect: query.redirect, remember_until_ms })
     }
 }
 
@@ -92,10 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn a_good_link_says_who_and_until_when() {
+    fn a_good_link_says_who_and_how_long_it_is_remembered() {
         let verified = verifier().verify(GOOD, NOW_MS).unwrap();
         assert_eq!((verified.login.user.as_str(), verified.login.group.as_str()), ("abc-def-ghi", "uvw-xyz"));
-        assert_eq!(verified.expires_ms, NOW_MS + 300_000);
+        let day_ms = 24 * 60 * 60 * 1000;
+        assert!(verified.remember_until_ms > NOW_MS + 300_000 + day_ms);
+        let wide = Verifier { window: Duration::from_secs(60 * 60), ..verifier() };
+        assert!(wide.verify(GOOD, verified.remember_until_ms - day_ms).is_err(), "a clock set back finds it too old");
         assert_eq!(verified.redirect, None);
         assert_eq!(verified.signature.to_base64(), "Wu1hjafeyE82mGwd1MIwrp5hPt4=");
     }
