@@ -2,7 +2,8 @@
 //!
 //! One small JSON file per staged path beneath the data directory, out of reach of the export's clients. A record is
 //! replaced as a whole (written aside, synced, renamed), so a crash leaves the old or the new one. Losing records loses no
-//! data: a file without one is merely not evicted until it is pushed or pulled again.
+//! data: a file without one is merely not evicted until it is pushed or pulled again. So a damaged record is an error for whoever works
+//! on its path, and is left out where all are looked at.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -156,7 +157,8 @@ impl Records {
 
     /// The record of a file: its path's, else with what is known of it from a name that it had before.
     pub(crate) fn of_file(&self, path: &StagedPath, look: &Look) -> Result<Record> {
-        let mut record = self.load(&path.to_string())?;
+        let file = self.file_of(&path.to_string());
+        let mut record = self.read_or_tell(&file)?.unwrap_or_else(|| Record::new(&path.to_string()));
         if record.copy.is_none() {
             record.copy =
                 self.all()?.into_iter().find(|other| other.is_of_renamed(path, look)).and_then(|other| other.copy);
@@ -173,14 +175,14 @@ impl Records {
             .map_err(|error| Error::file("saving", file.display().to_string(), error))
     }
 
-    /// Every record.
+    /// Every record that can be read; what cannot is told in the log.
     pub(crate) fn all(&self) -> Result<Vec<Record>> {
         let failed = |error| Error::file("reading", self.dir.display().to_string(), error);
         let mut records = Vec::new();
         for entry in fs::read_dir(&self.dir).map_err(failed)? {
             let file = entry.map_err(failed)?.path();
             if file.extension().is_some_and(|end| end == "json") {
-                records.extend(self.read(&file)?);
+                records.extend(self.read_or_tell(&file)?);
             }
         }
         Ok(records)
@@ -188,6 +190,17 @@ impl Records {
 
     fn file_of(&self, path: &str) -> PathBuf {
         self.dir.join(format!("{}.json", hex::encode(Sha256::digest(path))))
+    }
+
+    /// Leaves out a record that cannot be read. It stays where it is: a newer program may know it.
+    fn read_or_tell(&self, file: &PathBuf) -> Result<Option<Record>> {
+        match self.read(file) {
+            Err(error @ Error::Record { .. }) => {
+                tracing::warn!(%error, "a record of the staging store is left out");
+                Ok(None)
+            }
+            read => read,
+        }
     }
 
     fn read(&self, file: &PathBuf) -> Result<Option<Record>> {
@@ -276,5 +289,7 @@ mod tests {
         assert!(records.load("volumes/1/2/b").unwrap_err().to_string().contains("another path"));
         fs::write(records.file_of("volumes/1/2/c"), b"{\"format\": 2}").unwrap();
         assert!(records.load("volumes/1/2/c").unwrap_err().to_string().contains("format"));
+        records.save(&sample("volumes/1/2/d")).unwrap();
+        assert_eq!(records.all().unwrap(), vec![sample("volumes/1/2/d")], "the others are not in the way");
     }
 }

@@ -53,6 +53,26 @@ async fn links_at_any_component_of_the_path_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_keeps_neither_the_store_from_starting_nor_others_from_work() {
+    let mut world = World::new().await;
+    for key in [VOLUME, TEMPLATE] {
+        world.put(key, &image(MIB, 1)).await;
+        world.pull(key).await.unwrap();
+    }
+    let state = world.engine.settings().data_dir.join("staging-state");
+    let named = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(VOLUME));
+    std::fs::write(state.join(format!("{named}.json")), b"{\"format\": 1, \"pa").unwrap();
+    std::fs::write(state.join("stray.json"), b"").unwrap();
+    world.reopen().await;
+    let state_of = async |path| world.listed(path).await.map(|file| file.state);
+    assert_eq!(state_of(VOLUME).await, Some(FileState::Unproven));
+    assert!(matches!(state_of(TEMPLATE_PATH).await, Some(FileState::Proven { .. })));
+    assert!(matches!(world.evict(VOLUME).await.unwrap().outcome, EvictOutcome::Kept(_)));
+    assert_eq!(world.evict(TEMPLATE_PATH).await.unwrap().outcome, EvictOutcome::Evicted);
+    assert!(world.at(VOLUME).exists() && !world.at(TEMPLATE_PATH).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_in_the_place_of_the_file_is_refused() {
     let world = World::new().await;
     world.put(VOLUME, b"secret").await;
