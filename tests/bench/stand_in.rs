@@ -1,0 +1,69 @@
+//! A made-up CloudStack in a process of its own, so that its processor time is not taken for ours.
+
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use clap::Args;
+use cloudstack_stand_in::{Cloud, Options, StandIn};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// How large the cloud is.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Arguments {
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) domains: u32,
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) accounts: u32,
+}
+
+/// How to reach it: the one line that the process writes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Address {
+    pub(crate) url: String,
+    pub(crate) api_key: String,
+    pub(crate) secret_key: String,
+}
+
+/// Answers until the input ends: so it never outlives whoever started it.
+pub(crate) async fn serve(arguments: &Arguments) -> anyhow::Result<()> {
+    let cloud = Cloud::grown(arguments.domains, arguments.accounts).with_random_secrets();
+    let stand_in = StandIn::start(cloud, Options::default()).await?;
+    let (api_key, secret_key) = stand_in.control().admin_keys();
+    println!("{}", serde_json::to_string(&Address { url: stand_in.base_url(), api_key, secret_key })?);
+    tokio::io::stdin().read_to_end(&mut Vec::new()).await?;
+    stand_in.stop().await;
+    Ok(())
+}
+
+/// A stand-in that runs beside this process.
+pub(crate) struct Process {
+    pub(crate) address: Address,
+    pub(crate) pid: u32,
+    child: Child,
+    input: ChildStdin,
+}
+
+impl Process {
+    pub(crate) async fn start(arguments: Arguments) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("stand-in")
+            .args(["--domains", &arguments.domains.to_string(), "--accounts", &arguments.accounts.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let pid = child.id().context("the stand-in ended at once")?;
+        let input = child.stdin.take().context("the stand-in has no input")?;
+        let output = child.stdout.take().context("the stand-in has no output")?;
+        let line = BufReader::new(output).lines().next_line().await?.context("the stand-in did not start")?;
+        Ok(Self { address: serde_json::from_str(&line)?, pid, child, input })
+    }
+
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        drop(self.input);
+        self.child.wait().await?;
+        Ok(())
+    }
+}
