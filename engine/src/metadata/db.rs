@@ -47,6 +47,8 @@ impl Db {
             .max_connections(settings.readers)
             .min_connections(1)
             .acquire_timeout(QUEUE_WAIT)
+            // A local file does not go away between two reads, and a ping costs as much as a lookup.
+            .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options.read_only(true).pragma("query_only", "ON"))
