@@ -52,7 +52,7 @@ struct Place {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// PUT and GET of small and of large objects
-    S3(s3::Arguments),
+    S3(Box<s3::Arguments>),
     /// PUT and GET of small objects in this process, without HTTP
     Engine(engine_level::Arguments),
     /// A connector's first pass over a large cloud, and passes with nothing to do
