@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use figment::providers::{Format as _, Toml};
+use figment::providers::Serialized;
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
@@ -86,7 +86,7 @@ pub(super) fn sources(
         .unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT));
     let mut figment = Figment::new();
     if let Some(file) = find_file(overrides.file.as_deref(), &dir)? {
-        figment = figment.merge(Toml::file_exact(file));
+        figment = figment.merge(File::read(file)?);
     }
     for variable in variables {
         figment = figment.merge(variable);
@@ -101,6 +101,46 @@ fn find_file(named: Option<&Path>, data_dir: &Path) -> anyhow::Result<Option<Pat
         return Ok(Some(file.to_owned()));
     }
     Ok([PathBuf::from(FILE_NAME), data_dir.join(FILE_NAME)].into_iter().find(|file| file.is_file()))
+}
+
+/// The configuration file.
+struct File {
+    path: PathBuf,
+    table: toml::Table,
+}
+
+impl File {
+    /// A mistake in it is told by its place alone: the library would quote the line, and a secret may stand there.
+    fn read(path: PathBuf) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+        let table = text.parse().map_err(|error: toml::de::Error| {
+            let place = error.span().map_or_else(String::new, |span| place(&text, span.start));
+            anyhow::anyhow!(
+                "{}: this is not TOML{place} (an unclosed quote, a missing `=`, or a key that stands there twice?)",
+                path.display()
+            )
+        })?;
+        Ok(Self { path, table })
+    }
+}
+
+/// Line and column of a byte of a text, counted from 1.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!(" at line {line}, column {column}")
+}
+
+impl Provider for File {
+    fn metadata(&self) -> Metadata {
+        Metadata::from("TOML file", self.path.as_path())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        Serialized::defaults(&self.table).data()
+    }
 }
 
 /// A setting from the environment: `CLOUDHOLD_DOORS__S3__PORT` is `doors.s3.port`.

@@ -75,6 +75,20 @@ fn a_wrong_type_names_the_key_and_shows_no_secret() {
 }
 
 #[test]
+fn a_mistake_in_the_file_is_told_by_its_place_and_shows_no_secret() {
+    for (text, place) in [
+        ("[cloudstack]\nsecret_key = \"hush-hush\nurl = \"\"\n", "line 2, column "),
+        ("[cloudstack]\nsecret_key = hush-hush\n", "line 2, column "),
+        ("[cloudstack]\nsecret_key = \"hush\"\nsecret_key = \"hush-hush\"\n", "line 3, column 1"),
+        ("secret_key \"hush-hush\"\n", "line 1, column "),
+    ] {
+        let told = refusal(text, &[]);
+        assert!(told.contains("cloudhold.toml") && told.contains(place), "{told}");
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
+
+#[test]
 fn another_version_is_refused() {
     assert!(refusal("version = 2\n", &[]).contains("version 2"));
 }

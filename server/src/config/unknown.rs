@@ -37,6 +37,9 @@ fn explain_one(error: &Error) -> String {
         | Kind::Unsupported(_)
         | Kind::UnsupportedKey(..) => {
             let key = error.path.join(".");
+            if is_secret(&key) {
+                return format!("{place}: `{key}` cannot be used");
+            }
             let of = if key.is_empty() { String::new() } else { format!(" `{key}`:") };
             format!("{place}:{of} {}", error.kind)
         }
