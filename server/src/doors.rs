@@ -107,9 +107,10 @@ impl DoorKind {
     /// Whether the door stays on loopback unless it is opened by a word of its own.
     pub(crate) fn is_guarded(self, doors: &DoorsSection) -> bool {
         match self {
-            Self::AdminApi | Self::Console => !doors.allow_plain_beyond_loopback,
+            // The plug-in's door carries CloudStack's sessions and gives sign-in links.
+            Self::AdminApi | Self::Console | Self::Connector => !doors.allow_plain_beyond_loopback,
             Self::Metrics => doors.metrics_token.is_none() && doors.metrics_token_file.is_none(),
-            Self::S3 | Self::S3Tls | Self::AdminApiTls | Self::ConsoleTls | Self::Connector => false,
+            Self::S3 | Self::S3Tls | Self::AdminApiTls | Self::ConsoleTls => false,
         }
     }
 
@@ -269,9 +270,15 @@ mod tests {
     fn doors_that_carry_passwords_stay_on_loopback_when_the_others_are_opened() {
         let doors = DoorsSection { address: "0.0.0.0".parse().unwrap(), ..DoorsSection::default() };
         for kind in DoorKind::ALL {
-            let stays = matches!(kind, DoorKind::AdminApi | DoorKind::Console | DoorKind::Metrics);
+            let stays =
+                matches!(kind, DoorKind::AdminApi | DoorKind::Console | DoorKind::Connector | DoorKind::Metrics);
             assert_eq!(kind.listen_address(&doors).ip().is_loopback(), stays, "{kind:?}");
         }
+        // A proxy on another machine needs this door alone.
+        let connector = Door { address: doors.address.into(), ..Door::default() };
+        let proxied = DoorsSection { connector, ..doors.clone() };
+        assert!(DoorKind::Connector.listen_address(&proxied).ip().is_unspecified());
+        assert!(DoorKind::AdminApi.listen_address(&proxied).ip().is_loopback());
         let doors = DoorsSection { allow_plain_beyond_loopback: true, metrics_token: Some("t".into()), ..doors };
         assert!(DoorKind::ALL.iter().all(|kind| kind.listen_address(&doors).ip().is_unspecified()));
     }

@@ -17,8 +17,8 @@ const TOKEN_CHARS_MIN: usize = 16;
 pub struct DoorsSection {
     /// Whether doors listen where they are told to, or on any free port of the loopback interface.
     pub ports: PortChoice,
-    /// The address of doors that have none of their own. Plain doors that would carry passwords stay on loopback whatever stands
-    /// here, unless `allow_plain_beyond_loopback` is set.
+    /// The address of doors that have none of their own. Plain doors that would carry passwords or CloudStack's sessions stay on
+    /// loopback whatever stands here, unless `allow_plain_beyond_loopback` is set.
     pub address: IpAddr,
     /// Names and addresses by which clients reach this machine: they go into the certificate, and the first one into the addresses
     /// that are shown for doors beyond loopback.
@@ -33,6 +33,8 @@ pub struct DoorsSection {
     pub metrics_token_file: Option<PathBuf>,
     /// Seconds that a client may take to send the head of a request; also how long an idle connection is kept.
     pub header_timeout_s: u64,
+    /// Seconds that the body of a request may stand still, and that an answer may wait to be taken; then the connection ends.
+    pub idle_timeout_s: u64,
     /// Most connections of each door at a time; more wait.
     pub connections_max: usize,
     /// Seconds that requests may take to finish at shutdown.
@@ -107,6 +109,7 @@ impl Default for DoorsSection {
             metrics_token: None,
             metrics_token_file: None,
             header_timeout_s: 60,
+            idle_timeout_s: 60,
             connections_max: 4096,
             shutdown_timeout_s: 30,
             s3: Door::default(),
@@ -130,6 +133,7 @@ impl DoorsSection {
         );
         ensure!(self.connections_max > 0, "doors.connections_max must be at least 1");
         ensure!(self.header_timeout_s > 0, "doors.header_timeout_s must be at least 1");
+        ensure!(self.idle_timeout_s > 0, "doors.idle_timeout_s must be at least 1");
         ensure!(
             self.metrics_token.is_none() || self.metrics_token_file.is_none(),
             "doors.metrics_token and doors.metrics_token_file are two words for one thing: give one of them"

@@ -233,7 +233,7 @@ impl Default for EngineSection {
 
 impl Default for LogSection {
     fn default() -> Self {
-        Self { filter: "info,hyper=error,sqlx=warn,s3s=warn".to_owned(), format: LogFormat::Text }
+        Self { filter: "info,hyper=error,sqlx=warn".to_owned(), format: LogFormat::Text }
     }
 }
 

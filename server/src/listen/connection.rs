@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access;
+use super::patience::{PatientBody, PatientWriter};
 
 /// A client that opens a connection must agree on TLS within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ const STREAMS_MAX: u32 = 256;
 pub(crate) struct Limits {
     /// Time for the head of a request; also how long an idle connection is kept.
     pub(crate) header_timeout: Duration,
+    /// How long a body may stand still, in either direction.
+    pub(crate) idle_timeout: Duration,
     /// Connections at a time.
     pub(crate) connections_max: usize,
 }
@@ -128,13 +131,16 @@ async fn speak<S>(stream: S, peer: SocketAddr, door: &Listening, http2: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let idle_timeout = door.limits.idle_timeout;
+    let body =
+        |request: Request<Incoming>| request.map(|body| axum::body::Body::new(PatientBody::new(body, idle_timeout)));
     let answer = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = access::answer(door.name, peer, door.router.clone(), request.map(axum::body::Body::new));
+        let answer = access::answer(door.name, peer, door.router.clone(), body(request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let builder = builder(door.limits, http2);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(PatientWriter::new(stream, idle_timeout)), answer));
     let mut stopping = false;
     loop {
         tokio::select! {

@@ -2,5 +2,6 @@
 
 mod access;
 mod connection;
+mod patience;
 
 pub(crate) use connection::{Limits, Listening, serve};

@@ -134,6 +134,7 @@ fn open_door(config: &Config, base: &Foundation, door: BoundDoor, router: Router
         router,
         tls,
         limits: Limits {
+            idle_timeout: Duration::from_secs(config.doors.idle_timeout_s),
             header_timeout: Duration::from_secs(config.doors.header_timeout_s),
             connections_max: config.doors.connections_max,
         },
