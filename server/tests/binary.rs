@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -33,9 +34,13 @@ struct Store {
 impl Store {
     fn start(folder: &Path, dir: &str) -> Self {
         let log = std::fs::File::create(folder.join("serve.log")).unwrap();
+        Self::start_with(folder, dir, Stdio::null(), log)
+    }
+
+    fn start_with(folder: &Path, dir: &str, out: Stdio, log: std::fs::File) -> Self {
         let child = cloudhold(folder)
             .args(["serve", "--ports", "auto", "--data-dir", dir])
-            .stdout(Stdio::null())
+            .stdout(out)
             .stderr(log)
             .spawn()
             .unwrap();
@@ -143,6 +148,59 @@ fn a_killed_store_starts_again_with_the_same_way_in() {
     assert_eq!(credentials, std::fs::read(dir.join("first-credentials.json")).unwrap());
     assert_eq!(again.json(&["secondary-storage", "prepare"])["made"]["access_key"], key);
     assert_eq!(again.end(Signal::INT), Some(0));
+}
+
+#[test]
+fn the_first_passwords_are_shown_once_and_never_in_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, log) = (folder.path().join("out"), folder.path().join("serve.log"));
+    let passwords = || {
+        let text = std::fs::read(folder.path().join("data/first-credentials.json")).unwrap();
+        let json: Value = serde_json::from_slice(&text).unwrap();
+        ["admin_api", "console"].map(|of| json[of]["password"].as_str().unwrap().to_owned())
+    };
+    // Both outputs in one file: that is the log, as in a journal.
+    for (stdout, shown) in [(&out, true), (&out, false), (&log, false)] {
+        if stdout == &log {
+            std::fs::remove_dir_all(folder.path().join("data")).unwrap();
+        }
+        let (to, errors) = (std::fs::File::create(stdout).unwrap(), std::fs::File::create(&log).unwrap());
+        let to = if stdout == &log { errors.try_clone().unwrap() } else { to };
+        let store = Store::start_with(folder.path(), "data", to.into(), errors);
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let began = Instant::now();
+        while !read(stdout).contains("Clients of the TLS doors") {
+            assert!(began.elapsed() < START_TIMEOUT);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for password in passwords() {
+            assert_eq!(read(stdout).contains(&password), shown, "{}", read(stdout));
+            assert!(!read(&log).contains(&password));
+        }
+        assert_eq!(store.end(Signal::TERM), Some(0));
+    }
+}
+
+#[test]
+fn the_log_has_no_word_of_the_protocol_layer_even_at_its_lowest_level() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("cloudhold.toml"), "[log]\nfilter = \"trace\"\n").unwrap();
+    let store = Store::start(folder.path(), "data");
+    let doors: Value = serde_json::from_slice(&std::fs::read(store.dir.join("doors.json")).unwrap()).unwrap();
+    let address = doors["s3"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let head = format!("GET /hush-bucket?hush-query=1 HTTP/1.1\r\nhost: {address}\r\nx-amz-meta-a: hush-header\r\n");
+    stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert_eq!(store.end(Signal::TERM), Some(0));
+    let log = std::fs::read_to_string(folder.path().join("serve.log")).unwrap();
+    assert!(log.contains("/hush-bucket"), "{log}");
+    for word in ["s3s::", "hush-query", "hush-header"] {
+        let line = log.lines().find(|line| line.contains(word));
+        assert_eq!(line, None, "{word}");
+    }
 }
 
 #[test]

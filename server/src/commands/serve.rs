@@ -1,8 +1,11 @@
 //! `cloudhold serve`: runs a store until it is told to stop.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::os::fd::AsFd;
+use std::path::Path;
 
 use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -10,11 +13,15 @@ use super::output::{json, line};
 use super::{DoorArgs, Ports, Shared};
 use crate::config::{Config, LogFormat, LogSection, PortChoice, load, stray_variables};
 use crate::doors::DoorKind;
-use crate::first_credentials;
+use crate::first_credentials::{self, FirstCredentials};
 use crate::run::{Running, start};
 
 /// The exit code of a process that was told twice to stop, as shells count a second Ctrl-C.
 const INTERRUPTED: i32 = 130;
+
+/// The protocol layer of S3 calls every refusal an error, and at its lower levels writes headers, queries and signatures. What is worth
+/// knowing of a request our own lines say, so its lines stay away unless one of its modules is named.
+const PROTOCOL_LAYER_OFF: &str = "s3s=off";
 
 pub(super) async fn run(shared: &Shared, args: &DoorArgs) -> anyhow::Result<u8> {
     let mut overrides = shared.overrides();
@@ -51,9 +58,10 @@ pub(super) async fn stop(running: Running, mut signals: Signals) {
 /// Writes the log to stderr, as configured.
 pub(super) fn start_log(log: &LogSection) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.filter).context("log.filter")?;
+    let filter = filter.add_directive(PROTOCOL_LAYER_OFF.parse().context("log.filter")?);
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     let started = match log.format {
-        LogFormat::Text => builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init(),
+        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
@@ -107,10 +115,9 @@ fn greet(running: &Running) -> anyhow::Result<()> {
     }
     let file = dir.join(first_credentials::FILE_NAME);
     if running.is_first_start {
-        line(format!(
-            "\nFirst start: the passwords of the Admin API and of the console's administrator are in\n  {}",
-            file.display()
-        ))?;
+        for text in first_passwords(dir)? {
+            line(text)?;
+        }
     } else if file.exists() {
         line(format!("\nThe first passwords are in {}", file.display()))?;
     }
@@ -124,6 +131,35 @@ fn greet(running: &Running) -> anyhow::Result<()> {
         line(text)?;
     }
     Ok(())
+}
+
+/// The passwords of the first start, this once, where they do not end up in the log; and where they are kept.
+fn first_passwords(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let kept = dir.join(first_credentials::FILE_NAME).display().to_string();
+    let known = if is_log(&io::stdout()) { None } else { FirstCredentials::read(dir)? };
+    let Some(known) = known else {
+        let text = "\nFirst start: the passwords of the Admin API and of the console's administrator are in\n";
+        return Ok(vec![format!("{text}  {kept}")]);
+    };
+    let shown = |of: &str, who: &str, password: &str| format!("  {of:<20}{who}   password {password}");
+    let console = format!("group {}, user {}", known.console_group, known.console_user);
+    Ok(vec![
+        "\nFirst start. These passwords are shown this once:".to_owned(),
+        shown("Admin API", &format!("user {}", known.admin_user), known.admin_password.expose_secret()),
+        shown("Console", &console, known.console_password.expose_secret()),
+        format!("They are kept in {kept}"),
+    ])
+}
+
+/// Whether an output ends where the log does, for example in the journal. A terminal is no log.
+fn is_log<T: AsFd + io::IsTerminal>(output: &T) -> bool {
+    let same =
+        |one: rustix::fs::Stat, other: rustix::fs::Stat| (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino);
+    !output.is_terminal()
+        && match (rustix::fs::fstat(output), rustix::fs::fstat(io::stderr())) {
+            (Ok(output), Ok(log)) => same(output, log),
+            (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => true,
+        }
 }
 
 /// The doors, a line each.
