@@ -74,6 +74,11 @@ impl From<StateError> for Error {
 }
 
 impl CloudStackError {
+    /// True when CloudStack answered, and its answer about one id was of no use: it may well know the next one.
+    pub(crate) fn is_about_one_id(&self) -> bool {
+        matches!(self.0, CloudError::Refused { .. } | CloudError::Odd { .. } | CloudError::NotThere)
+    }
+
     /// True when CloudStack refused this one question and may well answer another.
     pub(crate) fn is_about_one_thing(&self) -> bool {
         matches!(self.0, CloudError::Refused { .. } | CloudError::NotThere) && !self.0.is_transient()

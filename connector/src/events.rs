@@ -28,8 +28,11 @@ const WRITTEN: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second][offset_hour sign:mandatory][offset_minute]");
 const ASKED: &[BorrowedFormatItem<'_>] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
 
+/// Odd answers in one look, beyond which CloudStack itself is taken to be odd.
+const ODD_ANSWERS_MAX: usize = 10;
+
 /// What events say to read again.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hints {
     pub(crate) accounts: BTreeSet<String>,
     pub(crate) users: BTreeSet<String>,
@@ -58,6 +61,16 @@ impl Hints {
             // Other events change no tenant.
             _ => {}
         }
+    }
+
+    /// Takes in what was put off before.
+    pub(crate) fn extend(&mut self, other: Self) {
+        let Self { accounts, users, new_domains, all_domains, emptied_domains } = other;
+        self.accounts.extend(accounts);
+        self.users.extend(users);
+        self.new_domains.extend(new_domains);
+        self.all_domains |= all_domains;
+        self.emptied_domains.extend(emptied_domains);
     }
 
     /// True when there is nothing to read.
@@ -132,33 +145,71 @@ fn asked_since(cursor: &str) -> Option<String> {
     (newest - OVERLAP).format(ASKED).ok()
 }
 
-/// Reads again what the hints name.
-pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hints) -> Result<(), Error> {
+/// What came of reading again.
+pub(crate) enum ReadAgain {
+    /// It was read, but for these: CloudStack had no usable answer about each, and the first error is told.
+    Read { left: Hints, error: Option<Error> },
+    /// It is too much to read one by one.
+    TooMuch,
+}
+
+/// Reads again what the hints name. An odd answer about one id keeps nobody else waiting.
+pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hints) -> Result<ReadAgain, Error> {
+    let (mut left, mut errors) = (Hints::default(), Vec::new());
     let mut accounts = hints.accounts.clone();
     for user in &hints.users {
         accounts.extend(reader.state.accounts_of_first_user(cloud_id, user).await?);
-        accounts.extend(reader.cloud.account_of_user(user).await?);
+        match reader.cloud.account_of_user(user).await {
+            Ok(found) => accounts.extend(found),
+            Err(error) => left.users.extend(put_off(user, error.into(), &mut errors)?),
+        }
     }
     for domain in &hints.new_domains {
-        read_domain(reader, cloud_id, domain).await?;
+        if let Err(error) = read_domain(reader, cloud_id, domain).await {
+            left.new_domains.extend(put_off(domain, error, &mut errors)?);
+        }
     }
     if hints.all_domains {
         reader.domains_only(cloud_id).await?;
     }
     for domain in &hints.emptied_domains {
-        let before = reader.state.accounts_in_subtree(cloud_id, domain).await?;
-        let mut left: BTreeSet<String> = before.into_iter().collect();
-        if reader.state.has_domain(cloud_id, domain).await? {
-            for seen in read_accounts_below(reader, cloud_id, domain).await? {
-                left.remove(&seen);
-            }
+        match unseen_below(reader, cloud_id, domain).await {
+            Ok(unseen) => accounts.extend(unseen),
+            Err(error) => left.emptied_domains.extend(put_off(domain, error, &mut errors)?),
         }
-        accounts.extend(left);
     }
-    for account in accounts {
-        read_account(reader, cloud_id, &account).await?;
+    if accounts.len() > QUESTIONS_MAX {
+        return Ok(ReadAgain::TooMuch);
     }
-    Ok(())
+    for account in &accounts {
+        if let Err(error) = read_account(reader, cloud_id, account).await {
+            left.accounts.extend(put_off(account, error, &mut errors)?);
+        }
+    }
+    Ok(ReadAgain::Read { left, error: errors.into_iter().next() })
+}
+
+/// Puts an id off whose answer was odd. What any other question would meet, too, and many odd answers end the reading.
+fn put_off(id: &str, error: Error, errors: &mut Vec<Error>) -> Result<Option<String>, Error> {
+    let about_one_id = matches!(&error, Error::CloudStack(error) if error.is_about_one_id());
+    if !about_one_id || errors.len() >= ODD_ANSWERS_MAX {
+        return Err(error);
+    }
+    tracing::warn!(id, %error, "CloudStack has no usable answer about an id that an event names; it is asked again");
+    errors.push(error);
+    Ok(Some(id.to_owned()))
+}
+
+/// The accounts of a domain that was to be deleted, and of all below it, that are not shown there any more.
+async fn unseen_below(reader: &Reader<'_>, cloud_id: &str, domain: &str) -> Result<BTreeSet<String>, Error> {
+    let before = reader.state.accounts_in_subtree(cloud_id, domain).await?;
+    let mut unseen: BTreeSet<String> = before.into_iter().collect();
+    if reader.state.has_domain(cloud_id, domain).await? {
+        for seen in read_accounts_below(reader, cloud_id, domain).await? {
+            unseen.remove(&seen);
+        }
+    }
+    Ok(unseen)
 }
 
 async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod check;
 mod clock;
 mod cloudstack;
 mod config;
+mod consent;
 mod error;
 mod events;
 mod names;

@@ -62,44 +62,12 @@ impl Reader<'_> {
     /// Makes sure that CloudStack is the one that the state belongs to, and binds a new state to it.
     pub(crate) async fn recognise(&self) -> Result<CloudRow, Error> {
         if let Some(row) = self.state.cloud().await? {
-            self.confirm_root(&row.cloud_id).await?;
+            confirm_root(self.cloud, &row.cloud_id).await?;
             return Ok(row);
         }
-        let root = self.find_root().await?;
+        let root = find_root(self.cloud).await?;
         self.state.bind(&root).await?;
         self.state.cloud().await?.ok_or_else(|| Error::Disagreement("the state keeps no cloud".to_owned()))
-    }
-
-    /// Asks for the ROOT that is remembered. A key that lost its rights does not get it either.
-    pub(crate) async fn confirm_root(&self, cloud_id: &str) -> Result<(), Error> {
-        match self.cloud.domain(cloud_id).await {
-            Ok(domain) if names::is_root(&domain) => Ok(()),
-            Ok(_) => {
-                Err(Error::AnotherCloud { known: cloud_id.to_owned(), found: "one where it is no ROOT".to_owned() })
-            }
-            Err(error @ (CloudError::NotThere | CloudError::Odd { .. })) => {
-                let found = self.find_root().await?;
-                if found == cloud_id {
-                    return Err(error.into());
-                }
-                Err(Error::AnotherCloud { known: cloud_id.to_owned(), found })
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// The UUID of ROOT, from the list of domains.
-    async fn find_root(&self) -> Result<String, Error> {
-        for page_number in 1.. {
-            let page = self.cloud.domains(page_number).await?;
-            if let Some(root) = page.items.iter().find(|domain| names::is_root(domain)) {
-                return Ok(root.id.clone());
-            }
-            if page.items.is_empty() || self.cloud.is_last_page(page.count.unwrap_or(0), page_number) {
-                break;
-            }
-        }
-        Err(Error::Disagreement("no ROOT domain is seen: the API key needs the rights of a root admin".to_owned()))
     }
 
     /// Reads everything, again when the count moved meanwhile.
@@ -192,6 +160,36 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// Asks for the ROOT that is remembered. A key that lost its rights does not get it either.
+pub(crate) async fn confirm_root(cloud: &Cloud, cloud_id: &str) -> Result<(), Error> {
+    match cloud.domain(cloud_id).await {
+        Ok(domain) if names::is_root(&domain) => Ok(()),
+        Ok(_) => Err(Error::AnotherCloud { known: cloud_id.to_owned(), found: "one where it is no ROOT".to_owned() }),
+        Err(error @ (CloudError::NotThere | CloudError::Odd { .. })) => {
+            let found = find_root(cloud).await?;
+            if found == cloud_id {
+                return Err(error.into());
+            }
+            Err(Error::AnotherCloud { known: cloud_id.to_owned(), found })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The UUID of ROOT, from the list of domains.
+async fn find_root(cloud: &Cloud) -> Result<String, Error> {
+    for page_number in 1.. {
+        let page = cloud.domains(page_number).await?;
+        if let Some(root) = page.items.iter().find(|domain| names::is_root(domain)) {
+            return Ok(root.id.clone());
+        }
+        if page.items.is_empty() || cloud.is_last_page(page.count.unwrap_or(0), page_number) {
+            break;
+        }
+    }
+    Err(Error::Disagreement("no ROOT domain is seen: the API key needs the rights of a root admin".to_owned()))
 }
 
 /// CloudStack may be exchanged in the middle of a pass: nothing of another one is folded in.

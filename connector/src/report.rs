@@ -196,6 +196,8 @@ pub struct Owned {
 pub struct Held {
     /// How many changes wait.
     pub count: u64,
+    /// Names exactly these changes, for a confirmation.
+    pub token: String,
     /// Why, and what to do about it.
     pub why: String,
 }
@@ -344,7 +346,7 @@ pub struct Status {
     pub last_error: Option<String>,
     /// How much waits to be changed, after the last run.
     pub pending: Counts,
-    /// What waits to be changed; the first hundred only.
+    /// What waits to be changed, first what is held back; a hundred at most.
     pub pending_changes: Vec<Change>,
     /// What is held back, and why.
     pub held: Vec<Held>,

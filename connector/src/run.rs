@@ -8,7 +8,9 @@ use crate::{
     apply::{Applied, Applier, Outcome},
     cloudstack::Cloud,
     config::CloudStackConfig,
+    consent::{self, Consent},
     error::Error,
+    pass::confirm_root,
     plan::{self, Action, Policy},
     report::{Change, Counts, Held, Plan, Progress, ProgressFn, RunReport},
     state::{Fact, LEASE_FOR, Removed, RunEnd, State},
@@ -50,29 +52,35 @@ struct Tally {
     report: RunReport,
     /// An error that makes going on pointless.
     fatal: Option<Error>,
+    /// True when the last round could not make a change that may well be made later.
+    unfinished: bool,
+}
+
+/// What a run came to.
+pub(crate) struct Ran {
+    pub(crate) report: RunReport,
+    /// What is left to be changed.
+    pub(crate) plan: Plan,
+    /// True when it is worth while to try again soon.
+    pub(crate) unfinished: bool,
 }
 
 impl Runner<'_> {
     /// Computes the difference without doing anything.
-    pub(crate) async fn plan(&self, confirm: bool) -> Result<Plan, Error> {
+    pub(crate) async fn plan(&self, consent: &mut Consent) -> Result<Plan, Error> {
         let owned = self.state.owned(self.cloud_id).await?;
         let waiting = self.state.waiting_deletions(self.cloud_id, self.policy.now_us).await?;
         let mut plan = Plan { owned, waiting, ..Plan::default() };
-        // What may have been made and is planned again counts once.
-        let mut open: HashSet<(String, String)> =
-            self.state.open_removals(self.cloud_id).await?.into_iter().map(key).collect();
+        let mut removals = Vec::new();
         for stage in STAGES {
             let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
             while let Some(actions) = walk.next().await? {
-                for removed in actions.iter().filter_map(Action::removed) {
-                    open.remove(&key(removed));
-                }
+                removals.extend(actions.iter().filter_map(Action::removed));
                 list(&mut plan, &actions);
             }
         }
-        let open_count = u64::try_from(open.len()).unwrap_or(u64::MAX);
-        if let Some(why) = self.limit(&plan, open_count, confirm).await? {
-            plan.held.push(Held { count: plan.counts.remove, why });
+        if let Some(why) = self.limit(&plan, &removals, consent).await? {
+            plan.held.push(Held { count: plan.counts.remove, token: consent::token(&removals), why });
             for change in &mut plan.changes {
                 let mut counts = Counts::default();
                 counts.add(change.kind);
@@ -83,28 +91,45 @@ impl Runner<'_> {
     }
 
     /// Why removals are held back, when there are too many of them.
-    async fn limit(&self, plan: &Plan, open_count: u64, confirm: bool) -> Result<Option<String>, Error> {
-        if confirm || plan.counts.remove == 0 {
+    async fn limit(&self, plan: &Plan, removals: &[Removed], consent: &mut Consent) -> Result<Option<String>, Error> {
+        if removals.is_empty() {
             return Ok(None);
         }
-        let since_us = self.policy.now_us.saturating_sub(ROLLING_DAY_US);
-        let before = open_count + self.state.removals_since(self.cloud_id, since_us).await?;
+        let before = self.removed_before(removals).await?;
         let owned = plan.owned.groups + plan.owned.users;
         let (max, percent) = (self.config.max_removals, self.config.max_removals_percent);
-        if !plan::too_many(plan.counts.remove + before, owned, max, percent) {
+        if !plan::too_many(plan.counts.remove + before, owned, max, percent) || consent.covers(removals) {
             return Ok(None);
         }
+        let count = plan.counts.remove;
+        if consent.is_given() {
+            return Ok(Some(format!(
+                "what was confirmed is not what would be made now, which is {count} deletions and deactivations; look \
+                 at the plan again and confirm that"
+            )));
+        }
         Ok(Some(format!(
-            "{} deletions and deactivations, and {before} made within the last day, are more than {max} and more than \
-             {percent} % of the {owned} groups and users owned; look at the plan and run sync with --confirm",
-            plan.counts.remove
+            "{count} deletions and deactivations, and {before} made within the last day, are more than {max} and more \
+             than {percent} % of the {owned} groups and users owned; look at the plan and run sync with --confirm"
         )))
     }
 
+    /// Removals of the last day. One that may have been made and is planned again counts once.
+    async fn removed_before(&self, removals: &[Removed]) -> Result<u64, Error> {
+        let since_us = self.policy.now_us.saturating_sub(ROLLING_DAY_US);
+        let settled = self.state.removals_since(self.cloud_id, since_us).await?;
+        let mut open = self.state.open_removals(self.cloud_id).await?;
+        if !open.is_empty() {
+            let planned: HashSet<_> = removals.iter().map(|removed| (&removed.group_id, &removed.user_id)).collect();
+            open.retain(|removed| !planned.contains(&(&removed.group_id, &removed.user_id)));
+        }
+        Ok(settled + u64::try_from(open.len()).unwrap_or(u64::MAX))
+    }
+
     /// Applies the difference. A run that finds nothing to do leaves no trace.
-    pub(crate) async fn apply(&self, cause: &str, confirm: bool) -> Result<(RunReport, Plan), Error> {
+    pub(crate) async fn apply(&self, cause: &str, mut consent: Consent) -> Result<Ran, Error> {
         let mut tally = Tally::default();
-        let mut plan = self.plan(confirm).await?;
+        let mut plan = self.plan(&mut consent).await?;
         for _ in 0..ROUNDS_MAX {
             let (done_before, planned) = (tally.report.applied, plan.counts.total() - plan.held_count());
             if planned == 0 {
@@ -113,8 +138,9 @@ impl Runner<'_> {
             if tally.run_id.is_none() {
                 tally.run_id = Some(self.state.begin_run(self.cloud_id, cause).await?);
             }
-            self.round(&plan, confirm, &mut tally).await?;
-            plan = self.plan(confirm).await?;
+            tally.unfinished = false;
+            self.round(&plan, &consent, &mut tally).await?;
+            plan = self.plan(&mut consent).await?;
             if tally.fatal.is_some() || tally.report.applied == done_before {
                 break;
             }
@@ -123,8 +149,8 @@ impl Runner<'_> {
         self.finish(tally, plan).await
     }
 
-    async fn finish(&self, tally: Tally, plan: Plan) -> Result<(RunReport, Plan), Error> {
-        let Tally { run_id, mut report, fatal, .. } = tally;
+    async fn finish(&self, tally: Tally, plan: Plan) -> Result<Ran, Error> {
+        let Tally { run_id, mut report, fatal, unfinished, .. } = tally;
         report.held.clone_from(&plan.held);
         report.outcome = outcome(&report, fatal.as_ref());
         if let Some(run_id) = run_id {
@@ -134,19 +160,19 @@ impl Runner<'_> {
         }
         match fatal {
             Some(error) => Err(error),
-            None => Ok((report, plan)),
+            None => Ok(Ran { report, plan, unfinished }),
         }
     }
 
     /// One round: first what adds and changes, then, unless they are held back, the removals.
-    async fn round(&self, plan: &Plan, confirm: bool, tally: &mut Tally) -> Result<(), Error> {
+    async fn round(&self, plan: &Plan, consent: &Consent, tally: &mut Tally) -> Result<(), Error> {
         let total = plan.counts.total() + tally.done - plan.held_count();
         for stage in [Stage::LivingGroups, Stage::LivingUsers] {
-            self.stage(stage, false, confirm, total, tally).await?;
+            self.stage(stage, false, consent, total, tally).await?;
         }
         if plan.held.is_empty() && plan.counts.remove > 0 {
             for stage in [Stage::LivingUsers, Stage::GoneUsers, Stage::GoneGroups] {
-                self.stage(stage, true, confirm, total, tally).await?;
+                self.stage(stage, true, consent, total, tally).await?;
             }
         }
         Ok(())
@@ -156,16 +182,19 @@ impl Runner<'_> {
         &self,
         stage: Stage,
         removals: bool,
-        confirm: bool,
+        consent: &Consent,
         total: u64,
         tally: &mut Tally,
     ) -> Result<(), Error> {
         let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
         while tally.fatal.is_none() {
             let Some(mut actions) = walk.next().await? else { break };
-            actions.retain(|action| action.is_removal() == removals);
+            actions.retain(|action| match action.removed() {
+                Some(removed) => removals && consent.allows(&removed),
+                None => !removals,
+            });
             if !actions.is_empty() {
-                self.batch(&actions, confirm, tally).await?;
+                self.batch(&actions, consent.is_granted(), tally).await?;
             }
             let step = if removals { "removing" } else { "applying" };
             (self.progress)(Progress { step: step.to_owned(), done: tally.done.min(total), total });
@@ -177,6 +206,11 @@ impl Runner<'_> {
     async fn batch(&self, actions: &[Action], confirmed: bool, tally: &mut Tally) -> Result<(), Error> {
         if !self.state.take_lease(self.owner).await? {
             return Err(Error::NotTheOwner);
+        }
+        let removes = actions.iter().any(Action::is_removal);
+        if removes && let Err(error) = confirm_root(self.cloud, self.cloud_id).await {
+            tally.fatal = Some(error);
+            return Ok(());
         }
         let applier = Applier {
             cloud: self.cloud,
@@ -192,7 +226,7 @@ impl Runner<'_> {
         let limit = LEASE_FOR.saturating_sub(Duration::from_secs(5));
         let mut renew = tokio::time::interval_at(tokio::time::Instant::now() + limit / 2, limit / 2);
         let calls: Vec<_> = actions.iter().map(|action| async move { (action, applier.apply(action).await) }).collect();
-        let at_once = if actions.iter().any(Action::is_removal) { REMOVALS_AT_ONCE } else { CALLS_AT_ONCE };
+        let at_once = if removes { REMOVALS_AT_ONCE } else { CALLS_AT_ONCE };
         let mut running = stream::iter(calls).buffer_unordered(at_once);
         loop {
             tokio::select! {
@@ -220,6 +254,9 @@ impl Tally {
     fn take(&mut self, action: &Action, applied: Applied, facts: &mut Vec<Fact>, log: &mut Vec<(String, String)>) {
         let change = Change::from(action);
         self.done += 1;
+        // What turned out to be gone is made again by the next round or run.
+        self.unfinished |= applied.facts.iter().any(|fact| matches!(fact, Fact::NoGroup { .. } | Fact::NoUser { .. }))
+            && matches!(applied.outcome, Outcome::Skipped(_));
         facts.extend(applied.facts);
         let (word, text) = match applied.outcome {
             Outcome::Done => {
@@ -231,6 +268,7 @@ impl Tally {
                 ("skipped", why)
             }
             Outcome::Failed(error) => {
+                self.unfinished = true;
                 let text = error.to_string();
                 self.fail(&change, &text);
                 if is_fatal(&error) {
@@ -259,11 +297,6 @@ fn is_fatal(error: &Error) -> bool {
         Error::State(_) | Error::AnotherCloud { .. } | Error::NotTheOwner | Error::Stopped => true,
         Error::Config(_) | Error::Disagreement(_) => false,
     }
-}
-
-/// Whom a removal hits.
-fn key(removed: Removed) -> (String, String) {
-    (removed.group_id, removed.user_id)
 }
 
 fn list(plan: &mut Plan, actions: &[Action]) {

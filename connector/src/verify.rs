@@ -26,14 +26,17 @@ pub(crate) async fn everything(
     cloud_id: &str,
     progress: &ProgressFn,
 ) -> Result<(), Error> {
-    let groups = target.groups().await?;
-    let present: HashSet<&str> = groups.iter().map(|group| group.group_id.as_str()).collect();
-    let lost =
-        state.known_groups(cloud_id).await?.into_iter().filter(|group| !present.contains(group.group_id.as_str()));
-    for group in lost {
-        let mut facts: Vec<Fact> = state.known_users_in(cloud_id, &group.group_id).await?.iter().map(no_user).collect();
-        facts.push(Fact::NoGroup { group_id: group.group_id });
-        state.record(cloud_id, &facts).await?;
+    let mut groups = target.groups().await?;
+    let present: HashSet<String> = groups.iter().map(|group| group.group_id.clone()).collect();
+    for known in state.known_groups(cloud_id).await? {
+        if present.contains(&known.group_id) {
+            continue;
+        }
+        // A list may be short or empty; the answer about the very id decides.
+        match target.group(&known.group_id).await? {
+            Some(found) => groups.push(found),
+            None => forget_group(state, cloud_id, known.group_id).await?,
+        }
     }
     let (mut ours, mut done) = (Vec::new(), 0);
     for group in groups {
@@ -46,7 +49,7 @@ pub(crate) async fn everything(
     let mut asked = stream::iter(questions).buffer_unordered(GROUPS_AT_ONCE);
     while let Some((group, users)) = asked.try_next().await? {
         let mut facts = vec![Fact::Group(found_group(&group))];
-        facts.extend(users_of(state, cloud_id, &group.group_id, users).await?);
+        facts.extend(users_of(state, target, cloud_id, &group.group_id, users).await?);
         state.record(cloud_id, &facts).await?;
         done += 1;
         progress(Progress { step: "comparing groups".to_owned(), done, total });
@@ -61,7 +64,13 @@ async fn users_at(target: &Target, group: GroupInfo) -> Result<(GroupInfo, Vec<U
 }
 
 /// What is so with the users of one group: those of ours that are there, those adopted now, those that are gone.
-async fn users_of(state: &State, cloud_id: &str, group_id: &str, users: Vec<UserInfo>) -> Result<Vec<Fact>, Error> {
+async fn users_of(
+    state: &State,
+    target: &Target,
+    cloud_id: &str,
+    group_id: &str,
+    users: Vec<UserInfo>,
+) -> Result<Vec<Fact>, Error> {
     let mut known: HashMap<String, KnownUser> =
         state.known_users_in(cloud_id, group_id).await?.into_iter().map(|user| (user.user_id.clone(), user)).collect();
     let tenants: HashSet<String> = state.accounts_in_domain(cloud_id, group_id).await?.into_iter().collect();
@@ -75,8 +84,19 @@ async fn users_of(state: &State, cloud_id: &str, group_id: &str, users: Vec<User
             }
         }
     }
-    facts.extend(known.values().map(no_user));
+    for unlisted in known.values() {
+        facts.push(match target.user(group_id, &unlisted.user_id).await? {
+            Some(found) => Fact::User(found_user(&found, Some(unlisted))),
+            None => no_user(unlisted),
+        });
+    }
     Ok(facts)
+}
+
+async fn forget_group(state: &State, cloud_id: &str, group_id: String) -> Result<(), Error> {
+    let mut facts: Vec<Fact> = state.known_users_in(cloud_id, &group_id).await?.iter().map(no_user).collect();
+    facts.push(Fact::NoGroup { group_id });
+    Ok(state.record(cloud_id, &facts).await?)
 }
 
 fn no_user(user: &KnownUser) -> Fact {

@@ -112,7 +112,7 @@ fn address(url: Option<&str>) -> anyhow::Result<(String, String)> {
 
 async fn enter(running: &Running, cloud: &StandIn) -> anyhow::Result<Tenant> {
     let connector = running.connector.as_ref().context("the demo has no connector")?;
-    connector.sync(false, &|_| ()).await.context("the tenants could not be reconciled")?;
+    connector.sync(None, &|_| ()).await.context("the tenants could not be reconciled")?;
     let account = cloud.control().account_id(DOMAIN, ACCOUNT).context("the made-up CloudStack has lost its tenant")?;
     let domain_id = cloud.control().domain_id(DOMAIN).context("the made-up CloudStack has lost its domain")?;
     let (domain, user, password) = cloud.control().login_of(&account).context("the tenant has no user")?;

@@ -29,6 +29,11 @@ pub(super) async fn sign_in(inner: &Inner, settings: &Settings, account: &Accoun
         tracing::warn!(why, "no one is signed in while the connector stands still");
         return Err(Refusal::failed(NO_MAPPED_USER));
     }
+    // Another CloudStack behind the address has other people: none of them gets a link, and nothing is made for them.
+    if let Err(error) = inner.confirm_cloud().await {
+        tracing::warn!(%error, "no one is signed in by a CloudStack that is not known to be ours");
+        return Err(Refusal::failed(NO_MAPPED_USER));
+    }
     let (user, group) = if names::is_root_admin(account) {
         check_admin(inner, &settings.cmc_admin_user).await?;
         (settings.cmc_admin_user.clone(), ADMIN_GROUP.to_owned())

@@ -7,8 +7,10 @@ use tokio::time::Instant;
 use super::{Inner, SETTINGS_FRESH, work::Cause};
 use crate::error::Error;
 
-/// The first pause after a pass that failed; it doubles up to the normal interval.
+/// The first pause after a pass that failed; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest one: a pass asks a lot of a CloudStack that may be in trouble.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
 
 const UNKNOWN: &str = "CloudStack's settings cannot be read, so it is not known whether the connector is to work: \
                        nothing is done by itself";
@@ -36,7 +38,7 @@ async fn forever(inner: &Inner) {
         } else if !settings.enabled {
             inner.show_error(Some(OFF.to_owned()));
         } else if Instant::now() >= next_pass {
-            match inner.sync_now(Cause::Timer, false, &|_| ()).await {
+            match inner.sync_now(Cause::Timer, None, &|_| ()).await {
                 Ok(_) => {
                     told.clear();
                     (next_pass, pause) = (Instant::now() + pass_every, FIRST_PAUSE);
@@ -44,12 +46,10 @@ async fn forever(inner: &Inner) {
                 Err(error) => {
                     tell("full pass", &error, &mut told);
                     next_pass = Instant::now() + pause;
-                    pause = (pause * 2).min(pass_every);
+                    pause = (pause * 2).min(PAUSE_MAX).min(pass_every);
                 }
             }
-        } else if inner.stopped().is_none()
-            && let Err(error) = inner.poll_now().await
-        {
+        } else if let Err(error) = inner.poll_now(false).await {
             tell("events", &error, &mut told);
         }
         let wake_at = (Instant::now() + poll_every).min(next_pass.max(Instant::now() + Duration::from_millis(100)));

@@ -5,12 +5,13 @@
 
 mod background;
 mod kept;
+mod retry;
 mod view;
 mod work;
 
 use std::{
     path::Path,
-    sync::{Arc, RwLock},
+    sync::{Arc, Mutex, RwLock, atomic::AtomicI64},
 };
 
 use admin_api::client::ClientConfig;
@@ -20,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) use self::kept::SETTINGS_FRESH;
-use self::{kept::Kept, view::View};
+use self::{kept::Kept, retry::Retry, view::View};
 use crate::{
     Clock,
     cloudstack::Cloud,
     config::{CloudStackConfig, ConnectorConfig, TargetKind},
     error::Error,
     plugin,
-    report::{CheckLine, Plan, ProgressFn, RunReport, Status},
+    report::{CheckLine, Held, Plan, ProgressFn, RunReport, Status},
     state::{State, owner_name},
     target::Target,
 };
@@ -64,6 +65,9 @@ pub(crate) struct Inner {
     owner: String,
     settings: Kept,
     view: RwLock<View>,
+    retry: Mutex<Retry>,
+    /// When ROOT was last seen to be ours.
+    root_seen_us: AtomicI64,
     work: tokio::sync::Mutex<()>,
     wake: Notify,
     stop: CancellationToken,
@@ -74,6 +78,8 @@ pub(crate) struct Inner {
 pub struct Connector {
     inner: Arc<Inner>,
     background: Arc<tokio::sync::Mutex<Option<JoinHandle<()>>>>,
+    /// Names the removals held back that were last shown to an operator at the command line.
+    shown: Arc<Mutex<Option<String>>>,
 }
 
 impl Connector {
@@ -130,11 +136,13 @@ impl Connector {
             owner: owner_name(),
             settings: Kept::default(),
             view: RwLock::new(View::default()),
+            retry: Mutex::default(),
+            root_seen_us: AtomicI64::new(i64::MIN),
             work: tokio::sync::Mutex::new(()),
             wake: Notify::new(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { inner: Arc::new(inner), background: Arc::default() })
+        Ok(Self { inner: Arc::new(inner), background: Arc::default(), shown: Arc::default() })
     }
 
     /// Reads CloudStack whole and computes the difference, without changing anything at the target.
@@ -142,16 +150,21 @@ impl Connector {
     /// # Errors
     /// Whatever kept CloudStack from being read.
     pub async fn plan(&self) -> Result<Plan, Error> {
-        self.inner.plan_now(&|_| ()).await
+        self.in_a_task(&|_| (), |inner, tell| async move { inner.plan_now(&*tell).await }).await
     }
 
     /// Reads CloudStack whole and applies the difference, also when the settings say that the connector is to do nothing
-    /// by itself. `confirm` lets removals pass that are held back for being many.
+    /// by itself. `confirmed` is the token of removals that were held back for being many and shown to somebody who means
+    /// them: they pass, unless other ones would be made now. A caller that goes away does not stop the work.
     ///
     /// # Errors
     /// Whatever kept CloudStack from being read, or the target from being changed at all.
-    pub async fn sync(&self, confirm: bool, progress: &ProgressFn) -> Result<RunReport, Error> {
-        self.inner.sync_now(work::Cause::Asked, confirm, progress).await
+    pub async fn sync(&self, confirmed: Option<&str>, progress: &ProgressFn) -> Result<RunReport, Error> {
+        let confirmed = confirmed.map(str::to_owned);
+        let work = |inner: Arc<Inner>, tell: Arc<ProgressFn>| async move {
+            inner.sync_now(work::Cause::Asked, confirmed.as_deref(), &*tell).await
+        };
+        self.in_a_task(progress, work).await
     }
 
     /// Makes the next full pass compare everything with what the target really holds.
@@ -159,7 +172,10 @@ impl Connector {
     /// # Errors
     /// Those of [`Self::sync`].
     pub async fn verify(&self, progress: &ProgressFn) -> Result<RunReport, Error> {
-        self.inner.sync_now(work::Cause::Verify, false, progress).await
+        let work = |inner: Arc<Inner>, tell: Arc<ProgressFn>| async move {
+            inner.sync_now(work::Cause::Verify, None, &*tell).await
+        };
+        self.in_a_task(progress, work).await
     }
 
     /// Looks at the events now, and at what they name; the report says what was done about it.
@@ -167,7 +183,49 @@ impl Connector {
     /// # Errors
     /// Those of [`Self::sync`].
     pub async fn poll(&self) -> Result<RunReport, Error> {
-        self.inner.poll_now().await
+        self.in_a_task(&|_| (), |inner, _| async move { inner.poll_now(true).await }).await
+    }
+
+    /// Does work in a task of its own, so that a caller that goes away cuts nothing short; only the shutdown does.
+    async fn in_a_task<T, F, Work>(&self, progress: &ProgressFn, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<Inner>, Arc<ProgressFn>) -> Work,
+        Work: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let (told, mut hears) = tokio::sync::mpsc::unbounded_channel();
+        let tell: Arc<ProgressFn> = Arc::new(move |progress| {
+            // Nobody may listen any more.
+            _ = told.send(progress);
+        });
+        let stop = self.inner.stop.clone();
+        let work = work(Arc::clone(&self.inner), tell);
+        let mut task = tokio::spawn(async move { stop.run_until_cancelled(work).await.unwrap_or(Err(Error::Stopped)) });
+        loop {
+            tokio::select! {
+                biased;
+                Some(now) = hears.recv() => progress(now),
+                ended = &mut task => return match ended {
+                    Ok(result) => result,
+                    Err(error) => match error.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        Err(_) => Err(Error::Stopped),
+                    },
+                },
+            }
+        }
+    }
+
+    /// Remembers that an operator was shown what is held back, for a confirmation that names nothing.
+    pub fn note_shown(&self, held: &[Held]) {
+        let token = held.first().map(|held| held.token.clone());
+        *self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = token;
+    }
+
+    /// The token of what was last shown as held back.
+    #[must_use]
+    pub fn shown(&self) -> Option<String> {
+        self.shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     /// Wakes the background work for a full pass.
@@ -218,6 +276,8 @@ impl Connector {
         {
             tracing::error!(%error, "the connector's background work ended badly");
         }
+        // Whoever was at work is dropped now; what it wrote last comes before the end.
+        drop(self.inner.work.lock().await);
         if let Err(error) = self.inner.state.close(&self.inner.owner).await {
             tracing::warn!(%error, "the connector's lease is not released");
         }

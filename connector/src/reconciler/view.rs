@@ -82,7 +82,9 @@ impl Inner {
         metrics::gauge!("cloudhold_connector_held_changes").set(gauge(plan.held_count()));
         self.view(|view| {
             view.pending = plan.counts;
-            view.pending_changes = plan.changes.iter().take(CHANGES_SHOWN).cloned().collect();
+            // What waits for a word comes first: nobody confirms what is not shown.
+            let (held, free): (Vec<&Change>, Vec<&Change>) = plan.changes.iter().partition(|change| change.held);
+            view.pending_changes = held.into_iter().chain(free).take(CHANGES_SHOWN).cloned().collect();
             view.held.clone_from(&plan.held);
         });
     }

@@ -1,19 +1,25 @@
 //! The three things the connector does: plan, full pass, look at events. Each holds the work lock and the lease.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
-use super::{Inner, SETTINGS_FRESH};
+use tokio::time::Instant;
+
+use super::{Inner, SETTINGS_FRESH, retry::Retry};
 use crate::{
     config::TargetKind,
+    consent::Consent,
     error::Error,
-    events::{self, Poll},
-    pass::{PassEnd, Reader},
+    events::{self, Hints, Poll, ReadAgain},
+    pass::{PassEnd, Reader, confirm_root},
     plan::Policy,
     report::{Plan, ProgressFn, RunReport},
-    run::Runner,
+    run::{Ran, Runner},
     state::CloudRow,
     verify,
 };
+
+/// How long it is taken for granted that the right CloudStack answers, while nothing is concluded from its answers.
+const ROOT_FRESH_US: i64 = 60_000_000;
 
 /// What started a full pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +45,22 @@ impl Cause {
     }
 }
 
+/// One's turn to work. When it is dropped, however that comes, nobody works any more.
+struct Turn<'a> {
+    inner: &'a Inner,
+    _lock: tokio::sync::MutexGuard<'a, ()>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.inner.show_doing(None);
+    }
+}
+
 impl Inner {
     /// Reads everything and plans.
     pub(super) async fn plan_now(&self, progress: &ProgressFn) -> Result<Plan, Error> {
-        let _lock = self.begin("planning").await?;
+        let _turn = self.begin("planning").await?;
         let result = self.read_and_plan(progress).await;
         self.end(result.as_ref().err()).await;
         result
@@ -50,73 +68,146 @@ impl Inner {
 
     async fn read_and_plan(&self, progress: &ProgressFn) -> Result<Plan, Error> {
         let (row, _) = self.read_all(false, progress).await?;
-        let plan = self.runner(&row.cloud_id, progress).plan(false).await?;
+        let plan = self.runner(&row.cloud_id, progress).plan(&mut Consent::default()).await?;
         self.show_plan(&plan);
         Ok(plan)
     }
 
-    /// Reads everything and applies.
+    /// Reads everything and applies. `confirmed` names the removals that an operator saw held back and means.
     pub(super) async fn sync_now(
         &self,
         cause: Cause,
-        confirm: bool,
+        confirmed: Option<&str>,
         progress: &ProgressFn,
     ) -> Result<RunReport, Error> {
-        let _lock = self.begin(cause.as_str()).await?;
-        let result = self.read_and_apply(cause, confirm, progress).await;
+        let _turn = self.begin(cause.as_str()).await?;
+        let result = self.read_and_apply(cause, confirmed, progress).await;
         self.end(result.as_ref().err()).await;
         result
     }
 
-    async fn read_and_apply(&self, cause: Cause, confirm: bool, progress: &ProgressFn) -> Result<RunReport, Error> {
+    async fn read_and_apply(
+        &self,
+        cause: Cause,
+        confirmed: Option<&str>,
+        progress: &ProgressFn,
+    ) -> Result<RunReport, Error> {
         let (row, end) = self.read_all(cause == Cause::Verify, progress).await?;
-        self.reader(progress).confirm_root(&row.cloud_id).await?;
-        let mut report = self.apply(&row.cloud_id, cause.as_str(), confirm, progress).await?;
+        self.confirm_root(&row.cloud_id).await?;
+        let consent = Consent::to(confirmed);
+        let mut report = self.apply(&row.cloud_id, cause.as_str(), consent, Hints::default(), progress).await?;
         if let Some(why) = end.distrust {
             report.outcome.push_str(&format!("; nothing is concluded from what was not seen: {why}"));
         }
         Ok(report)
     }
 
-    /// Looks at the events and at what they name.
-    pub(super) async fn poll_now(&self) -> Result<RunReport, Error> {
-        let lock = self.begin("looking at events").await?;
-        let result = self.read_events().await;
+    /// Looks at the events and at what they name. `asked` is true when somebody waits for it: then what was left undone
+    /// is tried again at once.
+    pub(super) async fn poll_now(&self, asked: bool) -> Result<RunReport, Error> {
+        let turn = self.begin("looking at events").await?;
+        let result = self.read_events(asked).await;
         self.end(result.as_ref().err()).await;
-        drop(lock);
+        drop(turn);
         match result? {
             Some(report) => Ok(report),
-            None => self.sync_now(Cause::Events, false, &|_| ()).await,
+            None => self.sync_now(Cause::Events, None, &|_| ()).await,
         }
     }
 
     /// What was done about the events; `None` when they ask for a full pass, which takes them in, too.
-    async fn read_events(&self) -> Result<Option<RunReport>, Error> {
+    async fn read_events(&self, asked: bool) -> Result<Option<RunReport>, Error> {
         let Some(row) = self.state.cloud().await?.filter(|row| row.trusted_pass_us.is_some()) else {
             let outcome = "events wait for a full pass that can be trusted".to_owned();
             return Ok(Some(RunReport { outcome, ..RunReport::default() }));
         };
-        if self.stopped().is_some() {
-            self.reader(&|_| ()).confirm_root(&row.cloud_id).await?;
+        if self.stopped().is_some() || self.is_root_stale() {
+            self.confirm_root(&row.cloud_id).await?;
         }
-        let poll = events::poll(&self.cloud, &self.state, &row).await?;
+        let poll = events::poll(&self.cloud, &self.state, &row).await.inspect_err(|_| self.doubt_root())?;
         if poll.everything {
             return Ok(None);
         }
         self.show_poll();
-        if poll.hints.is_empty() {
+        let again = self.retry(|retry| retry.is_due(Instant::now(), asked).then(|| retry.hints()));
+        if poll.hints.is_empty() && again.is_none() {
             poll.commit(&self.state, &row.cloud_id).await?;
             return Ok(Some(RunReport { outcome: "nothing to do".to_owned(), ..RunReport::default() }));
         }
-        let reader = self.reader(&|_| ());
-        reader.confirm_root(&row.cloud_id).await?;
-        events::read_again(&reader, &row.cloud_id, &poll.hints).await?;
-        poll.commit(&self.state, &row.cloud_id).await?;
-        self.apply(&row.cloud_id, "events", false, &|_| ()).await.map(Some)
+        let result = self.follow(&row, &poll, again.clone()).await;
+        if result.is_err() && again.is_some() {
+            self.retry(|retry| retry.stuck(Hints::default(), Instant::now()));
+        }
+        let Some((left, odd)) = result? else { return Ok(None) };
+        let report = self.apply(&row.cloud_id, "events", Consent::default(), left, &|_| ()).await?;
+        odd.map_or(Ok(Some(report)), Err)
+    }
+
+    /// Reads what the events name, and what is to be tried again. `None` when that is too much to read one by one; else
+    /// the ids without a usable answer, and the first such answer.
+    async fn follow(
+        &self,
+        row: &CloudRow,
+        poll: &Poll,
+        again: Option<Hints>,
+    ) -> Result<Option<(Hints, Option<Error>)>, Error> {
+        self.confirm_root(&row.cloud_id).await?;
+        if again.is_some() {
+            // Whether the target is there is asked before a run is begun that could only fail.
+            self.target.group(&row.cloud_id).await?;
+        }
+        let mut hints = poll.hints.clone();
+        let waiting = if again.is_some() { Hints::default() } else { self.retry(|retry| retry.hints()) };
+        hints.extend(again.unwrap_or_default());
+        match events::read_again(&self.reader(&|_| ()), &row.cloud_id, &hints).await? {
+            ReadAgain::TooMuch => Ok(None),
+            ReadAgain::Read { mut left, error } => {
+                self.retry(Retry::changes_begin);
+                poll.commit(&self.state, &row.cloud_id).await?;
+                left.extend(waiting);
+                Ok(Some((left, error)))
+            }
+        }
+    }
+
+    fn retry<T>(&self, change: impl FnOnce(&mut Retry) -> T) -> T {
+        change(&mut self.retry.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Makes sure that the CloudStack that the state belongs to is the one that answers; a new state belongs to none.
+    pub(crate) async fn confirm_cloud(&self) -> Result<(), Error> {
+        match self.state.cloud().await? {
+            Some(row) => self.confirm_root(&row.cloud_id).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn confirm_root(&self, cloud_id: &str) -> Result<(), Error> {
+        let result = confirm_root(&self.cloud, cloud_id).await;
+        match &result {
+            Ok(()) => self.root_seen_us.store(self.clock.now_us(), Ordering::Relaxed),
+            Err(error) => {
+                self.doubt_root();
+                if matches!(error, Error::AnotherCloud { .. }) {
+                    self.show_stopped(Some(error.to_string()));
+                }
+            }
+        }
+        result
+    }
+
+    fn is_root_stale(&self) -> bool {
+        let seen_us = self.root_seen_us.load(Ordering::Relaxed);
+        self.clock.now_us().saturating_sub(seen_us) > ROOT_FRESH_US
+    }
+
+    /// After a failure somebody else may answer next.
+    fn doubt_root(&self) {
+        self.root_seen_us.store(i64::MIN, Ordering::Relaxed);
     }
 
     /// Waits for its turn, and takes the lease.
-    async fn begin(&self, doing: &str) -> Result<tokio::sync::MutexGuard<'_, ()>, Error> {
+    async fn begin(&self, doing: &str) -> Result<Turn<'_>, Error> {
         let lock = self.work.lock().await;
         if self.stop.is_cancelled() {
             return Err(Error::Stopped);
@@ -125,7 +216,7 @@ impl Inner {
             return Err(Error::NotTheOwner);
         }
         self.show_doing(Some(doing));
-        Ok(lock)
+        Ok(Turn { inner: self, _lock: lock })
     }
 
     /// Shows how it ended, and lets another node have the lease when we are idle.
@@ -174,20 +265,32 @@ impl Inner {
         Ok((row, end))
     }
 
+    /// Applies what differs, and notes what is left to be tried again: changes not made, and `left`.
     async fn apply(
         &self,
         cloud_id: &str,
         cause: &str,
-        confirm: bool,
+        consent: Consent,
+        left: Hints,
         progress: &ProgressFn,
     ) -> Result<RunReport, Error> {
-        verify::open_changes(&self.state, &self.target, cloud_id).await?;
-        let (report, plan) = self.runner(cloud_id, progress).apply(cause, confirm).await?;
+        self.retry(Retry::changes_begin);
+        let result = self.run(cloud_id, cause, consent, progress).await;
+        match &result {
+            Ok(ran) => self.retry(|retry| retry.left(left, ran.unfinished, Instant::now())),
+            Err(_) => self.retry(|retry| retry.stuck(left, Instant::now())),
+        }
+        let Ran { report, plan, .. } = result?;
         self.show_plan(&plan);
         if report.applied + report.failed > 0 || !report.held.is_empty() {
             tracing::info!(cause, outcome = report.outcome, "the connector ran");
         }
         Ok(report)
+    }
+
+    async fn run(&self, cloud_id: &str, cause: &str, consent: Consent, progress: &ProgressFn) -> Result<Ran, Error> {
+        verify::open_changes(&self.state, &self.target, cloud_id).await?;
+        self.runner(cloud_id, progress).apply(cause, consent).await
     }
 
     fn reader<'a>(&'a self, progress: &'a ProgressFn) -> Reader<'a> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloudstack_stand_in::Cloud;
 
-use crate::world::World;
+use crate::world::{Mood, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_quiet_cloud_is_asked_one_question_a_poll() {
@@ -135,4 +135,63 @@ pub(crate) async fn wait<F: Future<Output = bool>>(condition: impl Fn() -> F) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     panic!("it did not come to pass within 30 seconds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_did_not_take_is_tried_again_without_another_event() {
+    let world = World::recorded().await;
+    world.sync().await;
+    let ada = world.account("/acme", "ada");
+    world.control.disable_account(&ada).unwrap();
+    world.store_is(Mood::Away);
+    assert!(world.connector.poll().await.is_err());
+    assert!(world.connector.poll().await.is_err(), "it is tried again");
+    world.store_is(Mood::Well);
+    world.connector.poll().await.unwrap();
+    assert!(!world.user_of(&ada).await.unwrap().active);
+    assert_eq!(world.connector.poll().await.unwrap().outcome, "nothing to do");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_background_work_soon_tries_again_what_the_store_did_not_take() {
+    let mut world = World::recorded().await;
+    world.connector.shutdown().await;
+    let connector = world.start_background().await;
+    wait(|| async { connector.status().await.last_poll.is_some() }).await;
+    let ada = world.account("/acme", "ada");
+    world.store_is(Mood::Away);
+    world.control.disable_account(&ada).unwrap();
+    wait(|| async { connector.status().await.last_error.is_some() }).await;
+    world.store_is(Mood::Well);
+    wait(|| async { !world.user_of(&ada).await.unwrap().active }).await;
+    connector.shutdown().await;
+    world.connector = world.open_again().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_answer_about_one_id_keeps_nobody_else_waiting() {
+    let world = World::recorded().await;
+    world.sync().await;
+    let mut ids = [world.account("/acme", "ada"), world.account("/globex", "homer")];
+    ids.sort();
+    ids.iter().for_each(|id| world.control.rename_account(id, "renamed").unwrap());
+    // All tries of the first question.
+    world.control.fail(Some("listAccounts"), 530, 3);
+    assert!(world.connector.poll().await.is_err());
+    let renamed = async |id: &str| world.user_of(id).await.unwrap().full_name.contains("renamed");
+    assert_eq!((renamed(&ids[0]).await, renamed(&ids[1]).await), (false, true));
+    world.connector.poll().await.unwrap();
+    assert!(renamed(&ids[0]).await, "and it is asked again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_domain_of_very_many_accounts_is_read_as_a_whole() {
+    let world = World::with(Cloud::grown(1, 700), |_| ()).await;
+    world.sync().await;
+    let domain = world.control.domain_id("/domain-000001").unwrap();
+    world.control.delete_domain(&domain, true).unwrap();
+    world.control.clear_requests();
+    let report = world.connector.poll().await.unwrap();
+    assert_eq!(report.held.len(), 1, "{report:?}");
+    assert!(world.control.request_count("listAccounts") < 20);
 }

@@ -36,7 +36,7 @@ async fn too_many_removals_are_all_held_until_somebody_confirms() {
     assert_eq!((status.pending.remove, status.held.len()), (6, 1));
     assert_eq!(status.pending_changes.iter().filter(|change| change.held).count(), 6);
 
-    let report = world.connector.sync(true, &|_| ()).await.unwrap();
+    let report = world.connector.sync(Some(&status.held[0].token), &|_| ()).await.unwrap();
     assert_eq!((report.applied, report.held.len()), (6, 0), "{report:?}");
     assert_eq!((world.actual().await.users.len(), active(&world).await, world.trashed().await), (47, 44, 3));
     // What was confirmed does not count against what comes next.
@@ -83,7 +83,7 @@ async fn removals_of_a_run_that_was_cut_stay_counted() {
     // Four are asked for at a time, and the fifth waits for CloudStack while they are gone already.
     world.control.slow(Duration::from_millis(300));
     tokio::select! {
-        report = world.connector.sync(false, &|_| ()) => panic!("nothing was cut: {report:?}"),
+        report = world.connector.sync(None, &|_| ()) => panic!("nothing was cut: {report:?}"),
         () = async {
             while world.actual().await.users.len() == 50 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -106,7 +106,7 @@ async fn removals_that_the_store_did_not_make_do_not_count() {
     accounts[0..4].iter().for_each(|account| world.control.delete_account(account).unwrap());
     world.store_is(Mood::Away);
     for _ in 0..2 {
-        assert!(world.connector.sync(false, &|_| ()).await.is_err());
+        assert!(world.connector.sync(None, &|_| ()).await.is_err());
     }
     world.store_is(Mood::Well);
     let report = world.sync().await;
@@ -115,4 +115,20 @@ async fn removals_that_the_store_did_not_make_do_not_count() {
     assert_eq!(world.sync().await.held.len(), 0, "the fifth of a day");
     world.control.delete_account(&accounts[5]).unwrap();
     assert_eq!(world.sync().await.held.len(), 1, "the sixth of a day");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_is_of_what_was_shown_and_of_nothing_else() {
+    let (world, accounts) = synced().await;
+    accounts[0..6].iter().for_each(|account| world.control.delete_account(account).unwrap());
+    let shown = world.plan().await.held[0].token.clone();
+    accounts[6..9].iter().for_each(|account| world.control.delete_account(account).unwrap());
+    let report = world.connector.sync(Some(&shown), &|_| ()).await.unwrap();
+    assert_eq!((report.applied, report.held[0].count), (0, 9), "{report:?}");
+    assert!(report.held[0].why.contains("what was confirmed is not"), "{report:?}");
+    assert_eq!(world.actual().await.users.len(), 50);
+    let shown = world.plan().await.held[0].token.clone();
+    let report = world.connector.sync(Some(&shown), &|_| ()).await.unwrap();
+    assert_eq!((report.applied, report.held.len()), (9, 0), "{report:?}");
+    assert_eq!(world.actual().await.users.len(), 41);
 }

@@ -271,6 +271,26 @@ async fn nobody_signs_in_through_another_cloud() {
     world.sync().await;
     let session = log_in(&world, &world.account("/acme", "ada")).await;
     world.control.lie(None, Lie::OtherRoot("00000000-0000-4000-8000-00000000abcd".to_owned()));
-    assert!(world.connector.sync(false, &|_| ()).await.is_err());
+    assert!(world.connector.sync(None, &|_| ()).await.is_err());
     assert_eq!(command(&world, "cloudianSsoLogin", &session).await.status, 530);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_of_another_cloud_is_signed_in_or_made() {
+    let world = World::recorded().await;
+    world.sync().await;
+    let (ada, admin) = (world.account("/acme", "ada"), world.account("/", "admin"));
+    world.admin().delete_user(&world.control.domain_id("/acme").unwrap(), &ada).await.unwrap();
+    let before = world.actual().await;
+    let sessions = [log_in(&world, &ada).await, log_in(&world, &admin).await];
+    world.control.lie(Some("listDomains"), Lie::OtherRoot("00000000-0000-4000-8000-00000000abcd".to_owned()));
+    for session in &sessions {
+        let answer = command(&world, "cloudianSsoLogin", session).await;
+        assert_ne!(answer.status, 200, "{}", answer.body);
+    }
+    assert_eq!(world.actual().await, before, "nothing is made for it");
+    assert!(world.connector.status().await.stopped.is_some());
+    world.control.behave();
+    world.connector.poll().await.unwrap();
+    assert_eq!(command(&world, "cloudianSsoLogin", &sessions[0]).await.status, 200);
 }

@@ -138,7 +138,7 @@ impl World {
     }
 
     pub(crate) async fn sync(&self) -> RunReport {
-        self.connector.sync(false, &|_| ()).await.unwrap()
+        self.connector.sync(None, &|_| ()).await.unwrap()
     }
 
     pub(crate) async fn plan(&self) -> Plan {

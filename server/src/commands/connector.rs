@@ -13,7 +13,7 @@ pub(super) enum ConnectorCommand {
     Plan,
     /// Read CloudStack and make the store agree with it
     Sync {
-        /// Also make the removals that are held back for being many
+        /// Also make the removals that are held back for being many, as `plan` or `status` showed them last
         #[arg(long)]
         confirm: bool,
     },
@@ -59,7 +59,14 @@ async fn sync(shared: &Shared, confirm: bool) -> anyhow::Result<u8> {
         output::line(format!("  failed: {}", text(failure)))?;
     }
     held(&report["held"])?;
-    Ok(u8::from(failed > 0))
+    let refused = confirm && list(&report["held"]).next().is_some();
+    if refused {
+        // What is shown now is what the next confirmation is of.
+        let status: Value = shared.control()?.get("connector").await?;
+        held_changes(&status)?;
+        output::line("Nothing of this was removed. To confirm exactly this, run sync with --confirm again.")?;
+    }
+    Ok(u8::from(failed > 0 || refused))
 }
 
 async fn status(shared: &Shared) -> anyhow::Result<u8> {
@@ -94,6 +101,7 @@ async fn status(shared: &Shared) -> anyhow::Result<u8> {
         pending["add"], pending["change"], pending["remove"]
     ))?;
     held(&status["held"])?;
+    held_changes(&status)?;
     output::line("Last runs")?;
     for run in list(&status["runs"]) {
         output::line(format!("  {}  {}: {}", text(&run["started"]), text(&run["cause"]), text(&run["outcome"])))?;
@@ -123,6 +131,20 @@ async fn check(shared: &Shared) -> anyhow::Result<u8> {
 fn held(held: &Value) -> anyhow::Result<()> {
     for one in list(held) {
         output::line(format!("Held back    {}: {}", one["count"], text(&one["why"])))?;
+    }
+    Ok(())
+}
+
+/// The held changes one by one, as far as the status lists them.
+fn held_changes(status: &Value) -> anyhow::Result<()> {
+    for change in list(&status["pending_changes"]).filter(|change| change["held"] == true) {
+        let id = change["user_id"].as_str().unwrap_or_else(|| text(&change["group_id"]));
+        output::line(format!(
+            "  {} {} [{id}]: {}",
+            text(&change["kind"]),
+            text(&change["name"]),
+            text(&change["reason"])
+        ))?;
     }
     Ok(())
 }

@@ -92,7 +92,10 @@ impl Parts {
 }
 
 async fn connector_status(State(parts): State<Parts>) -> Answer<Value> {
-    Ok(Json(serde_json::to_value(parts.connector()?.status().await)?))
+    let connector = parts.connector()?;
+    let status = connector.status().await;
+    connector.note_shown(&status.held);
+    Ok(Json(serde_json::to_value(status)?))
 }
 
 async fn connector_plan(State(parts): State<Parts>) -> Result<Response, Refused> {
@@ -100,6 +103,7 @@ async fn connector_plan(State(parts): State<Parts>) -> Result<Response, Refused>
     Ok(with_progress(|report| async move {
         report.report(Progress { what: "reading CloudStack".to_owned(), ..Progress::default() });
         let plan = connector.plan().await?;
+        connector.note_shown(&plan.held);
         Ok(json!({ "text": plan.to_string(), "plan": plan }))
     }))
 }
@@ -107,7 +111,7 @@ async fn connector_plan(State(parts): State<Parts>) -> Result<Response, Refused>
 /// What a `sync` asks for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SyncRequest {
-    /// Lets removals pass that are held back for being many.
+    /// Lets removals pass that are held back for being many and that a plan or status showed last.
     pub(crate) confirm: bool,
 }
 
@@ -118,7 +122,8 @@ async fn connector_sync(State(parts): State<Parts>, Json(request): Json<SyncRequ
             let connector::Progress { step, done, total } = progress;
             report.report(Progress { what: step, done, total: (total > 0).then_some(total), is_bytes: false });
         };
-        let done = connector.sync(request.confirm, &tell).await?;
+        let shown = request.confirm.then(|| connector.shown().unwrap_or_default());
+        let done = connector.sync(shown.as_deref(), &tell).await?;
         Ok(serde_json::to_value(done)?)
     }))
 }
