@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use admin_api::client::{AdminClient, ClientConfig};
+use secrecy::ExposeSecret as _;
 use server::config::PortChoice;
 use server::{Config, Doors, FirstCredentials, Running, start, start_demo};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -104,6 +105,30 @@ async fn a_start_that_fails_leaves_nothing_running() {
     assert!(format!("{refused:#}").contains("doors.metrics.port"), "{refused:#}");
     assert!(Doors::read(folder.path()).is_err());
     start(config(folder.path())).await.unwrap().shutdown().await;
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_holds_no_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut impatient = config(folder.path());
+    impatient.doors.idle_timeout_s = 1;
+    let running = start(impatient).await.unwrap();
+    let known = FirstCredentials::read(running.data_dir()).unwrap().unwrap();
+    let http = http(&running.doors);
+    let doors = &running.doors;
+    for (url, path) in
+        [(&doors.console, "/Cloudian/login.htm"), (&doors.admin_api, "/user"), (&doors.admin_api_tls, "/user")]
+    {
+        let never = reqwest::Body::wrap_stream(futures::stream::pending::<std::io::Result<Vec<u8>>>());
+        let method = if path == "/user" { reqwest::Method::PUT } else { reqwest::Method::POST };
+        let request = http
+            .request(method, format!("{}{path}", url.as_deref().unwrap()))
+            .basic_auth(&known.admin_user, Some(known.admin_password.expose_secret()))
+            .body(never);
+        let answered = timeout(Duration::from_secs(10), request.send()).await.expect("the body is given up");
+        assert!(answered.map_or(true, |answer| answer.status().is_client_error()), "{path}");
+    }
+    running.shutdown().await;
 }
 
 #[tokio::test]
