@@ -92,7 +92,10 @@ pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> S3Result {
         {
             return Err(not_implemented("Server-side encryption"));
         }
-        if name.starts_with("x-amz-object-lock") || name == "x-amz-bucket-object-lock-enabled" {
+        // Some clients say that they do not want it.
+        let locks = name == "x-amz-bucket-object-lock-enabled"
+            && !headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"false"));
+        if name.starts_with("x-amz-object-lock") || locks {
             return Err(not_implemented("Object lock"));
         }
         if name.starts_with("x-amz-grant-") {

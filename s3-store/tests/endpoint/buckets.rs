@@ -108,3 +108,14 @@ async fn hosts_beneath_a_base_domain_are_buckets() {
     // Beneath a base domain, the path of the health check is a key like any other.
     assert_eq!(at("photos.s3.lan".to_owned()).send(Request::new("GET", "/.healthCheck")).await.told(), "404 NoSuchKey");
 }
+
+#[tokio::test]
+async fn a_bucket_may_be_asked_for_expressly_without_object_lock() {
+    let endpoint = Endpoint::start().await;
+    for (path, value, told) in
+        [("/locked", "true", "501 NotImplemented"), ("/plain", "false", "200"), ("/python", "False", "200")]
+    {
+        let request = Request::new("PUT", path).header("x-amz-bucket-object-lock-enabled", value);
+        assert_eq!(endpoint.ada.send(request).await.told(), told, "{value}");
+    }
+}
