@@ -258,9 +258,10 @@ fn ignore_unreadable_range(request: &mut Request) {
 }
 
 fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
-    let path = request.uri().path().trim_start_matches('/');
+    // The protocol layer decodes a path before it looks for the bucket in it.
+    let path = percent_encoding::percent_decode_str(request.uri().path().trim_start_matches('/'));
     let names_object =
-        if host_is_bucket { !path.is_empty() } else { path.split_once('/').is_some_and(|(_, key)| !key.is_empty()) };
+        if host_is_bucket { path.count() > 0 } else { path.skip_while(|byte| *byte != b'/').nth(1).is_some() };
     *request.method() == Method::PUT && names_object && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
 }
 
@@ -284,6 +285,8 @@ mod tests {
             ("PUT", "/b/k", false, true),
             ("PUT", "/b/k?partNumber=1&uploadId=0", false, true),
             ("PUT", "/b//k", false, true),
+            ("PUT", "/b%2Fk", false, true),
+            ("PUT", "/b%2f", false, false),
             ("PUT", "/k", true, true),
             ("PUT", "/b", false, false),
             ("PUT", "/b/", false, false),
