@@ -1,21 +1,21 @@
 //! Every call leaves a line in the audit log, and no log line of any level holds a secret.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, io::Write, sync::Once};
 
 use tracing::level_filters::LevelFilter;
 
 use crate::setup::{PASSWORD, Server, authorization};
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+thread_local! {
+    /// What was logged on this thread, once a test has asked for it.
+    static LOG: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
 
-impl Write for Log {
+struct ThreadLog;
+
+impl Write for ThreadLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.extend_from_slice(bytes)));
         Ok(bytes.len())
     }
 
@@ -24,30 +24,31 @@ impl Write for Log {
     }
 }
 
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-
-    /// The audit lines that contain `what`.
-    fn audits(&self, what: &str) -> usize {
-        self.text().lines().filter(|line| line.contains("admin_api::audit") && line.contains(what)).count()
-    }
+/// Lets every thread be listened to. All servers start with this: whether a line of the program is logged at all is decided when
+/// it is first reached, by whichever test that is.
+pub(crate) fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let all = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_ansi(false);
+        tracing::subscriber::set_global_default(all.with_writer(|| ThreadLog).finish()).unwrap();
+    });
 }
 
-// One thread, so that the server's tasks log to this test's subscriber.
+fn logged() -> String {
+    LOG.with_borrow(|log| String::from_utf8(log.clone().unwrap()).unwrap())
+}
+
+/// How many audit lines contain `what`.
+fn audits(what: &str) -> usize {
+    logged().lines().filter(|line| line.contains("admin_api::audit") && line.contains(what)).count()
+}
+
+// One thread, so that the server's tasks log where this test listens.
 #[tokio::test(flavor = "current_thread")]
 async fn calls_are_recorded_without_their_secrets() {
     const CONSOLE_PASSWORD: &str = "Console-Password-1";
     const SECRET_KEY: &str = "SecretKeySecretKeySecretKeySecretKey1234";
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(LevelFilter::TRACE)
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    LOG.set(Some(Vec::new()));
 
     let server = Server::start().await;
     let put = br#"{"groupId":"g","groupName":"/g/"}"#;
@@ -63,13 +64,13 @@ async fn calls_are_recorded_without_their_secrets() {
     let wrong = authorization("Wrong-Password-1");
     assert_eq!(server.send_with("GET", "/group/list", &[("Authorization", &wrong)], b"").await.status, 401);
 
-    assert_eq!(log.audits("PutGroup"), 1);
-    assert_eq!(log.audits(r#"group=Some("g") user=Some("u")"#), 4);
-    assert_eq!(log.audits("PostPassword"), 1);
-    assert_eq!(log.audits(r#"access_key=Some("imported")"#), 1);
-    assert_eq!(log.audits("The group still has users"), 1);
-    assert_eq!(log.audits("status=401"), 1);
-    let (text, made) = (log.text(), listed[0]["secretKey"].as_str().unwrap());
+    assert_eq!(audits("PutGroup"), 1);
+    assert_eq!(audits(r#"group=Some("g") user=Some("u")"#), 4);
+    assert_eq!(audits("PostPassword"), 1);
+    assert_eq!(audits(r#"access_key=Some("imported")"#), 1);
+    assert_eq!(audits("The group still has users"), 1);
+    assert_eq!(audits("status=401"), 1);
+    let (text, made) = (logged(), listed[0]["secretKey"].as_str().unwrap());
     for secret in [CONSOLE_PASSWORD, SECRET_KEY, made, PASSWORD, "Wrong-Password-1", &authorization(PASSWORD)] {
         assert!(!text.contains(secret), "a secret is in the log");
     }

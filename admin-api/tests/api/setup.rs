@@ -37,6 +37,7 @@ impl Drop for Server {
 
 impl Server {
     pub(crate) async fn start() -> Self {
+        crate::audit::listen();
         let data_dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(engine::Settings::new(data_dir.path().join("data"))).await.unwrap();
         engine.set_service_account(&Caller::LocalOperator, USER, &PASSWORD.into()).await.unwrap();
