@@ -12,5 +12,4 @@ mod limit;
 mod model;
 mod plugin;
 mod safety;
-mod speed;
 mod world;

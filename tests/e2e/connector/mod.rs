@@ -3,5 +3,6 @@
 mod changes;
 mod first_pass;
 mod plugin;
+mod proxy;
 mod python;
 mod safety;
