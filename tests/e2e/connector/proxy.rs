@@ -72,7 +72,8 @@ async fn the_documented_proxy_serves_the_button_under_cloudstacks_host() {
     ];
     let login = http().post(format!("{host}/client/api")).form(&form).send().await.unwrap();
     let cookies = login.headers().get_all(SET_COOKIE).iter();
-    let cookies: Vec<_> = cookies.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap().to_owned()).collect();
+    let cookies: Vec<_> =
+        cookies.map(|cookie| cookie.to_str().unwrap().split(';').next().unwrap().to_owned()).collect();
     let body: Value = login.json().await.unwrap();
     let key = body["loginresponse"]["sessionkey"].as_str().unwrap();
 
