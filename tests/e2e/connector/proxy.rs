@@ -28,13 +28,13 @@ fn server_block(world: &CloudWorld, port: u16) -> String {
         .replace(DOCUMENTED_CLOUDSTACK, cloudstack)
 }
 
-/// Starts nginx with a block, in a folder of its own; it ends with the test.
+/// Starts nginx with a block, in a folder of its own, as one process: it is ended by a kill, and would leave workers behind.
 async fn nginx(folder: &std::path::Path, block: &str) -> Child {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {}/{kind};", folder.display()))
         .join(" ");
     let configuration = format!(
-        "daemon off; pid {0}/pid; error_log stderr; events {{}} http {{ access_log off; {temporary} {block} }}",
+        "daemon off; master_process off; pid {0}/pid; error_log stderr; events {{}} http {{ access_log off; {temporary} {block} }}",
         folder.display()
     );
     let file = folder.join("nginx.conf");
@@ -43,6 +43,7 @@ async fn nginx(folder: &std::path::Path, block: &str) -> Child {
         .args(["-e", "stderr", "-c"])
         .arg(file)
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .expect("nginx is installed by ./test")
