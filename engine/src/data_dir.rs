@@ -1,25 +1,18 @@
 //! The data directory: made for its owner alone, and locked by the one process that has it open.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::FlockOperation;
 
+use crate::disk::{self, Disk};
 use crate::{Error, Result};
 
 /// Makes the directory with mode 0700 when it is absent, and takes its lock. [`Error::Locked`] when another process has it.
-pub(crate) fn make_and_lock(path: &Path) -> Result<File> {
-    if !path.is_dir() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|e| Error::io("making the data directory", e))?;
-        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            sync(parent)?;
-        }
-    }
+pub(crate) fn make_and_lock(disk: &dyn Disk, path: &Path) -> Result<File> {
+    disk::ensure_dirs_durably(disk, path).map_err(|e| Error::io("making the data directory", e))?;
     keep_private(path)?;
     let file = OpenOptions::new()
         .write(true)
@@ -47,12 +40,9 @@ fn keep_private(path: &Path) -> Result<()> {
 }
 
 /// Whether any blob lies in the directory.
-pub(crate) fn has_blobs(path: &Path) -> bool {
-    fs::read_dir(path.join("blobs")).is_ok_and(|mut entries| entries.next().is_some())
-}
-
-/// Makes the names in a directory durable.
-fn sync(path: &Path) -> Result<()> {
-    let directory = fs::File::open(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
-    directory.sync_all().map_err(|e| Error::io("syncing a directory", e))
+pub(crate) fn has_blobs(disk: &dyn Disk, path: &Path) -> Result<bool> {
+    match disk.read_dir(&path.join("blobs")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        shards => Ok(!shards.map_err(|e| Error::io("looking for blobs", e))?.is_empty()),
+    }
 }

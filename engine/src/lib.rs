@@ -11,6 +11,7 @@ mod clock;
 mod complete;
 mod credentials;
 mod data_dir;
+pub mod disk;
 mod error;
 mod groups;
 mod identity_cache;
@@ -37,10 +38,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use crate::bytes::ByteStore;
-use crate::bytes::faulty::Faulty;
+use crate::bytes::files::BlobFiles;
 use crate::bytes::in_flight::InFlight;
 use crate::bytes::intake::Intake;
-use crate::bytes::local::LocalDisk;
+use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
 
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
@@ -105,18 +106,18 @@ impl Engine {
     /// Opens the store, making it when the data directory is empty, and starts its background work. Holds a lock on the data directory
     /// ([`Error::Locked`]) until the engine is closed.
     pub async fn open(settings: Settings) -> Result<Self> {
-        let lock = data_dir::make_and_lock(&settings.data_dir)?;
+        let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
         let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
         let database_is_new = !settings.data_dir.join(metadata::FILE).exists();
-        let keys = secrets::KeyRing::open_or_create(&key_file, database_is_new)?;
-        let read_only = ReadOnly::default();
-        let store = open_store(&settings, &read_only)?;
-        if database_is_new && data_dir::has_blobs(&settings.data_dir) {
+        if database_is_new && data_dir::has_blobs(&*settings.disk, &settings.data_dir)? {
             return Err(Error::Unusable(format!(
                 "{} is missing, but there are blobs; bring the database back, or begin in another directory",
                 settings.data_dir.join(metadata::FILE).display()
             )));
         }
+        let keys = secrets::KeyRing::open_or_create(&key_file, database_is_new)?;
+        let read_only = ReadOnly::default();
+        let store = open_store(&settings, &read_only)?;
         let db = metadata::Db::open(&settings, read_only).await?;
         secrets::fit_ring(&db, &keys).await?;
         let in_flight = InFlight::default();
@@ -191,9 +192,11 @@ impl Inner {
 }
 
 fn open_store(settings: &Settings, read_only: &ReadOnly) -> Result<Arc<dyn ByteStore>> {
-    let disk = LocalDisk::open(&settings.data_dir, settings.clock.clone(), read_only.clone())?;
-    if settings.faults == Faults::default() {
-        return Ok(Arc::new(disk));
-    }
-    Ok(Arc::new(Faulty::new(disk, settings.faults.clone())))
+    let fsync_delay = settings.faults.fsync_delay;
+    let disk: Arc<dyn Disk> = match fsync_delay.is_zero() {
+        true => settings.disk.clone(),
+        false => Arc::new(SlowDisk::new(settings.disk.clone(), fsync_delay)),
+    };
+    let files = BlobFiles::open(disk, &settings.data_dir, settings.clock.clone(), read_only.clone())?;
+    Ok(Arc::new(files))
 }

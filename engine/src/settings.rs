@@ -1,9 +1,11 @@
 //! What the engine is told when it is opened.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Clock;
+use crate::disk::{Disk, LocalDisk};
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -28,6 +30,9 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// Connections that read the database.
     pub readers: u32,
+    /// The disk that everything lies on; tests put one with faults in the place of the machine's own.
+    #[doc(hidden)]
+    pub disk: Arc<dyn Disk>,
     /// Faults to inject, for tests and benchmarks.
     pub faults: Faults,
     /// The clock.
@@ -56,6 +61,7 @@ impl Settings {
             upload_age_max: DAY * 14,
             reserve_bytes: 256 << 20,
             readers: 4,
+            disk: Arc::new(LocalDisk),
             faults: Faults::default(),
             clock: Clock::system(),
         }

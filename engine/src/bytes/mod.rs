@@ -1,14 +1,13 @@
 //! Where blobs lie: immutable files of bytes, named by a random id, durable before any row refers to them.
 //!
-//! [`ByteStore`] has two implementations: [`local::LocalDisk`], and [`faulty::Faulty`] around it, which injects what disks do. The
-//! calls block; [`intake`] and [`outflow`] run them beside the async runtime.
+//! [`ByteStore`] is where blobs go; [`files::BlobFiles`] keeps them as files of a [`Disk`](crate::disk::Disk). The calls block; [`intake`]
+//! and [`outflow`] run them beside the async runtime.
 
 pub(crate) mod digest;
-pub(crate) mod faulty;
+pub(crate) mod files;
 mod format;
 pub(crate) mod in_flight;
 pub(crate) mod intake;
-pub(crate) mod local;
 pub(crate) mod outflow;
 
 use std::sync::Arc;

@@ -6,17 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 
+use super::files::BlobFiles;
 use super::in_flight::InFlight;
 use super::intake::{Intake, Kept};
-use super::local::LocalDisk;
 use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
 use crate::body::Body;
+use crate::disk::LocalDisk;
 use crate::names::BlobId;
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
 
-fn disk(directory: &TempDir) -> LocalDisk {
-    LocalDisk::open(directory.path(), Clock::system(), ReadOnly::default()).unwrap()
+fn disk(directory: &TempDir) -> BlobFiles {
+    BlobFiles::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default()).unwrap()
 }
 
 fn write(store: &dyn ByteStore, bytes: &[u8], announced: Option<u64>) -> BlobId {
@@ -81,7 +82,7 @@ fn a_missing_cut_or_foreign_blob_is_damage() {
 
 /// A disk that takes its time to make a file.
 #[derive(Debug)]
-struct Slow(LocalDisk);
+struct Slow(BlobFiles);
 
 impl ByteStore for Slow {
     fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {

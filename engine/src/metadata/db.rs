@@ -1,7 +1,6 @@
 //! The database: one writing connection with group commit, a pool of reading ones.
 
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::tx::{Connection, Tx};
 use super::writer::Writer;
+use crate::disk::Disk;
 use crate::read_only::ReadOnly;
 use crate::{Error, Result, Settings};
 
@@ -37,8 +37,11 @@ impl Db {
     /// Opens the database, brings its schema up to date, and refuses one of a newer program.
     pub(crate) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
         let file = settings.data_dir.join(FILE);
-        make_private(&file)?;
-        let options = options(&file)?;
+        make_private(&*settings.disk, &file)?;
+        let options = match settings.disk.sqlite_vfs() {
+            Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
+            None => options(&file)?,
+        };
         let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
         migrate(&mut connection).await?;
         let mut tx = Tx::new(Connection::Writer(connection), "open", settings.clock.clone());
@@ -113,9 +116,11 @@ impl Drop for Reading {
 }
 
 /// Makes the file before the database does, with mode 0600: small objects lie in it. SQLite gives its other files the same mode.
-fn make_private(file: &Path) -> Result<()> {
-    let made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file);
-    made.map(|_| ()).map_err(|e| Error::io("making the file of the database", e))
+fn make_private(disk: &dyn Disk, file: &Path) -> Result<()> {
+    match disk.create_new(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(|_| ()).map_err(|e| Error::io("making the file of the database", e)),
+    }
 }
 
 fn options(file: &Path) -> Result<SqliteConnectOptions> {

@@ -1,9 +1,7 @@
-//! Blobs on a local disk: `blobs/ab/cd/<id>`, one preallocated file each, never renamed and never overwritten.
+//! Blobs as files: `blobs/ab/cd/<id>`, one preallocated file each, never renamed and never overwritten.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +10,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, crc32c};
 use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
+use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
@@ -21,7 +20,8 @@ const RESERVE_STEP_BYTES: u64 = 64 << 20;
 
 /// Blobs beneath a directory.
 #[derive(Debug)]
-pub(crate) struct LocalDisk {
+pub(crate) struct BlobFiles {
+    disk: Arc<dyn Disk>,
     blobs: PathBuf,
     quarantine: PathBuf,
     clock: Clock,
@@ -30,18 +30,19 @@ pub(crate) struct LocalDisk {
     durable: Mutex<HashSet<String>>,
 }
 
-impl LocalDisk {
+impl BlobFiles {
     /// Makes the directories when they are absent.
-    pub(crate) fn open(data_dir: &Path, clock: Clock, read_only: ReadOnly) -> Result<Self> {
+    pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path, clock: Clock, read_only: ReadOnly) -> Result<Self> {
         let store = Self {
+            syncs: Syncs { disk: disk.clone(), read_only },
+            disk,
             blobs: data_dir.join("blobs"),
             quarantine: data_dir.join("quarantine"),
             clock,
-            syncs: Syncs(read_only),
             durable: Mutex::default(),
         };
         for directory in [&store.blobs, &store.quarantine] {
-            fs::create_dir_all(directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
+            ensure_dir(&*store.disk, directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
         }
         store.syncs.directory(data_dir)?;
         Ok(store)
@@ -69,10 +70,11 @@ impl LocalDisk {
         if self.durable().contains(&prefix) {
             return Ok(directory);
         }
-        fs::create_dir_all(&directory).map_err(|e| Error::io("making a directory of blobs", e))?;
-        if let Some(shard) = directory.parent() {
-            self.syncs.directory(shard)?;
-        }
+        let failed = |e| Error::io("making a directory of blobs", e);
+        let shard = self.blobs.join(&prefix[..2]);
+        ensure_dir(&*self.disk, &shard).map_err(failed)?;
+        ensure_dir(&*self.disk, &directory).map_err(failed)?;
+        self.syncs.directory(&shard)?;
         self.syncs.directory(&self.blobs)?;
         self.durable().insert(prefix);
         Ok(directory)
@@ -81,35 +83,33 @@ impl LocalDisk {
 
 /// Syncs, and throws the switch when one fails: the kernel may have dropped the pages and would report success the next time.
 #[derive(Clone, Debug)]
-struct Syncs(ReadOnly);
+struct Syncs {
+    disk: Arc<dyn Disk>,
+    read_only: ReadOnly,
+}
 
 impl Syncs {
-    fn check(&self, synced: std::io::Result<()>) -> Result<()> {
+    fn check(&self, synced: io::Result<()>) -> Result<()> {
         synced.map_err(|error| {
             let why = format!("a blob could not be made durable: {error}");
-            self.0.begin(&why);
+            self.read_only.begin(&why);
             Error::ReadOnly(why)
         })
     }
 
     fn directory(&self, path: &Path) -> Result<()> {
-        let directory = File::open(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
-        self.check(directory.sync_all())
+        let directory = self.disk.open_dir(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
+        self.check(directory.sync())
     }
 }
 
-impl ByteStore for LocalDisk {
+impl ByteStore for BlobFiles {
     fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {
         let directory = self.make_directory(id)?;
         let path = directory.join(id.to_string());
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|e| Error::io("making a blob", e))?;
-        file.write_all(&format::head(id)).map_err(|e| Error::io("writing a blob", e))?;
-        Ok(Box::new(LocalWriter {
+        let mut file = self.disk.create_new(&path).map_err(|e| Error::io("making a blob", e))?;
+        file.write(&format::head(id)).map_err(|e| Error::io("writing a blob", e))?;
+        Ok(Box::new(FileWriter {
             file,
             directory,
             syncs: self.syncs.clone(),
@@ -125,24 +125,24 @@ impl ByteStore for LocalDisk {
     }
 
     fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>> {
-        let file = File::open(self.path(id)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::corrupt(format!("blob {id} is missing")),
+        let file = self.disk.open(&self.path(id)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => Error::corrupt(format!("blob {id} is missing")),
             _ => Error::io("opening a blob", error),
         })?;
-        LocalReader::open(file, id).map(|reader| Arc::new(reader) as Arc<dyn BlobReader>)
+        FileReader::open(file, id).map(|reader| Arc::new(reader) as Arc<dyn BlobReader>)
     }
 
     fn remove(&self, id: BlobId) -> Result<()> {
-        match fs::remove_file(self.path(id)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
+        match self.disk.remove(&self.path(id)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
             _ => Ok(()),
         }
     }
 
     fn quarantine(&self, id: BlobId) -> Result<()> {
-        match fs::rename(self.path(id), self.quarantine.join(id.to_string())) {
+        match self.disk.rename(&self.path(id), &self.quarantine.join(id.to_string())) {
             // A failed upload has removed it meanwhile.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.map_err(|e| Error::io("putting a blob into quarantine", e))?,
         }
         self.syncs.directory(&self.quarantine)?;
@@ -153,26 +153,24 @@ impl ByteStore for LocalDisk {
         let failed = |e| Error::io("listing blobs", e);
         let mut ids = Vec::new();
         let shard = self.blobs.join(format!("{shard:02x}"));
-        if !shard.is_dir() {
-            return Ok(ids);
-        }
-        for directory in fs::read_dir(shard).map_err(failed)? {
-            for file in fs::read_dir(directory.map_err(failed)?.path()).map_err(failed)? {
-                let name = file.map_err(failed)?.file_name();
-                ids.extend(name.to_str().and_then(BlobId::from_hex));
-            }
+        let directories = match self.disk.read_dir(&shard) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
+            directories => directories.map_err(failed)?,
+        };
+        for directory in directories {
+            let names = self.disk.read_dir(&shard.join(directory)).map_err(failed)?;
+            ids.extend(names.iter().filter_map(|name| name.to_str().and_then(BlobId::from_hex)));
         }
         Ok(ids)
     }
 
     fn free_bytes(&self) -> Result<u64> {
-        let stat = rustix::fs::statvfs(&self.blobs).map_err(|e| Error::io("asking for free space", e.into()))?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        self.disk.free_bytes(&self.blobs).map_err(|e| Error::io("asking for free space", e))
     }
 }
 
-struct LocalWriter {
-    file: File,
+struct FileWriter {
+    file: Box<dyn DiskFile>,
     directory: PathBuf,
     syncs: Syncs,
     announced_bytes: Option<u64>,
@@ -185,20 +183,19 @@ struct LocalWriter {
     created_us: i64,
 }
 
-impl LocalWriter {
+impl FileWriter {
     /// Takes room for the bytes that come next, so that large blobs lie together. In steps: a client that announces much and sends little
     /// must not take the disk from others. Filesystems that cannot are left alone.
     fn reserve(&mut self, coming_bytes: u64) -> Result<()> {
-        use rustix::fs::FallocateFlags;
         let Some(announced_bytes) = self.announced_bytes else { return Ok(()) };
         if self.size_bytes + coming_bytes <= self.reserved_bytes || self.reserved_bytes >= announced_bytes {
             return Ok(());
         }
         let step = RESERVE_STEP_BYTES.max(coming_bytes).min(announced_bytes - self.reserved_bytes);
         let start = HEAD_BYTES + self.reserved_bytes;
-        match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, start, step) {
-            Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => self.announced_bytes = None,
-            Err(error) => return Err(Error::io("reserving room for a blob", error.into())),
+        match self.file.reserve(start, step) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => self.announced_bytes = None,
+            Err(error) => return Err(Error::io("reserving room for a blob", error)),
             Ok(()) => self.reserved_bytes += step,
         }
         Ok(())
@@ -215,10 +212,10 @@ impl LocalWriter {
     }
 }
 
-impl BlobWriter for LocalWriter {
+impl BlobWriter for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.reserve(bytes.len() as u64)?;
-        self.file.write_all(bytes).map_err(|e| Error::io("writing a blob", e))?;
+        self.file.write(bytes).map_err(|e| Error::io("writing a blob", e))?;
         self.whole.update(bytes);
         self.size_bytes += bytes.len() as u64;
         let mut rest = bytes;
@@ -245,7 +242,7 @@ impl BlobWriter for LocalWriter {
         };
         let mut tail = std::mem::take(&mut self.blocks);
         tail.extend_from_slice(&foot.encode());
-        self.file.write_all(&tail).map_err(|e| Error::io("writing a blob", e))?;
+        self.file.write(&tail).map_err(|e| Error::io("writing a blob", e))?;
         // The length is part of what fdatasync keeps; room that was reserved beyond it is given back.
         let length = HEAD_BYTES + self.size_bytes + tail.len() as u64;
         self.file.set_len(length).map_err(|e| Error::io("writing a blob", e))?;
@@ -254,16 +251,16 @@ impl BlobWriter for LocalWriter {
     }
 }
 
-struct LocalReader {
+struct FileReader {
     id: BlobId,
-    file: File,
+    file: Box<dyn DiskFile>,
     foot: Foot,
     blocks: Vec<u8>,
 }
 
-impl LocalReader {
-    fn open(file: File, id: BlobId) -> Result<Self> {
-        let length = file.metadata().map_err(|e| Error::io("reading a blob", e))?.len();
+impl FileReader {
+    fn open(file: Box<dyn DiskFile>, id: BlobId) -> Result<Self> {
+        let length = file.length_bytes().map_err(|e| Error::io("reading a blob", e))?;
         let foot_at = length
             .checked_sub(FOOT_BYTES as u64)
             .filter(|at| *at >= HEAD_BYTES)
@@ -301,7 +298,7 @@ impl LocalReader {
     }
 }
 
-impl BlobReader for LocalReader {
+impl BlobReader for FileReader {
     fn read(&self, start: u64, length: usize) -> Result<Bytes> {
         let end = start + length as u64;
         if end > self.foot.size_bytes {

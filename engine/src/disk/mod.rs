@@ -1,0 +1,91 @@
+//! The disk beneath the store. Every file effect on which durability rests goes through [`Disk`]: blobs and their directories, the
+//! quarantine, the data directory and the file of the database.
+//!
+//! [`LocalDisk`] is the machine's own. Tests put a disk in its place that loses power, fills up or fails; [`SlowDisk`] takes its time.
+
+mod local;
+mod slow;
+
+use std::ffi::OsString;
+use std::fmt::Debug;
+use std::io;
+use std::path::Path;
+
+pub use local::LocalDisk;
+pub(crate) use slow::SlowDisk;
+
+/// A disk with files and directories. The calls block. What is made is for its owner alone.
+///
+/// Nothing is durable before it is synced: a file's bytes by [`DiskFile::sync_data`], names in a directory by [`DiskDir::sync`].
+pub trait Disk: Debug + Send + Sync {
+    /// Makes a directory in one that exists.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+    /// Opens a directory to sync it.
+    fn open_dir(&self, path: &Path) -> io::Result<Box<dyn DiskDir>>;
+    /// The names in a directory, in no order.
+    fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>>;
+    /// Makes a file that does not exist yet, to write it.
+    fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to read it.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// Gives a file another name, maybe in another directory.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Free bytes of the disk that holds a path.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+
+    /// The name of the VFS through which SQLite writes to this disk; SQLite's own when `None`.
+    fn sqlite_vfs(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// An open directory.
+pub trait DiskDir: Send {
+    /// Makes the names in it durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// An open file.
+pub trait DiskFile: Send + Sync {
+    /// Writes all bytes after those written before.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts or extends it.
+    fn set_len(&mut self, length_bytes: u64) -> io::Result<()>;
+    /// Takes room for bytes to come, without changing the length. [`io::ErrorKind::Unsupported`] where that cannot be done.
+    fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()>;
+    /// Makes its bytes and its length durable.
+    fn sync_data(&mut self) -> io::Result<()>;
+    /// Its length in bytes.
+    fn length_bytes(&self) -> io::Result<u64>;
+    /// Fills the buffer from a place in the file.
+    fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()>;
+}
+
+/// Makes a directory unless it is there.
+pub(crate) fn ensure_dir(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes a directory and those above it that are missing, and makes each new name durable.
+///
+/// That the directory exists does not mean that its name is durable: whoever made it may have died before it was synced.
+pub(crate) fn ensure_dirs_durably(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let was_there = path.is_dir();
+    if !was_there {
+        if !parent.is_dir() {
+            ensure_dirs_durably(disk, parent)?;
+        }
+        ensure_dir(disk, path)?;
+    }
+    match disk.open_dir(parent) {
+        // Who may not read the directory above did not make this one.
+        Err(error) if was_there && error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        opened => opened?.sync(),
+    }
+}
