@@ -1,7 +1,7 @@
 //! The disk beneath the store. Every file effect on which durability rests goes through [`Disk`]: blobs and their directories, the
 //! quarantine, the data directory and the file of the database.
 //!
-//! [`LocalDisk`] is the machine's own. Tests put a disk in its place that loses power, fills up or fails; [`SlowDisk`] takes its time.
+//! [`LocalDisk`] is the machine's own. Tests put a disk in its place that loses power, fills up, fails or takes its time.
 
 mod local;
 mod slow;
