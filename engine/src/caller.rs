@@ -82,6 +82,14 @@ impl Caller {
         }
     }
 
+    /// What concerns the machine and everybody's data at once (integrity, back-up): only who owns the machine.
+    pub(crate) fn must_operate(&self) -> Result<()> {
+        match self {
+            Self::LocalOperator => Ok(()),
+            Self::User(_) | Self::Anonymous | Self::AdminService => Err(Error::AccessDenied),
+        }
+    }
+
     /// What concerns one group: its administrator may look, beside the system's.
     pub(crate) fn must_see_group(&self, group_id: &GroupId) -> Result<()> {
         match self {

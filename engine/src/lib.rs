@@ -7,6 +7,7 @@ mod body;
 mod buckets;
 mod bytes;
 mod caller;
+mod check;
 mod clock;
 mod complete;
 mod credentials;
@@ -23,6 +24,7 @@ mod multipart;
 mod names;
 mod objects;
 mod password;
+mod progress;
 mod read_only;
 mod secrets;
 mod selection;
@@ -47,6 +49,7 @@ use crate::read_only::ReadOnly;
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
 pub use buckets::{Bucket, BucketCreated};
 pub use caller::{Caller, Identity, Role};
+pub use check::{CheckOptions, CheckReport, Examined, Finding, Problem, Tally};
 pub use clock::{Clock, ClockHand};
 pub use credentials::{Credential, KeyLogin};
 pub use error::{BoxError, Error, Result};
@@ -64,6 +67,7 @@ pub use objects::{
     ChecksumType, CopyObject, CopySource, DeleteTarget, NewObject, ObjectHeaders, ObjectInfo, ObjectRead, ObjectView,
     PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass, USER_METADATA_BYTES_MAX, WriteConditions,
 };
+pub use progress::{OnProgress, Progress};
 pub use settings::{Faults, Settings};
 pub use trash::TrashedUser;
 pub use usage::{BucketUsage, Usage, UserUsage};
@@ -142,7 +146,9 @@ impl Engine {
             }),
         };
         engine.ensure_system().await?;
-        engine.inner.workers.start(&engine.inner);
+        if engine.inner.settings.background_work {
+            engine.inner.workers.start(&engine.inner);
+        }
         Ok(engine)
     }
 

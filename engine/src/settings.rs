@@ -33,6 +33,8 @@ pub struct Settings {
     /// The disk that everything lies on; tests put one with faults in the place of the machine's own.
     #[doc(hidden)]
     pub disk: Arc<dyn Disk>,
+    /// Whether background work runs by itself. A command that opens a stopped store switches it off.
+    pub background_work: bool,
     /// Faults to inject, for tests and benchmarks.
     pub faults: Faults,
     /// The clock.
@@ -62,6 +64,7 @@ impl Settings {
             reserve_bytes: 256 << 20,
             readers: 4,
             disk: Arc::new(LocalDisk),
+            background_work: true,
             faults: Faults::default(),
             clock: Clock::system(),
         }

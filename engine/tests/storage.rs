@@ -4,6 +4,8 @@
 
 #[path = "storage/buckets.rs"]
 mod buckets;
+#[path = "storage/check.rs"]
+mod check;
 #[path = "storage/listing.rs"]
 mod listing;
 #[path = "storage/multipart.rs"]

@@ -116,6 +116,11 @@ pub(crate) fn of_bytes(chunks: &[Bytes], wanted: Wanted) -> Digests {
     finish(&crc, md5, sha)
 }
 
+/// The CRC-64/NVME of bytes that are in memory.
+pub(crate) fn crc64nvme(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Nvme, bytes)
+}
+
 /// Compares what was announced with what was computed. What was announced but not computed does not match.
 pub(crate) fn check(expected: &Digests, actual: &Digests) -> Result<()> {
     fn differs<T: PartialEq>(expected: &Option<T>, actual: &Option<T>) -> bool {

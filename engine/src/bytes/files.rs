@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, Digest};
 
 use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, crc32c};
-use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
+use super::{BLOCK_BYTES, BlobFacts, BlobReader, BlobWriter, ByteStore};
 use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::read_only::ReadOnly;
@@ -60,6 +60,13 @@ impl BlobFiles {
 
     fn path(&self, id: BlobId) -> PathBuf {
         self.directory(id).join(id.to_string())
+    }
+
+    fn is_there(&self, path: &Path) -> Result<bool> {
+        match self.disk.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            opened => opened.map(|_| true).map_err(|e| Error::io("looking for a blob", e)),
+        }
     }
 
     /// Makes the directory of a blob, durably: each new name is synced in the directory that holds it.
@@ -147,6 +154,29 @@ impl ByteStore for BlobFiles {
         }
         self.syncs.directory(&self.quarantine)?;
         self.syncs.directory(&self.directory(id))
+    }
+
+    fn bring_back(&self, id: BlobId) -> Result<bool> {
+        let aside = self.quarantine.join(id.to_string());
+        match self.disk.open(&aside) {
+            Ok(file) => FileReader::open(file, id)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("opening a blob in quarantine", error)),
+        };
+        let directory = self.make_directory(id)?;
+        let brought = self.disk.rename(&aside, &directory.join(id.to_string()));
+        brought.map_err(|e| Error::io("bringing a blob back", e))?;
+        self.syncs.directory(&directory)?;
+        self.syncs.directory(&self.quarantine)?;
+        Ok(true)
+    }
+
+    fn is_quarantined(&self, id: BlobId) -> Result<bool> {
+        self.is_there(&self.quarantine.join(id.to_string()))
+    }
+
+    fn contains(&self, id: BlobId) -> Result<bool> {
+        self.is_there(&self.path(id))
     }
 
     fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
@@ -299,6 +329,11 @@ impl FileReader {
 }
 
 impl BlobReader for FileReader {
+    fn facts(&self) -> BlobFacts {
+        let Foot { size_bytes, crc64nvme, blocks_crc32c: _, created_us } = self.foot;
+        BlobFacts { size_bytes, crc64nvme, created_us }
+    }
+
     fn read(&self, start: u64, length: usize) -> Result<Bytes> {
         let end = start + length as u64;
         if end > self.foot.size_bytes {

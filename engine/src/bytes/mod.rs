@@ -30,6 +30,12 @@ pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
     fn remove(&self, id: BlobId) -> Result<()>;
     /// Puts a blob aside where nothing reads it and nothing deletes it.
     fn quarantine(&self, id: BlobId) -> Result<()>;
+    /// Brings a blob back that was put aside, when it is there and whole enough to be read; returns whether it did.
+    fn bring_back(&self, id: BlobId) -> Result<bool>;
+    /// Whether a blob of that id was put aside.
+    fn is_quarantined(&self, id: BlobId) -> Result<bool>;
+    /// Whether there is a blob of that id.
+    fn contains(&self, id: BlobId) -> Result<bool>;
     /// The ids of the blobs of one of the 256 shards.
     fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>>;
     /// Free bytes of the disk.
@@ -44,8 +50,19 @@ pub(crate) trait BlobWriter: Send {
     fn finish(self: Box<Self>) -> Result<()>;
 }
 
+/// What a blob says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlobFacts {
+    pub(crate) size_bytes: u64,
+    pub(crate) crc64nvme: u64,
+    /// When it was made, in microseconds of the Unix epoch.
+    pub(crate) created_us: i64,
+}
+
 /// A blob that is being read.
 pub(crate) trait BlobReader: Send + Sync {
+    /// What it says of itself.
+    fn facts(&self) -> BlobFacts;
     /// Reads bytes and verifies the blocks they lie in. The range must lie inside the blob.
     fn read(&self, start: u64, length: usize) -> Result<Bytes>;
 }

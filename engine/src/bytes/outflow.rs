@@ -19,7 +19,11 @@ const READ_BYTES: u64 = 256 << 10;
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     Inline(Bytes),
-    Blob(BlobId),
+    Blob {
+        id: BlobId,
+        /// The size that its row says.
+        size_bytes: u64,
+    },
 }
 
 /// A piece of stored content, or a part of one.
@@ -89,9 +93,12 @@ impl Flow {
                 }
                 Ok(Some(bytes.slice(slice)))
             }
-            Source::Blob(id) => {
+            Source::Blob { id, size_bytes } => {
                 let store = self.store.clone();
                 let reader = blocking(move || store.open(id)).await?;
+                if reader.facts().size_bytes != size_bytes {
+                    return Err(Error::corrupt(format!("blob {id} has another size than its row says")));
+                }
                 self.at = Some((reader, piece.range));
                 self.start_read();
                 Ok(None)

@@ -102,6 +102,18 @@ impl ByteStore for Slow {
         self.0.quarantine(id)
     }
 
+    fn bring_back(&self, id: BlobId) -> Result<bool> {
+        self.0.bring_back(id)
+    }
+
+    fn is_quarantined(&self, id: BlobId) -> Result<bool> {
+        self.0.is_quarantined(id)
+    }
+
+    fn contains(&self, id: BlobId) -> Result<bool> {
+        self.0.contains(id)
+    }
+
     fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
         self.0.list_shard(shard)
     }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Row, Tx, values};
+use crate::bytes::digest;
 use crate::bytes::outflow::{Piece, Source};
 use crate::names::{BlobId, ContentId};
 use crate::{Error, Result};
@@ -126,30 +127,46 @@ pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &st
     Ok(size_bytes)
 }
 
-/// Where a row says that its bytes are; `None` when they are in pieces.
+/// Where a row says that its bytes are; `None` when they are in pieces. The row's own bytes are compared with its size and checksum.
 pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
+    let size_bytes = row.size("size_bytes")?;
     if let Some(blob_id) = row.opt_blob("blob_id")? {
-        return Ok(Some(Source::Blob(BlobId::stored(&blob_id)?)));
+        return Ok(Some(Source::Blob { id: BlobId::stored(&blob_id)?, size_bytes }));
     }
-    Ok(row.opt_blob("data")?.map(|data| Source::Inline(Bytes::from(data))))
+    let Some(data) = row.opt_blob("data")? else { return Ok(None) };
+    let crc64nvme = row.opt_int("crc64nvme")?.map(i64::cast_unsigned);
+    if data.len() as u64 != size_bytes || crc64nvme.is_some_and(|crc| crc != digest::crc64nvme(&data)) {
+        metrics::counter!("cloudhold_damaged_blocks_total").increment(1);
+        return Err(Error::corrupt("bytes in the database do not match their checksum"));
+    }
+    Ok(Some(Source::Inline(Bytes::from(data))))
 }
 
 /// The pieces of content that overlap a range, each with the range of its own bytes.
 pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> Result<Vec<Piece>> {
     let rows = tx
         .fetch_all(
-            "SELECT start_bytes, size_bytes, blob_id, data FROM pieces
+            "SELECT start_bytes, size_bytes, crc64nvme, blob_id, data FROM pieces
              WHERE content_id = $1 AND start_bytes < $3 AND start_bytes + size_bytes > $2 ORDER BY number",
             values![id.as_bytes(), to_i64(start), to_i64(end)],
         )
         .await?;
-    rows.iter()
-        .map(|row| {
-            let (piece_start, size) = (row.size("start_bytes")?, row.size("size_bytes")?);
-            let source = source_of(row)?.ok_or_else(|| Error::corrupt("a piece has no bytes"))?;
-            Ok(Piece { source, range: start.saturating_sub(piece_start)..(end - piece_start).min(size) })
-        })
-        .collect()
+    let (mut at, mut pieces) = (start, Vec::with_capacity(rows.len()));
+    for row in &rows {
+        let (piece_start, size) = (row.size("start_bytes")?, row.size("size_bytes")?);
+        let source = source_of(row)?.ok_or_else(|| Error::corrupt("a piece has no bytes"))?;
+        let range = start.saturating_sub(piece_start)..(end - piece_start).min(size);
+        // Pieces that overlap or leave a gap would give other bytes than were stored.
+        if piece_start.saturating_add(range.start) != at {
+            return Err(Error::corrupt("the pieces of an object do not follow each other"));
+        }
+        at = piece_start.saturating_add(range.end);
+        pieces.push(Piece { source, range });
+    }
+    if at != end {
+        return Err(Error::corrupt("the pieces of an object do not make it whole"));
+    }
+    Ok(pieces)
 }
 
 /// Which bytes of the whole a piece has; `None` when there is no such piece.

@@ -9,6 +9,7 @@ mod tx;
 mod writer;
 
 pub(crate) mod buckets;
+pub(crate) mod check;
 pub(crate) mod contents;
 pub(crate) mod credentials;
 pub(crate) mod garbage;
@@ -17,6 +18,7 @@ pub(crate) mod listing;
 pub(crate) mod logins;
 pub(crate) mod multipart;
 pub(crate) mod objects;
+pub(crate) mod repair;
 pub(crate) mod store_info;
 pub(crate) mod trash;
 pub(crate) mod usage;
@@ -24,4 +26,4 @@ pub(crate) mod users;
 
 pub(crate) use db::{Db, FILE};
 pub(crate) use row::{Row, Value, values};
-pub(crate) use tx::Tx;
+pub(crate) use tx::{Tx, UsageDelta};

@@ -97,9 +97,16 @@ pub(crate) async fn find(
 /// Where the bytes of a version are; `None` when they are in pieces.
 pub(crate) async fn source(tx: &mut Tx, version: &Version) -> Result<Option<Source>> {
     let row = tx
-        .fetch_optional("SELECT blob_id, data FROM contents WHERE id = $1", values![version.content_id.as_bytes()])
+        .fetch_optional(
+            "SELECT blob_id, data, size_bytes, crc64nvme FROM contents WHERE id = $1",
+            values![version.content_id.as_bytes()],
+        )
         .await?
         .ok_or_else(|| Error::corrupt("an object version refers to content that is not there"))?;
+    // The size stands in both rows: one that is damaged must not cut an answer short.
+    if row.size("size_bytes")? != version.size_bytes {
+        return Err(Error::corrupt("an object version and its content have different sizes"));
+    }
     contents::source_of(&row)
 }
 

@@ -33,6 +33,20 @@ pub(crate) struct UsageDelta {
     pub(crate) upload_size_bytes: i64,
 }
 
+impl UsageDelta {
+    pub(crate) fn minus(self, other: Self) -> Self {
+        Self {
+            object_count: self.object_count - other.object_count,
+            size_bytes: self.size_bytes - other.size_bytes,
+            upload_size_bytes: self.upload_size_bytes - other.upload_size_bytes,
+        }
+    }
+
+    pub(crate) fn is_nothing(self) -> bool {
+        (self.object_count, self.size_bytes, self.upload_size_bytes) == (0, 0, 0)
+    }
+}
+
 /// Usage changes by bucket number.
 pub(super) type UsageChanges = BTreeMap<i64, UsageDelta>;
 

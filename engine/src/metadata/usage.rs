@@ -45,19 +45,27 @@ fn from_row(row: &Row) -> Result<Usage> {
     })
 }
 
+/// What a bucket holds by totals and deltas, as they are.
+async fn row_of_bucket(tx: &mut Tx, id: i64) -> Result<Row> {
+    tx.fetch_one(
+        "SELECT CAST(COALESCE(SUM(object_count), 0) AS BIGINT) AS object_count,
+                CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes,
+                CAST(COALESCE(SUM(upload_size_bytes), 0) AS BIGINT) AS upload_size_bytes
+         FROM (SELECT object_count, size_bytes, upload_size_bytes FROM usage_totals WHERE bucket_id = $1
+               UNION ALL
+               SELECT object_count, size_bytes, upload_size_bytes FROM usage_deltas WHERE bucket_id = $1) AS changes",
+        values![id],
+    )
+    .await
+}
+
 pub(crate) async fn of_bucket(tx: &mut Tx, id: i64) -> Result<Usage> {
-    let row = tx
-        .fetch_one(
-            "SELECT CAST(COALESCE(SUM(object_count), 0) AS BIGINT) AS object_count,
-                    CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes,
-                    CAST(COALESCE(SUM(upload_size_bytes), 0) AS BIGINT) AS upload_size_bytes
-             FROM (SELECT object_count, size_bytes, upload_size_bytes FROM usage_totals WHERE bucket_id = $1
-                   UNION ALL
-                   SELECT object_count, size_bytes, upload_size_bytes FROM usage_deltas WHERE bucket_id = $1) AS changes",
-            values![id],
-        )
-        .await?;
-    from_row(&row)
+    from_row(&row_of_bucket(tx, id).await?)
+}
+
+/// The same, also where it is less than nothing.
+pub(super) async fn sums_of_bucket(tx: &mut Tx, id: i64) -> Result<UsageDelta> {
+    super::check::usage_of(&row_of_bucket(tx, id).await?)
 }
 
 /// The visible buckets of an owner by name, with their usage. The sums are looked up bucket by bucket: a join would first add up the

@@ -1,7 +1,7 @@
 //! Background work. Each kind is a reconciler: no input, idempotent, woken by a signal and by a timer, its last result visible.
 
 mod garbage;
-mod orphans;
+pub(crate) mod orphans;
 mod purge;
 
 use std::collections::BTreeMap;

@@ -13,15 +13,26 @@ use crate::{Error, Inner, Result, bytes, metadata};
 const UNKNOWN_MAX: usize = 1000;
 const SHARE_MAX_PERCENT: usize = 1;
 
-pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
-    let (mut all, mut unknown) = (0, Vec::new());
-    for shard in 0..=u8::MAX {
-        let (count, found) = look(inner, shard).await?;
-        all += count;
-        unknown.extend(found);
+/// What a look at all blobs found.
+pub(crate) struct Found {
+    /// How many blobs there are.
+    pub(crate) all: usize,
+    /// Those that no row knows.
+    pub(crate) unknown: Vec<BlobId>,
+}
+
+impl Found {
+    /// Whether so many are unknown that the database may be an old one.
+    pub(crate) fn are_too_many(&self) -> bool {
+        let count = self.unknown.len();
+        count > UNKNOWN_MAX && count * 100 > self.all * SHARE_MAX_PERCENT
     }
-    let count = unknown.len();
-    if count > UNKNOWN_MAX && count * 100 > all * SHARE_MAX_PERCENT {
+}
+
+pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
+    let found = find(inner).await?;
+    let (count, all) = (found.unknown.len(), found.all);
+    if found.are_too_many() {
         tracing::error!(count, all, "the database knows so few of the blobs that it may be an old one; none is moved");
         return Ok(format!("{count} of {all} blobs are unknown, which is too many to be leftovers; none was moved"));
     }
@@ -30,7 +41,7 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     }
     let store = inner.store.clone();
     bytes::blocking(move || {
-        unknown.into_iter().try_for_each(|id| {
+        found.unknown.into_iter().try_for_each(|id| {
             tracing::warn!(%id, "a blob that no row knows is put into quarantine");
             store.quarantine(id)
         })
@@ -38,6 +49,17 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     .await?;
     metrics::counter!("cloudhold_blobs_quarantined_total").increment(count as u64);
     Ok(format!("{count} blobs put into quarantine"))
+}
+
+/// Looks at all blobs.
+pub(crate) async fn find(inner: &Arc<Inner>) -> Result<Found> {
+    let mut found = Found { all: 0, unknown: Vec::new() };
+    for shard in 0..=u8::MAX {
+        let (count, unknown) = look(inner, shard).await?;
+        found.all += count;
+        found.unknown.extend(unknown);
+    }
+    Ok(found)
 }
 
 /// How many blobs a shard has, and which of them no row knows.
@@ -52,7 +74,13 @@ async fn look(inner: &Arc<Inner>, shard: u8) -> Result<(usize, Vec<BlobId>)> {
     // then not known.
     let idle: Vec<BlobId> = ids.into_iter().filter(|id| !inner.in_flight.is_writing(*id)).collect();
     let unknown = inner.db.read("unknown_blobs", |tx| async move { unknown_of(tx, idle).await }.boxed()).await?;
-    Ok((count, unknown))
+    // One that was freed since it was listed is known no more, and there no more.
+    let store = inner.store.clone();
+    let still_there = bytes::blocking(move || {
+        let there = unknown.into_iter().map(|id| store.contains(id).map(|there| there.then_some(id)));
+        Ok(there.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    });
+    Ok((count, still_there.await?))
 }
 
 async fn unknown_of(tx: &mut metadata::Tx, ids: Vec<BlobId>) -> Result<Vec<BlobId>> {

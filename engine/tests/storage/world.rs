@@ -70,6 +70,21 @@ impl World {
         Ok(bytes.concat())
     }
 
+    /// Runs a statement behind the store's back; returns how many rows it changed.
+    pub(crate) async fn sql(&self, statement: &'static str) -> u64 {
+        let file = self.directory.path().join("metadata.sqlite");
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+        let done = sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::Connection::close(connection).await.unwrap();
+        done.rows_affected()
+    }
+
+    /// The files of all blobs.
+    pub(crate) fn blobs(&self) -> Vec<std::path::PathBuf> {
+        paths(&self.directory.path().join("blobs"))
+    }
+
     /// Blob files on the disk.
     pub(crate) fn blob_count(&self) -> usize {
         files(&self.directory.path().join("blobs"))
@@ -81,8 +96,12 @@ impl World {
 }
 
 fn files(directory: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
-    entries.map(|entry| if entry.path().is_dir() { files(&entry.path()) } else { 1 }).sum()
+    paths(directory).len()
+}
+
+fn paths(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { paths(&path) } else { vec![path] }).collect()
 }
 
 fn settings(directory: &TempDir) -> (Settings, ClockHand) {

@@ -162,6 +162,33 @@ CREATE TABLE current (
     PRIMARY KEY (bucket_id, key)
 ) WITHOUT ROWID;
 
+-- Versions whose bytes are gone, put aside by a repair so that they can come back with their bytes. Their content keeps its share.
+CREATE TABLE lost_versions (
+    bucket_id     BIGINT NOT NULL,
+    key           BLOB NOT NULL,
+    seq           BIGINT NOT NULL,
+    version_id    TEXT NOT NULL,
+    kind          TEXT NOT NULL,
+    size_bytes    BIGINT NOT NULL,
+    etag          TEXT NOT NULL,
+    modified_us   BIGINT NOT NULL,
+    storage_class TEXT NOT NULL,
+    parts_count   BIGINT,
+    content_id    BLOB,
+    meta          TEXT NOT NULL,
+    lost_us       BIGINT NOT NULL,
+    PRIMARY KEY (bucket_id, key, seq)
+) WITHOUT ROWID;
+
+-- What the scrubber found damaged and has not found whole again: 'blob ...', 'content ...', 'part ...' or 'database'.
+CREATE TABLE damage (
+    subject  TEXT PRIMARY KEY,
+    detail   TEXT NOT NULL,
+    objects  TEXT NOT NULL,
+    found_us BIGINT NOT NULL,
+    seen_us  BIGINT NOT NULL
+);
+
 -- Open multipart uploads. checksum is 'CRC32/COMPOSITE' and the like, or empty.
 CREATE TABLE uploads (
     upload_id     TEXT PRIMARY KEY,

@@ -1,0 +1,127 @@
+//! Settles findings: sets right what can be, when that was asked for, and puts them into the report.
+
+use futures::FutureExt;
+
+use super::{Checker, Fix};
+use crate::bytes::outflow::Source;
+use crate::metadata::repair::{self, RowFix};
+use crate::names::{BlobId, ContentId};
+use crate::{Error, Result, bytes};
+
+impl Checker {
+    /// Settles what was found since the last time.
+    pub(super) async fn settle(&mut self) -> Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let mut pending = std::mem::take(&mut self.pending);
+        if self.options.repair {
+            let rows: Vec<RowFix> = pending.iter().filter_map(|(_, fix)| row_fix(fix)).collect();
+            let mut changed = self.change_rows(rows).await?.into_iter();
+            for (finding, fix) in &mut pending {
+                finding.repaired = match fix {
+                    Fix::Nothing => None,
+                    Fix::Row(fix) => changed.next().unwrap_or_default().then(|| done(fix).to_owned()),
+                    Fix::Quarantine(id) => self.quarantine(*id).await?,
+                    Fix::BringBack(id) => self.bring_back(*id).await?,
+                    Fix::PutContentAside(id) => self.put_content_aside(*id).await?,
+                };
+            }
+        }
+        for (finding, _) in pending {
+            tracing::warn!(
+                problem = finding.problem.describe(),
+                subject = finding.subject,
+                detail = finding.detail,
+                repaired = finding.repaired,
+                "the check found a contradiction"
+            );
+            self.report.add(finding);
+        }
+        Ok(())
+    }
+
+    /// Makes changes of the database in one transaction; says of each whether there was something to change.
+    async fn change_rows(&self, fixes: Vec<RowFix>) -> Result<Vec<bool>> {
+        if fixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let write = self.inner.db.write("repair", move |tx| {
+            let fixes = fixes.clone();
+            async move {
+                let mut changed = Vec::with_capacity(fixes.len());
+                for fix in &fixes {
+                    changed.push(fix.apply(tx).await?);
+                }
+                Ok(changed)
+            }
+            .boxed()
+        });
+        write.await
+    }
+
+    async fn quarantine(&self, id: BlobId) -> Result<Option<String>> {
+        let store = self.inner.store.clone();
+        bytes::blocking(move || store.quarantine(id)).await?;
+        Ok(Some("put into quarantine".to_owned()))
+    }
+
+    async fn bring_back(&self, id: BlobId) -> Result<Option<String>> {
+        let store = self.inner.store.clone();
+        match bytes::blocking(move || store.bring_back(id)).await {
+            Ok(true) => Ok(Some("brought back".to_owned())),
+            // What lies there is no blob that could be read, or is gone.
+            Ok(false) | Err(Error::Corrupt(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes inline bytes to blobs in quarantine, drops the rows, and puts the blobs there as well. A crash in between leaves blobs
+    /// without rows, which go the same way.
+    async fn put_content_aside(&self, id: ContentId) -> Result<Option<String>> {
+        let sources = self.read(|tx| repair::sources(tx, id).boxed()).await?;
+        let Some(sources) = sources else { return Ok(None) };
+        let mut blobs = Vec::with_capacity(sources.len());
+        for source in sources {
+            let store = self.inner.store.clone();
+            match source {
+                Source::Blob { id, size_bytes: _ } => blobs.push(id),
+                Source::Inline(data) => {
+                    let id = BlobId::random();
+                    bytes::blocking(move || {
+                        let mut writer = store.create(id, Some(data.len() as u64))?;
+                        writer.write(&data)?;
+                        writer.finish()
+                    })
+                    .await?;
+                    blobs.push(id);
+                }
+            }
+        }
+        self.change_rows(vec![RowFix::DropContent(id)]).await?;
+        for blob in &blobs {
+            self.quarantine(*blob).await?;
+        }
+        let names: Vec<String> = blobs.iter().map(ToString::to_string).collect();
+        Ok(Some(format!("its bytes are in quarantine: {}", names.join(", "))))
+    }
+}
+
+fn row_fix(fix: &Fix) -> Option<RowFix> {
+    match fix {
+        Fix::Row(fix) => Some(fix.clone()),
+        Fix::Nothing | Fix::Quarantine(_) | Fix::BringBack(_) | Fix::PutContentAside(_) => None,
+    }
+}
+
+/// What a change did, for people.
+fn done(fix: &RowFix) -> &'static str {
+    match fix {
+        RowFix::SetCurrent { .. } => "the latest version is current",
+        RowFix::AddRefs { .. } | RowFix::AddUsage { .. } => "counted anew",
+        RowFix::KeepBlob(_) => "no longer garbage",
+        RowFix::Lose(_) => "put aside; it comes back when its bytes do",
+        RowFix::Return(_) => "brought back",
+        RowFix::DropContent(_) => "dropped",
+    }
+}
