@@ -105,8 +105,9 @@ fn status(error: &Error) -> StatusCode {
         | Error::NoSuchUser
         | Error::NoSuchCredential
         | Error::NoSuchBucket
-        | Error::NoSuchKey
+        | Error::NoSuchKey { .. }
         | Error::NoSuchVersion
+        | Error::IsDeleteMarker { .. }
         | Error::NoSuchUpload
         | Error::NotInTrash
         | Error::Invalid { .. }

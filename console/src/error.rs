@@ -84,8 +84,9 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
         | Error::NoSuchUser
         | Error::NoSuchCredential
         | Error::NoSuchBucket
-        | Error::NoSuchKey
+        | Error::NoSuchKey { .. }
         | Error::NoSuchVersion
+        | Error::IsDeleteMarker { .. }
         | Error::NoSuchUpload
         | Error::NotInTrash => (StatusCode::NOT_FOUND, "This is not here any more"),
         Error::GroupExists
@@ -132,7 +133,7 @@ fn explanation(error: &Error) -> String {
         Error::NoSuchUser | Error::NotInTrash => "There is no such user.".to_owned(),
         Error::NoSuchCredential => "There is no such access key. It may have been deleted meanwhile.".to_owned(),
         Error::NoSuchBucket => "There is no such bucket. It may have been deleted meanwhile.".to_owned(),
-        Error::NoSuchKey | Error::NoSuchVersion | Error::NoSuchUpload => {
+        Error::NoSuchKey { .. } | Error::NoSuchVersion | Error::IsDeleteMarker { .. } | Error::NoSuchUpload => {
             "There is no such object. It may have been deleted meanwhile.".to_owned()
         }
         Error::BucketExists { owned: true } => "You have a bucket of that name already.".to_owned(),

@@ -243,7 +243,7 @@ async fn delete_keys(state: &ConsoleState, form: &CheckedForm, location: &Locati
         return Err(Failure::bad_request("Choose at least one object to delete."));
     }
     let results = state.engine().delete_objects(&form.signed.caller, &location.bucket, targets).await?;
-    results.into_iter().collect::<Result<Vec<()>, engine::Error>>()?;
+    results.into_iter().collect::<Result<Vec<engine::Deleted>, engine::Error>>()?;
     Ok(())
 }
 

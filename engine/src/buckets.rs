@@ -17,8 +17,21 @@ pub struct Bucket {
     pub owner: CanonicalId,
     /// When it was made, in microseconds of the Unix epoch.
     pub created_us: i64,
+    /// How it keeps versions.
+    pub versioning: Versioning,
     /// What it holds; 0 where the list does not count.
     pub usage: Usage,
+}
+
+/// How a bucket keeps versions of its objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    /// It keeps none and never did: each object is its version `null`.
+    Off,
+    /// Every write makes a new version, every deletion a delete marker.
+    Enabled,
+    /// Writes and deletions replace the version `null`; versions made before stay.
+    Suspended,
 }
 
 /// What [`Engine::create_bucket`] found.
@@ -85,7 +98,26 @@ impl Engine {
             .await
     }
 
-    /// Deletes an empty bucket; its open uploads are aborted. [`Error::BucketNotEmpty`].
+    /// Changes how a bucket keeps versions, from the next write on. [`Error::Invalid`] for [`Versioning::Off`]: a bucket that kept versions
+    /// can only be suspended.
+    pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, versioning: Versioning) -> Result<()> {
+        let bucket = self.owned_bucket(caller, name).await?;
+        if versioning == Versioning::Off {
+            return Err(Error::invalid("versioning", "can be suspended, but not be taken back"));
+        }
+        self.inner
+            .db
+            .write("set_versioning", move |tx| {
+                async move {
+                    metadata::buckets::must_exist(tx, bucket).await?;
+                    metadata::buckets::set_versioning(tx, bucket, versioning).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Deletes a bucket without versions and delete markers; its open uploads are aborted. [`Error::BucketNotEmpty`].
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
         let bucket = self.owned_bucket(caller, name).await?;
         self.inner

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::names::VersionId;
+
 /// A result of the engine.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -25,10 +27,21 @@ pub enum Error {
     NoSuchBucket,
     /// The object does not exist.
     #[error("there is no such object")]
-    NoSuchKey,
+    NoSuchKey {
+        /// The delete marker that is the newest of its versions, when a read found one.
+        marker: Option<VersionId>,
+    },
     /// The object has no such version.
     #[error("there is no such version")]
     NoSuchVersion,
+    /// The version asked for is a delete marker, which has no bytes.
+    #[error("that version is a delete marker")]
+    IsDeleteMarker {
+        /// The marker.
+        version_id: VersionId,
+        /// When it was made, in microseconds of the Unix epoch.
+        modified_us: i64,
+    },
     /// The multipart upload does not exist (never begun, completed or aborted).
     #[error("there is no such upload")]
     NoSuchUpload,

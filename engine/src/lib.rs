@@ -32,6 +32,7 @@ mod settings;
 mod trash;
 mod usage;
 mod users;
+mod version_ids;
 mod work;
 
 use std::fs::File;
@@ -47,7 +48,7 @@ use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
 
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
-pub use buckets::{Bucket, BucketCreated};
+pub use buckets::{Bucket, BucketCreated, Versioning};
 pub use caller::{Caller, Identity, Role};
 pub use check::{CheckOptions, CheckReport, Examined, Finding, Problem, Tally};
 pub use clock::{Clock, ClockHand};
@@ -64,8 +65,9 @@ pub use names::{
     AccessKeyId, BlobId, BucketName, CanonicalId, ContentId, GroupId, ObjectKey, UploadId, UserId, VersionId,
 };
 pub use objects::{
-    ChecksumType, CopyObject, CopySource, DeleteTarget, NewObject, ObjectHeaders, ObjectInfo, ObjectRead, ObjectView,
-    PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass, USER_METADATA_BYTES_MAX, WriteConditions,
+    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, NewObject, ObjectHeaders, ObjectInfo,
+    ObjectRead, ObjectView, PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass,
+    USER_METADATA_BYTES_MAX, WriteConditions,
 };
 pub use progress::{OnProgress, Progress};
 pub use settings::{Faults, Settings};
@@ -88,6 +90,7 @@ struct Inner {
     intake: Intake,
     in_flight: InFlight,
     keys: secrets::KeyRing,
+    version_ids: version_ids::VersionIds,
     identities: identity_cache::IdentityCache,
     passwords: password::Passwords,
     workers: work::Workers,
@@ -124,6 +127,7 @@ impl Engine {
         let store = open_store(&settings, &read_only)?;
         let db = metadata::Db::open(&settings, read_only).await?;
         secrets::fit_ring(&db, &keys).await?;
+        let version_ids = version_ids::VersionIds::load(&db).await?;
         let in_flight = InFlight::default();
         let intake = Intake {
             store: store.clone(),
@@ -138,6 +142,7 @@ impl Engine {
                 intake,
                 in_flight,
                 keys,
+                version_ids,
                 identities: identity_cache::IdentityCache::new(),
                 passwords: password::Passwords::new(),
                 workers: work::Workers::default(),

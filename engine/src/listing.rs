@@ -62,7 +62,7 @@ pub struct ListPage {
 pub struct VersionListRequest {
     /// As in [`ListRequest`]; `after` is the key marker.
     pub list: ListRequest,
-    /// Begin after this version of the key `after`.
+    /// Begin after this version of the key `after`. It may be gone meanwhile; only when the version `null` is, the key begins again.
     pub after_version: Option<VersionId>,
 }
 
@@ -82,7 +82,8 @@ impl Engine {
             .await
     }
 
-    /// Lists versions and delete markers, newest first within a key; a bucket without versions shows each object as version `null`.
+    /// Lists versions and delete markers, newest first within a key (the order of commits, not of clocks); a bucket without versions
+    /// shows each object as version `null`.
     pub async fn list_versions(
         &self,
         caller: &Caller,
@@ -90,12 +91,13 @@ impl Engine {
         request: &VersionListRequest,
     ) -> Result<ListPage> {
         let (caller, name, request) = (caller.clone(), bucket.clone(), request.clone());
+        let ids = self.inner.version_ids.clone();
         self.inner
             .db
             .read("list_versions", |tx| {
                 async move {
                     let bucket = buckets::owned(tx, &caller, &name).await?;
-                    metadata::listing::versions(tx, bucket.id, &request).await
+                    metadata::listing::versions(tx, &ids, bucket.id, &request).await
                 }
                 .boxed()
             })

@@ -8,13 +8,14 @@ use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
-use crate::metadata::objects::{NewVersion, Version, replace_current};
+use crate::metadata::objects::{self, Made, NewVersion};
 use crate::metadata::{self, Tx};
 use crate::names::ContentId;
 use crate::objects::{
     ChecksumType, CopySource, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
     WriteConditions, info, kept_checksums,
 };
+use crate::version_ids::VersionIds;
 use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, UploadId, buckets, complete};
 
 /// Greatest number of a part.
@@ -250,17 +251,17 @@ impl Engine {
     ) -> Result<ObjectInfo> {
         let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
-        let complete = std::sync::Arc::new(complete);
+        let (complete, ids) = (std::sync::Arc::new(complete), self.inner.version_ids.clone());
         self.inner
             .db
             .write("complete_upload", move |tx| {
                 let (caller, name, key, upload) = (caller.clone(), name.clone(), key.clone(), upload.clone());
-                let complete = complete.clone();
+                let (complete, ids) = (complete.clone(), ids.clone());
                 async move {
                     let bucket = buckets::owned(tx, &caller, &name).await?;
                     let open = rows::find(tx, bucket.id, &key, &upload).await?;
-                    let version = make_object(tx, bucket.id, open, &complete, part_size_bytes_min).await?;
-                    info(key, version, bucket.owner)
+                    let made = make_object(tx, &ids, bucket.id, open, &complete, part_size_bytes_min).await?;
+                    info(key, made.version, bucket.owner, made.versioning)
                 }
                 .boxed()
             })
@@ -361,11 +362,12 @@ impl Engine {
 /// Turns an open upload into the current object: parts that were not named are freed, the others become its content.
 async fn make_object(
     tx: &mut Tx,
+    ids: &VersionIds,
     bucket: i64,
     open: OpenUpload,
     complete: &CompleteUpload,
     part_size_bytes_min: u64,
-) -> Result<Version> {
+) -> Result<Made> {
     let OpenUpload { upload, meta } = open;
     let stored = rows::parts(tx, &upload.upload_id, 0, usize::try_from(PART_NUMBER_MAX).unwrap_or(usize::MAX)).await?;
     let whole = complete::check(&stored, complete, upload.checksum, part_size_bytes_min)?;
@@ -383,5 +385,5 @@ async fn make_object(
         content_id,
         meta: meta.with_checksums(&whole.checksums, whole.checksum_type),
     };
-    replace_current(tx, bucket, &upload.key, &new, &complete.conditions).await
+    objects::put(tx, ids, bucket, &upload.key, &new, &complete.conditions).await
 }

@@ -10,11 +10,12 @@ use crate::bytes::intake::{Kept, TakenIn};
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::meta::Meta;
 use crate::metadata::contents::{self, NewContent, Place};
-use crate::metadata::objects::{self as rows, NewVersion, Version};
-use crate::metadata::{self, Tx};
+use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
+use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::selection;
-use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, VersionId, buckets};
+use crate::version_ids::VersionIds;
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, VersionId, Versioning, buckets};
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
@@ -100,6 +101,8 @@ pub struct ObjectInfo {
     pub key: ObjectKey,
     /// Its version.
     pub version_id: VersionId,
+    /// How its bucket keeps versions.
+    pub versioning: Versioning,
     /// Its size.
     pub size_bytes: u64,
     /// Its entity tag without quotes: the MD5 in hexadecimal, with `-<parts>` for multipart objects.
@@ -181,7 +184,7 @@ pub struct CopySource {
 /// How a copy is made.
 #[derive(Clone, Debug, Default)]
 pub struct CopyObject {
-    /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones.
+    /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones, unless a version is named.
     pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
     /// The storage class named; the source's when `None`.
     pub storage_class: Option<StorageClass>,
@@ -189,15 +192,34 @@ pub struct CopyObject {
     pub conditions: WriteConditions,
 }
 
+/// A copy that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The copy.
+    pub info: ObjectInfo,
+    /// The version that was copied; `None` where the source's bucket keeps no versions.
+    pub source_version_id: Option<VersionId>,
+}
+
 /// An object to be deleted.
 #[derive(Clone, Debug)]
 pub struct DeleteTarget {
     /// Its key.
     pub key: ObjectKey,
-    /// The version; the current one when `None`.
+    /// The version, which is gone for good then. When `None`, the object is gone, and where the bucket keeps versions a delete marker
+    /// lies on them.
     pub version_id: Option<VersionId>,
-    /// `If-Match`: the entity tag the current object must have.
+    /// `If-Match`: the entity tag the current object must have, whatever version is deleted.
     pub if_match: Option<String>,
+}
+
+/// What a deletion did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// The version that was named; it is gone, or was never there.
+    pub version_id: Option<VersionId>,
+    /// The delete marker that was made, or the one that was named and is gone.
+    pub marker: Option<VersionId>,
 }
 
 impl Engine {
@@ -224,20 +246,21 @@ impl Engine {
             meta: meta.with_checksums(&kept_checksums(&taken.digests, &keep), ChecksumType::FullObject),
         };
         let (size_bytes, crc64nvme) = (taken.size_bytes, taken.digests.crc64nvme.unwrap_or_default());
-        let key = key.clone();
+        let (key, ids) = (key.clone(), self.inner.version_ids.clone());
         let made_key = key.clone();
-        let version = self
+        let made = self
             .write_with_bytes("put_object", taken, move |tx, place| {
                 let content = NewContent { id: content_id, size_bytes, crc64nvme, place };
                 let (key, version, conditions) = (key.clone(), version.clone(), new.conditions.clone());
+                let ids = ids.clone();
                 async move {
                     contents::insert(tx, &content).await?;
-                    rows::replace_current(tx, bucket, &key, &version, &conditions).await
+                    rows::put(tx, &ids, bucket, &key, &version, &conditions).await
                 }
                 .boxed()
             })
             .await?;
-        info(made_key, version, owner)
+        info(made_key, made.version, owner, made.versioning)
     }
 
     /// What a read would answer, without bytes.
@@ -249,10 +272,11 @@ impl Engine {
         read: &ReadObject,
     ) -> Result<ObjectView> {
         let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
+        let ids = self.inner.version_ids.clone();
         self.inner
             .db
             .read("head_object", |tx| {
-                async move { Ok(find_view(tx, &caller, &bucket, &key, &read).await?.view) }.boxed()
+                async move { Ok(find_view(tx, &ids, &caller, &bucket, &key, &read).await?.view) }.boxed()
             })
             .await
     }
@@ -266,13 +290,13 @@ impl Engine {
         read: &ReadObject,
     ) -> Result<ObjectRead> {
         let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
-        let in_flight = self.inner.in_flight.clone();
+        let (in_flight, ids) = (self.inner.in_flight.clone(), self.inner.version_ids.clone());
         let (view, pieces, reading) = self
             .inner
             .db
             .read("get_object", |tx| {
                 async move {
-                    let found = find_view(tx, &caller, &bucket, &key, &read).await?;
+                    let found = find_view(tx, &ids, &caller, &bucket, &key, &read).await?;
                     let reading = in_flight.read(found.version.content_id);
                     let pieces = pieces_of(tx, &found.version, &found.view.range).await?;
                     Ok((found.view, pieces, reading))
@@ -292,43 +316,44 @@ impl Engine {
         bucket: &BucketName,
         key: &ObjectKey,
         copy: CopyObject,
-    ) -> Result<ObjectInfo> {
+    ) -> Result<Copied> {
         let from = self.owned_bucket(caller, &source.bucket).await?;
         let (to, owner) = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
         let onto_itself = from == to && source.key == *key && source.version_id.is_none();
         if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
-        let (source, key) = (source.clone(), key.clone());
+        let (source, key, ids) = (source.clone(), key.clone(), self.inner.version_ids.clone());
         let made_key = key.clone();
-        let version = self
+        let (made, source_version_id) = self
             .inner
             .db
             .write("copy_object", move |tx| {
-                let (source, key, copy) = (source.clone(), key.clone(), copy.clone());
-                async move { copy_rows(tx, (from, &source), (to, &key), &copy).await }.boxed()
+                let (source, key, copy, ids) = (source.clone(), key.clone(), copy.clone(), ids.clone());
+                async move { copy_rows(tx, &ids, (from, &source), (to, &key), &copy).await }.boxed()
             })
             .await?;
-        info(made_key, version, owner)
+        Ok(Copied { info: info(made_key, made.version, owner, made.versioning)?, source_version_id })
     }
 
-    /// Deletes objects in one transaction; an object that does not exist is no error. The answer has the targets' order.
+    /// Deletes objects or versions in one transaction; what does not exist is no error. The answer has the targets' order.
     pub async fn delete_objects(
         &self,
         caller: &Caller,
         bucket: &BucketName,
         targets: Vec<DeleteTarget>,
-    ) -> Result<Vec<Result<()>>> {
+    ) -> Result<Vec<Result<Deleted>>> {
         let bucket = self.owned_bucket(caller, bucket).await?;
+        let ids = self.inner.version_ids.clone();
         self.inner
             .db
             .write("delete_objects", move |tx| {
-                let targets = targets.clone();
+                let (targets, ids) = (targets.clone(), ids.clone());
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
                     let mut results = Vec::with_capacity(targets.len());
                     for target in &targets {
-                        results.push(delete_one(tx, bucket, target).await?);
+                        results.push(delete_one(tx, &ids, bucket, target).await?);
                     }
                     Ok(results)
                 }
@@ -429,10 +454,11 @@ pub(crate) fn kept_checksums(digests: &Digests, keep: &[ChecksumAlgorithm]) -> D
     kept
 }
 
-pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId) -> Result<ObjectInfo> {
+pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId, versioning: Versioning) -> Result<ObjectInfo> {
     Ok(ObjectInfo {
         key,
         version_id: version.version_id,
+        versioning,
         size_bytes: version.size_bytes,
         etag: version.etag,
         modified_us: version.modified_us,
@@ -454,13 +480,14 @@ struct Found {
 
 async fn find_view(
     tx: &mut Tx,
+    ids: &VersionIds,
     caller: &Caller,
     bucket: &BucketName,
     key: &ObjectKey,
     read: &ReadObject,
 ) -> Result<Found> {
     let bucket = buckets::owned(tx, caller, bucket).await?;
-    let version = rows::find(tx, bucket.id, key, read.version_id.as_ref()).await?;
+    let version = versions::find(tx, ids, bucket.id, key, read.version_id.as_ref()).await?;
     selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
     let range = match read.selection {
         Some(Selection::Part(number)) => part_range(tx, &version, number).await?,
@@ -468,7 +495,7 @@ async fn find_view(
         None => 0..version.size_bytes,
     };
     let view = ObjectView {
-        info: info(key.clone(), version.clone(), bucket.owner)?,
+        info: info(key.clone(), version.clone(), bucket.owner, bucket.versioning)?,
         range,
         partial: read.selection.is_some(),
     };
@@ -496,11 +523,13 @@ async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result
 
 async fn copy_rows(
     tx: &mut Tx,
+    ids: &VersionIds,
     (from, source): (i64, &CopySource),
     (to, key): (i64, &ObjectKey),
     copy: &CopyObject,
-) -> Result<Version> {
-    let version = rows::find(tx, from, &source.key, source.version_id.as_ref()).await?;
+) -> Result<(Made, Option<VersionId>)> {
+    let source_versioning = metadata::buckets::versioning(tx, from).await?;
+    let version = versions::find(tx, ids, from, &source.key, source.version_id.as_ref()).await?;
     // A copy has no "not modified": whatever keeps it from being made is a condition that failed.
     selection::check_read(&version.etag, version.modified_us, &source.conditions).map_err(|error| match error {
         Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
@@ -522,15 +551,15 @@ async fn copy_rows(
         content_id: version.content_id,
         meta,
     };
-    rows::replace_current(tx, to, key, &new, &copy.conditions).await
+    let made = rows::put(tx, ids, to, key, &new, &copy.conditions).await?;
+    Ok((made, (source_versioning != Versioning::Off).then_some(version.version_id)))
 }
 
 /// Deletes one of several: a condition that does not hold is that object's own answer, a failure is everybody's.
-async fn delete_one(tx: &mut Tx, bucket: i64, target: &DeleteTarget) -> Result<Result<()>> {
+async fn delete_one(tx: &mut Tx, ids: &VersionIds, bucket: i64, target: &DeleteTarget) -> Result<Result<Deleted>> {
     let version_id = target.version_id.as_ref();
-    match rows::delete(tx, bucket, &target.key, version_id, target.if_match.as_deref()).await {
-        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey)) => Ok(Err(error)),
-        Err(error) => Err(error),
-        Ok(()) => Ok(Ok(())),
+    match versions::delete(tx, ids, bucket, &target.key, version_id, target.if_match.as_deref()).await {
+        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey { .. })) => Ok(Err(error)),
+        other => other.map(Ok),
     }
 }

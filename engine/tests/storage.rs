@@ -1,4 +1,4 @@
-//! Buckets, objects, multipart uploads, listing, usage, background work and restarts, against a real store in a directory of its own.
+//! Buckets, objects, versions, multipart uploads, listing, usage, background work and restarts, against a real store in a directory of its own.
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
 
@@ -16,5 +16,7 @@ mod objects;
 mod permissions;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
+#[path = "storage/versions.rs"]
+mod versions;
 #[path = "storage/world.rs"]
 mod world;

@@ -80,7 +80,7 @@ impl Inner {
     pub(crate) async fn find_object(&self, caller: &Caller, name: &ObjectName) -> Result<Option<Object>> {
         match self.engine.head_object(caller, &name.bucket, &name.key, &ReadObject::default()).await {
             Ok(view) => Ok(Some(Object { name: name.clone(), info: view.info })),
-            Err(engine::Error::NoSuchKey) => Ok(None),
+            Err(engine::Error::NoSuchKey { .. }) => Ok(None),
             Err(error) => Err(name.refused(error)),
         }
     }

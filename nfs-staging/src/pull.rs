@@ -83,7 +83,7 @@ impl Staging {
         let key = LayoutKey::parse(&request.key)?;
         let name = ObjectName::new(&request.bucket, &request.key)?;
         let job = self.begin(key.staged(), progress)?;
-        let missing = || name.refused(engine::Error::NoSuchKey);
+        let missing = || name.refused(engine::Error::NoSuchKey { marker: None });
         let object = self.inner.find_object(caller, &name).await?.ok_or_else(missing)?;
         let path = job.path.clone();
         let (root, size_bytes) = (self.inner.dir.as_path(), object.info.size_bytes);

@@ -1,16 +1,16 @@
 //! Buckets.
 
-use engine::{Bucket, BucketCreated, Engine, Identity};
+use engine::{Bucket, BucketCreated, Engine, Identity, Versioning};
 use s3s::dto::{
-    CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput, GetBucketAclInput,
-    GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
+    BucketVersioningStatus, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
+    GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
     GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
-    Owner, Permission, Type,
+    MFADelete, Owner, Permission, PutBucketVersioningInput, PutBucketVersioningOutput, Type,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::Settings;
-use crate::error::from_engine;
+use crate::error::{custom, from_engine, not_implemented};
 use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, timestamp};
 
 /// The region that S3 reports by an empty answer.
@@ -55,8 +55,41 @@ pub(crate) async fn versioning(
     engine: &Engine,
     request: S3Request<GetBucketVersioningInput>,
 ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
-    Ok(S3Response::new(GetBucketVersioningOutput::default()))
+    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    // A bucket that never kept versions has an empty answer.
+    let status = match bucket.versioning {
+        Versioning::Off => None,
+        Versioning::Enabled => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::ENABLED)),
+        Versioning::Suspended => Some(BucketVersioningStatus::from_static(BucketVersioningStatus::SUSPENDED)),
+    };
+    Ok(S3Response::new(GetBucketVersioningOutput { mfa_delete: None, status }))
+}
+
+pub(crate) async fn put_versioning(
+    engine: &Engine,
+    request: S3Request<PutBucketVersioningInput>,
+) -> S3Result<S3Response<PutBucketVersioningOutput>> {
+    let who = caller(&request);
+    let input = request.input;
+    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    let asked = input.versioning_configuration;
+    if asked.mfa_delete.is_some_and(|mfa_delete| mfa_delete.as_str() != MFADelete::DISABLED) {
+        return Err(not_implemented("MFA delete"));
+    }
+    let versioning = match asked.status.as_ref().map(BucketVersioningStatus::as_str) {
+        Some(BucketVersioningStatus::ENABLED) => Versioning::Enabled,
+        Some(BucketVersioningStatus::SUSPENDED) => Versioning::Suspended,
+        Some(_) => return Err(s3_error!(MalformedXML)),
+        None => {
+            return Err(custom(
+                "IllegalVersioningConfigurationException",
+                http::StatusCode::BAD_REQUEST,
+                "The Versioning element must be specified",
+            ));
+        }
+    };
+    engine.set_versioning(&who, &bucket_name(&input.bucket)?, versioning).await.map_err(from_engine)?;
+    Ok(S3Response::new(PutBucketVersioningOutput::default()))
 }
 
 pub(crate) async fn delete(

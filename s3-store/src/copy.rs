@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use engine::{CopyObject, CopySource, Engine, Error, PartSource, ReadConditions};
+use engine::{Copied, CopyObject, CopySource, Engine, Error, PartSource, ReadConditions};
 use s3s::dto::{
     self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, UploadPartCopyInput,
     UploadPartCopyOutput,
@@ -42,7 +42,7 @@ pub(crate) async fn object(
         conditions: write_conditions(tag("if-match").as_ref(), tag("if-none-match").as_ref()),
     };
     let copied = engine.copy_object(&who, &source, &bucket(&input.bucket)?, &key(&input.key)?, copy).await;
-    let info = copied.map_err(copy_error)?;
+    let Copied { info, source_version_id } = copied.map_err(copy_error)?;
     let mut result = CopyObjectResult {
         e_tag: Some(etag(&info.etag)),
         last_modified: Some(timestamp(info.modified_us)),
@@ -53,8 +53,8 @@ pub(crate) async fn object(
     show_checksums!(result, shown);
     let output = CopyObjectOutput {
         copy_object_result: Some(result),
-        copy_source_version_id: source.version_id.as_ref().and_then(shown_version),
-        version_id: shown_version(&info.version_id),
+        copy_source_version_id: source_version_id.map(|id| id.to_string()),
+        version_id: shown_version(&info),
         ..CopyObjectOutput::default()
     };
     Ok(S3Response::new(output))
@@ -88,7 +88,7 @@ pub(crate) async fn part(
     show_checksums!(result, Shown::of_part(&part));
     let output = UploadPartCopyOutput {
         copy_part_result: Some(result),
-        copy_source_version_id: source.object.version_id.as_ref().and_then(shown_version),
+        copy_source_version_id: source.object.version_id.map(|id| id.to_string()),
         ..UploadPartCopyOutput::default()
     };
     Ok(S3Response::new(output))
@@ -141,6 +141,10 @@ fn copy_error(error: Error) -> S3Error {
         Error::InvalidRange { size_bytes } => {
             s3_error!(InvalidArgument, "Range specified is not valid for source object of size: {size_bytes}")
         }
+        Error::IsDeleteMarker { .. } => s3_error!(
+            InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version id."
+        ),
         Error::Invalid { what, why } if what != "bucket name" => s3_error!(InvalidRequest, "The {what} {why}."),
         other => from_engine(other),
     }

@@ -3,10 +3,13 @@
 use std::error::Error as StdError;
 use std::time::SystemTime;
 
-use engine::Error;
-use http::header::{CONTENT_RANGE, ETAG, LAST_MODIFIED, RETRY_AFTER};
+use engine::{Error, VersionId};
+use http::header::{ALLOW, CONTENT_RANGE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, s3_error};
+
+const X_AMZ_DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+const X_AMZ_VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 /// What is wrong with the body of a request, found while it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,8 +97,9 @@ fn bad_digest(algorithm: &str) -> S3Error {
 pub(crate) fn from_engine(error: Error) -> S3Error {
     match error {
         Error::NoSuchBucket => s3_error!(NoSuchBucket),
-        Error::NoSuchKey => s3_error!(NoSuchKey),
+        Error::NoSuchKey { marker } => no_such_key(marker),
         Error::NoSuchVersion => s3_error!(NoSuchVersion),
+        Error::IsDeleteMarker { version_id, modified_us } => is_delete_marker(&version_id, modified_us),
         Error::NoSuchUpload => s3_error!(NoSuchUpload),
         Error::BucketExists { owned: true } => s3_error!(BucketAlreadyOwnedByYou),
         Error::BucketExists { owned: false } => s3_error!(BucketAlreadyExists),
@@ -145,6 +149,30 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         | Error::LoginRefused
         | Error::LinkUsed) => hidden(&foreign),
     }
+}
+
+/// A key whose newest version is a delete marker is not there, and S3 says why.
+fn no_such_key(marker: Option<VersionId>) -> S3Error {
+    let error = s3_error!(NoSuchKey);
+    match marker {
+        Some(marker) => {
+            with_headers(error, [(X_AMZ_DELETE_MARKER, "true".to_owned()), (X_AMZ_VERSION_ID, marker.to_string())])
+        }
+        None => error,
+    }
+}
+
+/// A delete marker can only be deleted.
+fn is_delete_marker(version_id: &VersionId, modified_us: i64) -> S3Error {
+    with_headers(
+        s3_error!(MethodNotAllowed),
+        [
+            (ALLOW, "DELETE".to_owned()),
+            (LAST_MODIFIED, crate::headers::http_date(modified_us)),
+            (X_AMZ_DELETE_MARKER, "true".to_owned()),
+            (X_AMZ_VERSION_ID, version_id.to_string()),
+        ],
+    )
 }
 
 fn hidden(error: &Error) -> S3Error {
@@ -307,7 +335,9 @@ mod tests {
     #[test]
     fn errors_have_the_codes_and_statuses_of_s3() {
         let cases = [
-            (Error::NoSuchKey, "NoSuchKey", 404),
+            (Error::NoSuchKey { marker: None }, "NoSuchKey", 404),
+            (Error::NoSuchKey { marker: Some(VersionId::null()) }, "NoSuchKey", 404),
+            (Error::IsDeleteMarker { version_id: VersionId::null(), modified_us: 0 }, "MethodNotAllowed", 405),
             (Error::BucketExists { owned: false }, "BucketAlreadyExists", 409),
             (Error::BucketNotEmpty, "BucketNotEmpty", 409),
             (Error::invalid("bucket name", "is short"), "InvalidBucketName", 400),

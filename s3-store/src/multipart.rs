@@ -140,7 +140,7 @@ pub(crate) async fn complete(
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&info.etag)),
-        version_id: shown_version(&info.version_id),
+        version_id: shown_version(&info),
         ..CompleteMultipartUploadOutput::default()
     };
     let shown = Shown::of_object(&info);

@@ -1,6 +1,8 @@
 //! Objects: put, get, head, delete.
 
-use engine::{DeleteTarget, Engine, NewObject, ObjectView, ReadObject, Selection};
+use engine::{
+    DeleteTarget, Deleted, Engine, NewObject, ObjectInfo, ObjectView, ReadObject, Selection, VersionId, Versioning,
+};
 use http::HeaderValue;
 use http::header::EXPIRES;
 use http_body_util::StreamBody;
@@ -39,7 +41,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     let body = checksums::body(input.body, &headers, trailing_headers)?;
     let info = engine.put_object(&who, &bucket, &key, new, body).await.map_err(from_engine)?;
     let mut output = PutObjectOutput { e_tag: Some(etag(&info.etag)), ..PutObjectOutput::default() };
-    output.version_id = shown_version(&info.version_id);
+    output.version_id = shown_version(&info);
     let shown = Shown::of_object(&info);
     output.checksum_type = shown.kind.clone();
     show_checksums!(output, shown);
@@ -83,7 +85,7 @@ macro_rules! show_object {
         $output.last_modified = Some(timestamp(info.modified_us));
         $output.metadata = Some(info.user_metadata.iter().cloned().collect());
         $output.storage_class = shown_class(info.storage_class);
-        $output.version_id = shown_version(&info.version_id);
+        $output.version_id = shown_version(info);
         $output.parts_count = input.part_number.and(info.parts_count).and_then(|count| i32::try_from(count).ok());
         if input.checksum_mode.is_some() && view.range == (0..info.size_bytes) {
             let shown = Shown::of_object(info);
@@ -160,8 +162,8 @@ fn shown_class(class: engine::StorageClass) -> Option<dto::StorageClass> {
 }
 
 /// S3 names no version where a bucket keeps none.
-pub(crate) fn shown_version(id: &engine::VersionId) -> Option<String> {
-    (!id.is_null()).then(|| id.as_str().to_owned())
+pub(crate) fn shown_version(info: &ObjectInfo) -> Option<String> {
+    (info.versioning != Versioning::Off).then(|| info.version_id.to_string())
 }
 
 pub(crate) async fn delete(
@@ -177,11 +179,13 @@ pub(crate) async fn delete(
         if_match: write_conditions(input.if_match.as_ref(), None).if_match,
     };
     let results = engine.delete_objects(&who, &bucket(&input.bucket)?, vec![target]).await.map_err(from_engine)?;
+    let mut output = DeleteObjectOutput::default();
     for result in results {
-        result.map_err(from_engine)?;
+        let Deleted { version_id, marker } = result.map_err(from_engine)?;
+        output.delete_marker = marker.is_some().then_some(true);
+        output.version_id = marker.or(version_id).map(|id| id.to_string());
     }
-    let version_id = input.version_id.filter(|id| !id.is_empty());
-    Ok(S3Response::new(DeleteObjectOutput { version_id, ..DeleteObjectOutput::default() }))
+    Ok(S3Response::new(output))
 }
 
 pub(crate) async fn delete_many(
@@ -210,8 +214,8 @@ pub(crate) async fn delete_many(
             Err(error) => Err(error),
         };
         match result {
-            Ok(()) if quiet => {}
-            Ok(()) => output.deleted.get_or_insert_default().push(deleted(object)),
+            Ok(_) if quiet => {}
+            Ok(done) => output.deleted.get_or_insert_default().push(shown_deleted(object.key, &done)),
             Err(error) => output.errors.get_or_insert_default().push(not_deleted(object, &error)),
         }
     }
@@ -226,8 +230,14 @@ fn target_of(object: &ObjectIdentifier) -> S3Result<DeleteTarget> {
     })
 }
 
-fn deleted(object: ObjectIdentifier) -> DeletedObject {
-    DeletedObject { key: Some(object.key), version_id: object.version_id, ..DeletedObject::default() }
+fn shown_deleted(key: String, done: &Deleted) -> DeletedObject {
+    let text = |id: &VersionId| id.to_string();
+    DeletedObject {
+        delete_marker: done.marker.is_some().then_some(true),
+        delete_marker_version_id: done.marker.as_ref().map(text),
+        key: Some(key),
+        version_id: done.version_id.as_ref().map(text),
+    }
 }
 
 fn not_deleted(object: ObjectIdentifier, error: &s3s::S3Error) -> dto::Error {

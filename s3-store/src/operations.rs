@@ -41,6 +41,7 @@ const fn copying(operation: OfferedOperation) -> OfferedOperation {
 }
 
 const DELETE_BODY: &str = "<Delete><Object><Key>key</Key></Object></Delete>";
+const VERSIONING_BODY: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE_BODY: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
     <ETag>d41d8cd98f00b204e9800998ecf8427e</ETag></Part></CompleteMultipartUpload>";
 
@@ -54,6 +55,7 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("DeleteBucket", "DELETE", Bucket, ""),
     on("GetBucketLocation", "GET", Bucket, "location"),
     on("GetBucketVersioning", "GET", Bucket, "versioning"),
+    with_body(on("PutBucketVersioning", "PUT", Bucket, "versioning"), VERSIONING_BODY),
     on("GetBucketAcl", "GET", Bucket, "acl"),
     on("ListObjects", "GET", Bucket, ""),
     on("ListObjectsV2", "GET", Bucket, "list-type=2"),

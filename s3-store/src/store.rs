@@ -28,8 +28,8 @@ use s3s::dto::{
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
     ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
-    Payer, PutObjectInput, PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    Payer, PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput,
+    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
@@ -86,6 +86,7 @@ answer_s3! {
         create_bucket(CreateBucketInput) -> CreateBucketOutput = bucket::create;
         delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = bucket::delete;
         get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = bucket::versioning;
+        put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = bucket::put_versioning;
         get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = bucket::acl;
         list_objects(ListObjectsInput) -> ListObjectsOutput = listing::v1;
         list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listing::v2;

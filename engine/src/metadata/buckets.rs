@@ -1,7 +1,7 @@
 //! SQL of buckets.
 
 use super::{Row, Tx, values};
-use crate::buckets::Bucket;
+use crate::buckets::{Bucket, Versioning};
 use crate::names::{BucketName, CanonicalId};
 use crate::usage::Usage;
 use crate::{Error, Result};
@@ -21,14 +21,31 @@ fn from_row(row: &Row) -> Result<Bucket> {
         name: BucketName::stored(row.text("name")?),
         owner: CanonicalId::stored(row.text("owner_ref")?),
         created_us: row.int("created_us")?,
+        versioning: versioning_of(&row.text("versioning")?)?,
         usage: Usage::default(),
     })
+}
+
+fn versioning_of(text: &str) -> Result<Versioning> {
+    [Versioning::Off, Versioning::Enabled, Versioning::Suspended]
+        .into_iter()
+        .find(|versioning| stored_versioning(*versioning) == text)
+        .ok_or_else(|| Error::corrupt(format!("a bucket has the unknown versioning {text:?}")))
+}
+
+fn stored_versioning(versioning: Versioning) -> &'static str {
+    match versioning {
+        Versioning::Off => "off",
+        Versioning::Enabled => "enabled",
+        Versioning::Suspended => "suspended",
+    }
 }
 
 pub(crate) async fn by_name(tx: &mut Tx, name: &BucketName) -> Result<Option<Named>> {
     let row = tx
         .fetch_optional(
-            "SELECT id, name, owner_ref, created_us, trashed FROM buckets WHERE namespace_id = $1 AND name = $2",
+            "SELECT id, name, owner_ref, created_us, versioning, trashed FROM buckets
+             WHERE namespace_id = $1 AND name = $2",
             values![GLOBAL, name.as_str()],
         )
         .await?;
@@ -57,10 +74,22 @@ pub(crate) async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName) 
     let now_us = tx.now_us();
     tx.insert_returning_id(
         "INSERT INTO buckets (namespace_id, name, owner_ref, created_us, versioning)
-         VALUES ($1, $2, $3, $4, 'off') RETURNING id",
-        values![GLOBAL, name.as_str(), owner.as_str(), now_us],
+         VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        values![GLOBAL, name.as_str(), owner.as_str(), now_us, stored_versioning(Versioning::Off)],
     )
     .await
+}
+
+/// How a bucket that was found before keeps versions; [`Error::NoSuchBucket`] when it is gone meanwhile.
+pub(crate) async fn versioning(tx: &mut Tx, id: i64) -> Result<Versioning> {
+    let row = tx.fetch_optional("SELECT versioning FROM buckets WHERE id = $1 AND trashed = 0", values![id]).await?;
+    versioning_of(&row.ok_or(Error::NoSuchBucket)?.text("versioning")?)
+}
+
+/// Changes how a bucket keeps versions, from the next write on.
+pub(crate) async fn set_versioning(tx: &mut Tx, id: i64, versioning: Versioning) -> Result<()> {
+    tx.execute("UPDATE buckets SET versioning = $2 WHERE id = $1", values![id, stored_versioning(versioning)]).await?;
+    Ok(())
 }
 
 /// Makes sure, inside the writing transaction, that a bucket that was found before is still there.

@@ -1,13 +1,17 @@
 //! SQL of listings: loops of indexed range reads that jump over common prefixes.
 
-use super::{Row, Tx, values};
+use super::objects::is_marker;
+use super::{Row, Tx, values, versions};
 use crate::listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 use crate::names::{ObjectKey, VersionId};
 use crate::objects::StorageClass;
+use crate::version_ids::VersionIds;
 use crate::{Error, Result};
 
 /// Rows read at once while no common prefix is in sight.
 const ROWS_AT_ONCE: usize = 1001;
+/// Rows read at first where a common prefix may come any moment.
+const ROWS_AT_FIRST: usize = 16;
 
 /// A position in a listing that moves forward: the first key to look at, and where the prefix ends.
 pub(super) struct Cursor {
@@ -85,28 +89,50 @@ enum Step {
 struct Page<'r> {
     request: &'r ListRequest,
     entries: Vec<ListEntry>,
+    /// How many rows to read at once. After a jump the next row is likely a common prefix again, so reads begin small and grow while
+    /// objects come.
+    at_once: usize,
 }
 
-impl Page<'_> {
-    fn take(&mut self, row: &Row, latest: Option<bool>) -> Result<Step> {
-        let full = self.entries.len() >= self.request.entries_max;
-        let key = row.blob("key")?;
-        let folded = self.request.delimiter.as_deref().and_then(|d| common_prefix(&self.request.prefix, d, &key));
-        if full {
+impl<'r> Page<'r> {
+    fn new(request: &'r ListRequest) -> Self {
+        let at_once = if request.delimiter.is_some() { ROWS_AT_FIRST } else { ROWS_AT_ONCE };
+        Self { request, entries: Vec::new(), at_once }
+    }
+
+    /// How many rows the next read needs: never more than the page takes, and one that says whether more follows.
+    fn rows_max(&self) -> usize {
+        self.at_once.min(self.request.entries_max + 1 - self.entries.len())
+    }
+
+    fn take(&mut self, row: &Row, latest: bool, delete_marker: bool) -> Result<Step> {
+        if self.entries.len() >= self.request.entries_max {
             return Ok(Step::Full);
         }
+        let key = row.blob("key")?;
+        let folded = self.request.delimiter.as_deref().and_then(|d| common_prefix(&self.request.prefix, d, &key));
         if let Some(length) = folded {
             let text = prefix_text(&key, length)?;
             let next = successor(text.as_bytes()).unwrap_or_else(|| vec![0xff]);
             self.entries.push(ListEntry::CommonPrefix(text));
+            self.at_once = 1;
             return Ok(Step::Jump(next));
         }
-        self.entries.push(ListEntry::Object(listed(row, key, latest)?));
+        self.entries.push(ListEntry::Object(listed(row, key, latest, delete_marker)?));
         Ok(Step::Taken)
+    }
+
+    /// A read gave only objects.
+    fn grow(&mut self) {
+        self.at_once = (self.at_once * 4).min(ROWS_AT_ONCE);
+    }
+
+    fn end(self, truncated: bool) -> ListPage {
+        ListPage { entries: self.entries, truncated }
     }
 }
 
-fn listed(row: &Row, key: Vec<u8>, latest: Option<bool>) -> Result<ListedObject> {
+fn listed(row: &Row, key: Vec<u8>, latest: bool, delete_marker: bool) -> Result<ListedObject> {
     Ok(ListedObject {
         key: ObjectKey::stored(key)?,
         version_id: VersionId::stored(row.text("version_id")?),
@@ -114,110 +140,113 @@ fn listed(row: &Row, key: Vec<u8>, latest: Option<bool>) -> Result<ListedObject>
         etag: row.text("etag")?,
         modified_us: row.int("modified_us")?,
         storage_class: StorageClass::parse(&row.text("storage_class")?)?,
-        latest: latest.unwrap_or(true),
-        delete_marker: match latest {
-            None => false,
-            Some(_) => row.text("kind")? == "marker",
-        },
+        latest,
+        delete_marker,
     })
 }
 
 /// A page of current objects.
 pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) -> Result<ListPage> {
-    let mut page = Page { request, entries: Vec::new() };
+    let mut page = Page::new(request);
     if request.entries_max == 0 {
-        return Ok(ListPage { entries: page.entries, truncated: false });
+        return Ok(page.end(false));
     }
     let mut cursor = Cursor::new(&request.prefix, request.delimiter.as_deref(), request.after.as_deref());
     let end = cursor.end_or_last();
-    // After a jump the next row is likely a common prefix again, so reads begin small and grow while objects come.
-    let mut at_once = if request.delimiter.is_some() { 16 } else { ROWS_AT_ONCE };
     'reads: loop {
-        let limit = at_once.min(request.entries_max + 1 - page.entries.len());
+        let rows_max = page.rows_max();
         let rows = tx
             .fetch_all(
                 "SELECT key, version_id, size_bytes, etag, modified_us, storage_class FROM current
                  WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4",
-                values![bucket_id, cursor.from.as_slice(), end.as_slice(), limit as i64],
+                values![bucket_id, cursor.from.as_slice(), end.as_slice(), rows_max as i64],
             )
             .await?;
         for row in &rows {
-            match page.take(row, None)? {
-                Step::Full => return Ok(ListPage { entries: page.entries, truncated: true }),
+            match page.take(row, true, false)? {
+                Step::Full => return Ok(page.end(true)),
                 Step::Taken => {}
                 Step::Jump(next) => {
                     cursor.from = next;
-                    at_once = 1;
                     continue 'reads;
                 }
             }
         }
-        if rows.len() < limit {
-            return Ok(ListPage { entries: page.entries, truncated: false });
-        }
-        let last = rows.last().ok_or(Error::Internal("a listing read no rows"))?;
+        let Some(last) = rows.last().filter(|_| rows.len() == rows_max) else { return Ok(page.end(false)) };
         cursor.from = just_after(&last.blob("key")?);
-        at_once = (at_once * 4).min(ROWS_AT_ONCE);
+        page.grow();
     }
+}
+
+/// Where a listing of versions goes on: at a key, below a place in its history.
+struct History {
+    from: Vec<u8>,
+    below_seq: i64,
+    /// The key of which a newer version was passed: what else it has is not the latest.
+    passed: Option<Vec<u8>>,
 }
 
 /// A page of versions, newest first within a key.
-pub(crate) async fn versions(tx: &mut Tx, bucket_id: i64, request: &VersionListRequest) -> Result<ListPage> {
+pub(crate) async fn versions(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    request: &VersionListRequest,
+) -> Result<ListPage> {
     let list = &request.list;
-    let mut page = Page { request: list, entries: Vec::new() };
+    let mut page = Page::new(list);
     if list.entries_max == 0 {
-        return Ok(ListPage { entries: page.entries, truncated: false });
+        return Ok(page.end(false));
     }
-    let mut cursor = Cursor::new(&list.prefix, list.delimiter.as_deref(), list.after.as_deref());
-    let end = cursor.end_or_last();
-    // Without a version the marker's key is done; with one, its older versions follow. A common prefix has no versions.
-    let mut below_seq = i64::MAX;
-    if let (Some(after), Some(version)) = (&list.after, &request.after_version)
-        && after.as_bytes() >= list.prefix.as_bytes()
-        && !is_common_prefix(&list.prefix, list.delimiter.as_deref(), after)
-    {
-        below_seq = seq_of(tx, bucket_id, after, version).await?;
-        cursor.from = after.as_bytes().to_vec();
-    }
+    let mut history = begin(tx, ids, bucket_id, request).await?;
+    let end = successor(list.prefix.as_bytes()).unwrap_or_else(|| vec![0xff]);
     'reads: loop {
-        let rows = version_rows(tx, bucket_id, &cursor.from, &end, below_seq).await?;
+        let rows_max = page.rows_max();
+        let rows = version_rows(tx, bucket_id, &history, &end, rows_max).await?;
         for row in &rows {
-            let latest = row.int("seq")? == row.int("latest_seq")?;
-            match page.take(row, Some(latest))? {
-                Step::Full => return Ok(ListPage { entries: page.entries, truncated: true }),
-                Step::Taken => {}
+            let key = row.blob("key")?;
+            let latest = history.passed.as_ref() != Some(&key);
+            match page.take(row, latest, is_marker(row)?)? {
+                Step::Full => return Ok(page.end(true)),
+                Step::Taken => history.passed = Some(key),
                 Step::Jump(next) => {
-                    (cursor.from, below_seq) = (next, i64::MAX);
+                    history = History { from: next, below_seq: i64::MAX, passed: None };
                     continue 'reads;
                 }
             }
         }
-        let Some(last) = rows.last().filter(|_| rows.len() == ROWS_AT_ONCE) else {
-            return Ok(ListPage { entries: page.entries, truncated: false });
-        };
-        (cursor.from, below_seq) = (last.blob("key")?, last.int("seq")?);
+        let Some(last) = rows.last().filter(|_| rows.len() == rows_max) else { return Ok(page.end(false)) };
+        (history.from, history.below_seq) = (last.blob("key")?, last.int("seq")?);
+        page.grow();
     }
 }
 
-async fn version_rows(tx: &mut Tx, bucket_id: i64, from: &[u8], end: &[u8], below_seq: i64) -> Result<Vec<Row>> {
-    tx.fetch_all(
-        "SELECT v.key, v.seq, v.version_id, v.kind, v.size_bytes, v.etag, v.modified_us, v.storage_class,
-                (SELECT MAX(n.seq) FROM versions n WHERE n.bucket_id = v.bucket_id AND n.key = v.key) AS latest_seq
-         FROM versions v
-         WHERE v.bucket_id = $1 AND v.key >= $2 AND v.key < $3 AND (v.key > $2 OR v.seq < $4)
-         ORDER BY v.key, v.seq DESC LIMIT $5",
-        values![bucket_id, from, end, below_seq, ROWS_AT_ONCE as i64],
-    )
-    .await
+/// Where a page of versions begins. Without a version the marker's key is done; with one, its older versions follow. A common prefix has
+/// no versions.
+async fn begin(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, request: &VersionListRequest) -> Result<History> {
+    let list = &request.list;
+    let cursor = Cursor::new(&list.prefix, list.delimiter.as_deref(), list.after.as_deref());
+    let at_key = History { from: cursor.from, below_seq: i64::MAX, passed: None };
+    let (Some(after), Some(version)) = (&list.after, &request.after_version) else { return Ok(at_key) };
+    if after.as_bytes() < list.prefix.as_bytes() || is_common_prefix(&list.prefix, list.delimiter.as_deref(), after) {
+        return Ok(at_key);
+    }
+    // No object has a key that cannot be one, so nothing lies at it.
+    let Ok(key) = ObjectKey::new(after.as_str()) else { return Ok(at_key) };
+    let found = versions::by_id(tx, ids, bucket_id, &key, version).await?;
+    // A version that is gone still tells its place, except `null`: then the key begins again, so that nothing is missed.
+    let below_seq = found.map(|entry| entry.seq()).or_else(|| ids.seq_of(version)).unwrap_or(i64::MAX);
+    let newest = versions::latest(tx, bucket_id, &key).await?;
+    let passed = newest.is_some_and(|entry| entry.seq() >= below_seq).then(|| key.as_bytes().to_vec());
+    Ok(History { from: key.as_bytes().to_vec(), below_seq, passed })
 }
 
-async fn seq_of(tx: &mut Tx, bucket_id: i64, key: &str, version: &VersionId) -> Result<i64> {
-    let row = tx
-        .fetch_optional(
-            "SELECT seq FROM versions WHERE bucket_id = $1 AND key = $2 AND version_id = $3",
-            values![bucket_id, key.as_bytes(), version.as_str()],
-        )
-        .await?;
-    // A version that is gone leaves only its key as the marker: everything of that key was listed or is gone.
-    row.map_or(Ok(0), |row| row.int("seq"))
+async fn version_rows(tx: &mut Tx, bucket_id: i64, history: &History, end: &[u8], rows_max: usize) -> Result<Vec<Row>> {
+    tx.fetch_all(
+        "SELECT key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class FROM versions
+         WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND (key > $2 OR seq < $4)
+         ORDER BY key, seq DESC LIMIT $5",
+        values![bucket_id, history.from.as_slice(), end, history.below_seq, rows_max as i64],
+    )
+    .await
 }

@@ -23,6 +23,7 @@ pub(crate) mod store_info;
 pub(crate) mod trash;
 pub(crate) mod usage;
 pub(crate) mod users;
+pub(crate) mod versions;
 
 pub(crate) use db::{Db, FILE};
 pub(crate) use row::{Row, Value, values};

@@ -1,12 +1,13 @@
-//! SQL of object versions and of the table of current ones.
+//! SQL of object versions: making one, and reading the current one.
 
-use super::contents;
 use super::tx::UsageDelta;
-use super::{Row, Tx, values};
+use super::{Row, Tx, contents, values, versions};
+use crate::buckets::Versioning;
 use crate::bytes::outflow::Source;
 use crate::meta::Meta;
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{StorageClass, WriteConditions};
+use crate::version_ids::VersionIds;
 use crate::{Error, Result};
 
 /// An object version as its row has it.
@@ -32,6 +33,68 @@ pub(crate) struct NewVersion {
     pub(crate) parts_count: Option<u32>,
     pub(crate) content_id: ContentId,
     pub(crate) meta: Meta,
+}
+
+/// A version that was made, and how the bucket keeps versions.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) version: Version,
+    pub(crate) versioning: Versioning,
+}
+
+/// A delete marker as its row has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Marker {
+    pub(crate) seq: i64,
+    pub(crate) version_id: VersionId,
+    pub(crate) modified_us: i64,
+}
+
+/// One of the versions of a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Entry {
+    Object(Box<Version>),
+    Marker(Marker),
+}
+
+impl Entry {
+    pub(crate) fn seq(&self) -> i64 {
+        match self {
+            Self::Object(version) => version.seq,
+            Self::Marker(marker) => marker.seq,
+        }
+    }
+
+    pub(crate) fn version_id(&self) -> &VersionId {
+        match self {
+            Self::Object(version) => &version.version_id,
+            Self::Marker(marker) => &marker.version_id,
+        }
+    }
+}
+
+impl TryFrom<&Row> for Entry {
+    type Error = Error;
+
+    fn try_from(row: &Row) -> Result<Self> {
+        if is_marker(row)? {
+            return Ok(Self::Marker(Marker {
+                seq: row.int("seq")?,
+                version_id: VersionId::stored(row.text("version_id")?),
+                modified_us: row.int("modified_us")?,
+            }));
+        }
+        Ok(Self::Object(Box::new(from_row(row)?)))
+    }
+}
+
+/// Whether a row of `versions` is a delete marker.
+pub(super) fn is_marker(row: &Row) -> Result<bool> {
+    match row.text("kind")?.as_str() {
+        "object" => Ok(false),
+        "marker" => Ok(true),
+        other => Err(Error::corrupt(format!("a version is of the unknown kind {other:?}"))),
+    }
 }
 
 fn from_row(row: &Row) -> Result<Version> {
@@ -64,36 +127,6 @@ pub(crate) async fn current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Res
     row.as_ref().map(from_row).transpose()
 }
 
-/// A version of an object by its id.
-pub(crate) async fn by_version(
-    tx: &mut Tx,
-    bucket_id: i64,
-    key: &ObjectKey,
-    version_id: &VersionId,
-) -> Result<Option<Version>> {
-    let row = tx
-        .fetch_optional(
-            "SELECT seq, version_id, size_bytes, etag, modified_us, storage_class, parts_count, content_id, meta
-             FROM versions WHERE bucket_id = $1 AND key = $2 AND version_id = $3 AND kind = 'object'",
-            values![bucket_id, key.as_bytes(), version_id.as_str()],
-        )
-        .await?;
-    row.as_ref().map(from_row).transpose()
-}
-
-/// The version that a read asks for. [`Error::NoSuchKey`], [`Error::NoSuchVersion`].
-pub(crate) async fn find(
-    tx: &mut Tx,
-    bucket_id: i64,
-    key: &ObjectKey,
-    version_id: Option<&VersionId>,
-) -> Result<Version> {
-    match version_id {
-        None => current(tx, bucket_id, key).await?.ok_or(Error::NoSuchKey),
-        Some(version_id) => by_version(tx, bucket_id, key, version_id).await?.ok_or(Error::NoSuchVersion),
-    }
-}
-
 /// Where the bytes of a version are; `None` when they are in pieces.
 pub(crate) async fn source(tx: &mut Tx, version: &Version) -> Result<Option<Source>> {
     let row = tx
@@ -114,7 +147,7 @@ pub(crate) async fn source(tx: &mut Tx, version: &Version) -> Result<Option<Sour
 pub(crate) fn check_conditions(current_etag: Option<&str>, conditions: &WriteConditions) -> Result<()> {
     if let Some(wanted) = &conditions.if_match {
         match current_etag {
-            None => return Err(Error::NoSuchKey),
+            None => return Err(Error::NoSuchKey { marker: None }),
             Some(etag) if wanted != "*" && wanted != etag => {
                 return Err(Error::PreconditionFailed { condition: "If-Match" });
             }
@@ -129,23 +162,32 @@ pub(crate) fn check_conditions(current_etag: Option<&str>, conditions: &WriteCon
     Ok(())
 }
 
-/// Makes a version current in a bucket that keeps no versions: the one before is gone, its content released.
-pub(crate) async fn replace_current(
+/// Makes a version and makes it current. Where the bucket keeps no versions the one before is gone, and its content released; while
+/// versioning is suspended the version `null` is.
+pub(crate) async fn put(
     tx: &mut Tx,
+    ids: &VersionIds,
     bucket_id: i64,
     key: &ObjectKey,
     new: &NewVersion,
     conditions: &WriteConditions,
-) -> Result<Version> {
-    super::buckets::must_exist(tx, bucket_id).await?;
-    let before = current(tx, bucket_id, key).await?;
-    check_conditions(before.as_ref().map(|version| version.etag.as_str()), conditions)?;
-    if let Some(before) = &before {
-        remove_version(tx, bucket_id, key, before).await?;
+) -> Result<Made> {
+    let versioning = super::buckets::versioning(tx, bucket_id).await?;
+    let is_conditional = *conditions != WriteConditions::default();
+    if is_conditional || versioning == Versioning::Off {
+        let before = current(tx, bucket_id, key).await?;
+        check_conditions(before.as_ref().map(|version| version.etag.as_str()), conditions)?;
+        if let (Some(before), Versioning::Off) = (before, versioning) {
+            versions::remove(tx, bucket_id, key, &Entry::Object(Box::new(before))).await?;
+        }
     }
+    if versioning == Versioning::Suspended {
+        versions::remove_null(tx, ids, bucket_id, key).await?;
+    }
+    let seq = tx.take_seq();
     let version = Version {
-        seq: tx.take_seq(),
-        version_id: VersionId::null(),
+        seq,
+        version_id: versions::id_of(ids, versioning, seq),
         size_bytes: new.size_bytes,
         etag: new.etag.clone(),
         modified_us: tx.now_us(),
@@ -155,10 +197,10 @@ pub(crate) async fn replace_current(
         meta: new.meta.clone(),
     };
     insert_version(tx, bucket_id, key, &version).await?;
-    set_current(tx, bucket_id, key, &version).await?;
+    versions::show(tx, bucket_id, key, &version).await?;
     let size_bytes = contents::to_i64(version.size_bytes);
     tx.change_usage(bucket_id, UsageDelta { object_count: 1, size_bytes, upload_size_bytes: 0 });
-    Ok(version)
+    Ok(Made { version, versioning })
 }
 
 async fn insert_version(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
@@ -182,82 +224,4 @@ async fn insert_version(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &
     )
     .await?;
     Ok(())
-}
-
-async fn set_current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
-    tx.execute(
-        "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (bucket_id, key) DO UPDATE SET
-             seq = excluded.seq,
-             version_id = excluded.version_id,
-             size_bytes = excluded.size_bytes,
-             etag = excluded.etag,
-             modified_us = excluded.modified_us,
-             storage_class = excluded.storage_class",
-        values![
-            bucket_id,
-            key.as_bytes(),
-            version.seq,
-            version.version_id.as_str(),
-            contents::to_i64(version.size_bytes),
-            &version.etag,
-            version.modified_us,
-            version.storage_class.as_str(),
-        ],
-    )
-    .await?;
-    Ok(())
-}
-
-async fn remove_version(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
-    tx.execute(
-        "DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3",
-        values![bucket_id, key.as_bytes(), version.seq],
-    )
-    .await?;
-    contents::release(tx, version.content_id).await?;
-    let size_bytes = -contents::to_i64(version.size_bytes);
-    tx.change_usage(bucket_id, UsageDelta { object_count: -1, size_bytes, upload_size_bytes: 0 });
-    Ok(())
-}
-
-/// Deletes the current object of a bucket that keeps no versions, or the version named; none is no error.
-pub(crate) async fn delete(
-    tx: &mut Tx,
-    bucket_id: i64,
-    key: &ObjectKey,
-    version_id: Option<&VersionId>,
-    if_match: Option<&str>,
-) -> Result<()> {
-    let current = current(tx, bucket_id, key).await?;
-    let conditions = WriteConditions { if_match: if_match.map(str::to_owned), if_none_match: None };
-    check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
-    let Some(current) = current else { return Ok(()) };
-    if version_id.is_some_and(|wanted| *wanted != current.version_id) {
-        return Ok(());
-    }
-    remove_version(tx, bucket_id, key, &current).await?;
-    tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2", values![bucket_id, key.as_bytes()]).await?;
-    Ok(())
-}
-
-/// Deletes some versions of a bucket that is purged, whatever they are; returns how many.
-pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> Result<usize> {
-    let rows = tx
-        .fetch_all(
-            "SELECT key, seq, size_bytes, content_id FROM versions WHERE bucket_id = $1 ORDER BY key, seq LIMIT $2",
-            values![bucket_id, rows_max],
-        )
-        .await?;
-    for row in &rows {
-        let (key, seq) = (row.blob("key")?, row.int("seq")?);
-        let place = || values![bucket_id, key.as_slice(), seq];
-        tx.execute("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
-        tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
-        if let Some(content_id) = row.opt_blob("content_id")? {
-            contents::release(tx, ContentId::stored(&content_id)?).await?;
-        }
-    }
-    Ok(rows.len())
 }

@@ -63,7 +63,7 @@ async fn step(inner: &Arc<Inner>, bucket_id: i64) -> Result<bool> {
                     return Ok(false);
                 }
                 metadata::multipart::abort_all(tx, bucket_id).await?;
-                if metadata::objects::delete_some(tx, bucket_id, STEP).await? > 0 {
+                if metadata::versions::delete_some(tx, bucket_id, STEP).await? > 0 {
                     return Ok(true);
                 }
                 metadata::buckets::remove(tx, bucket_id).await?;

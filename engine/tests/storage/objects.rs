@@ -157,7 +157,7 @@ async fn conditions_of_writes_and_deletes_hold() {
         let new = NewObject { conditions, ..NewObject::default() };
         world.engine.put_object(&world.ada, &bucket, &key("o"), new, Body::from_bytes("x")).await
     };
-    assert!(matches!(put(Some("*"), None).await, Err(Error::NoSuchKey)));
+    assert!(matches!(put(Some("*"), None).await, Err(Error::NoSuchKey { .. })));
     let etag = put(None, Some("*")).await.unwrap().etag;
     assert!(matches!(put(None, Some(&etag)).await, Err(Error::PreconditionFailed { .. })));
     assert!(put(None, Some("other")).await.is_ok());
@@ -169,7 +169,7 @@ async fn conditions_of_writes_and_deletes_hold() {
     };
     assert!(matches!(delete("other").await, Err(Error::PreconditionFailed { .. })));
     assert!(delete(&etag).await.is_ok());
-    assert!(matches!(world.get(&bucket, "o").await, Err(Error::NoSuchKey)));
+    assert!(matches!(world.get(&bucket, "o").await, Err(Error::NoSuchKey { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +187,7 @@ async fn copies_share_bytes_and_outlive_their_source() {
         let blobs = world.blob_count();
         let copy =
             world.engine.copy_object(&world.ada, &source, &bucket, &key("copy"), CopyObject::default()).await.unwrap();
-        assert_eq!(copy.size_bytes, size as u64);
+        assert_eq!((copy.info.size_bytes, copy.source_version_id), (size as u64, None));
         assert_eq!(world.blob_count(), blobs, "a copy writes no bytes");
         let target = DeleteTarget { key: key("source"), version_id: None, if_match: None };
         world.engine.delete_objects(&world.ada, &bucket, vec![target]).await.unwrap();
@@ -205,7 +205,7 @@ async fn copies_share_bytes_and_outlive_their_source() {
     assert!(matches!(copy(CopyObject::default()).await, Err(Error::Invalid { .. })));
     let headers = ObjectHeaders { content_type: Some("text/plain".into()), ..ObjectHeaders::default() };
     let replaced = CopyObject { replace: Some((headers, Vec::new())), ..CopyObject::default() };
-    assert_eq!(copy(replaced).await.unwrap().headers.content_type.as_deref(), Some("text/plain"));
+    assert_eq!(copy(replaced).await.unwrap().info.headers.content_type.as_deref(), Some("text/plain"));
     assert_eq!(world.get(&bucket, "copy").await.unwrap(), noise(500_000));
 }
 

@@ -2,7 +2,7 @@
 
 use engine::{
     Body, BucketName, Caller, CompleteUpload, CopyObject, CopySource, DeleteTarget, Error, ListRequest, NewObject,
-    PartSource, ReadConditions, ReadObject, Result, UploadListRequest, VersionListRequest,
+    PartSource, ReadConditions, ReadObject, Result, UploadListRequest, VersionId, VersionListRequest, Versioning,
 };
 
 use crate::world::{World, key};
@@ -20,16 +20,21 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
     };
     let part = PartSource { object: source.clone(), range: None };
     let read = ReadObject::default();
+    let read_version = ReadObject { version_id: Some(VersionId::null()), ..ReadObject::default() };
     let target = DeleteTarget { key: object.clone(), version_id: None, if_match: None };
+    let version = DeleteTarget { version_id: Some(VersionId::null()), ..target.clone() };
     let new = NewObject::default;
     let list = ListRequest { entries_max: 1, ..ListRequest::default() };
     let versions = VersionListRequest { list: list.clone(), after_version: None };
     let uploads = UploadListRequest { entries_max: 1, ..UploadListRequest::default() };
     vec![
         ("bucket", engine.bucket(caller, bucket).await.map(|_| ())),
+        ("set_versioning", engine.set_versioning(caller, bucket, Versioning::Suspended).await),
         ("put_object", engine.put_object(caller, bucket, &object, new(), body()).await.map(|_| ())),
         ("head_object", engine.head_object(caller, bucket, &object, &read).await.map(|_| ())),
         ("get_object", engine.get_object(caller, bucket, &object, &read).await.map(|_| ())),
+        ("head_object of a version", engine.head_object(caller, bucket, &object, &read_version).await.map(|_| ())),
+        ("get_object of a version", engine.get_object(caller, bucket, &object, &read_version).await.map(|_| ())),
         (
             "copy_object",
             engine.copy_object(caller, &source, bucket, &key("c"), CopyObject::default()).await.map(|_| ()),
@@ -47,6 +52,7 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
         }),
         ("abort_upload", engine.abort_upload(caller, bucket, &object, &upload).await),
         ("delete_objects", engine.delete_objects(caller, bucket, vec![target]).await.map(|_| ())),
+        ("delete_objects of a version", engine.delete_objects(caller, bucket, vec![version]).await.map(|_| ())),
         ("delete_bucket", engine.delete_bucket(caller, bucket).await),
     ]
 }

@@ -64,7 +64,7 @@ impl World {
         self.read(bucket, name, ReadObject { selection: Some(selection), ..ReadObject::default() }).await
     }
 
-    async fn read(&self, bucket: &BucketName, name: &str, read: ReadObject) -> Result<Vec<u8>> {
+    pub(crate) async fn read(&self, bucket: &BucketName, name: &str, read: ReadObject) -> Result<Vec<u8>> {
         let found = self.engine.get_object(&self.ada, bucket, &key(name), &read).await?;
         let bytes: Vec<bytes::Bytes> = found.body.try_collect().await.map_err(engine::Error::Body)?;
         Ok(bytes.concat())

@@ -139,7 +139,7 @@ async fn what_does_not_exist_or_fit_is_refused_and_leaves_nothing() {
     world.put("photos/cat.jpg", b"cat").await;
     assert!(matches!(world.pull("photos/cat.jpg").await, Err(Error::Layout { .. })));
     let missing = world.pull(VOLUME).await;
-    assert!(matches!(missing, Err(Error::Object { source: engine::Error::NoSuchKey, .. })));
+    assert!(matches!(missing, Err(Error::Object { source: engine::Error::NoSuchKey { .. }, .. })));
     let elsewhere = PullRequest { bucket: "elsewhere".to_owned(), ..pull_request(VOLUME) };
     let missing = world.staging.pull(&operator(), &elsewhere, &silent()).await;
     assert!(matches!(missing, Err(Error::Object { source: engine::Error::NoSuchBucket, .. })));

@@ -12,4 +12,5 @@ mod multipart;
 mod objects;
 mod operations;
 mod refusals;
+mod versions;
 mod wire;

@@ -90,7 +90,6 @@ async fn what_is_not_offered_is_said_so() {
     let endpoint = Endpoint::with_bucket("photos").await;
     endpoint.put("/photos/key", b"content").await;
     for (method, path) in [
-        ("PUT", "/photos?q:versioning"),
         ("PUT", "/photos?q:policy"),
         ("PUT", "/photos?q:cors"),
         ("PUT", "/photos?q:acl"),

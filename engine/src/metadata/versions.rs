@@ -1,0 +1,247 @@
+//! SQL of the history of a key: which versions and delete markers there are, and what becomes current when one of them goes.
+//!
+//! The table `current` has a row for a key exactly if the newest of its versions is an object.
+
+use super::contents;
+use super::objects::{self, Entry, Marker, Version};
+use super::tx::UsageDelta;
+use super::{Tx, values};
+use crate::buckets::Versioning;
+use crate::names::{ContentId, ObjectKey, VersionId};
+use crate::objects::{Deleted, StorageClass, WriteConditions};
+use crate::version_ids::VersionIds;
+use crate::{Error, Result};
+
+/// The columns that [`Entry`] is made of.
+macro_rules! select_entries {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, version_id, kind, size_bytes, etag, modified_us, storage_class, parts_count, content_id, meta
+             FROM versions WHERE bucket_id = $1 AND key = $2 ",
+            $rest
+        )
+    };
+}
+
+/// The newest version or marker of a key.
+pub(crate) async fn latest(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<Entry>> {
+    let row =
+        tx.fetch_optional(select_entries!("ORDER BY seq DESC LIMIT 1"), values![bucket_id, key.as_bytes()]).await?;
+    row.as_ref().map(Entry::try_from).transpose()
+}
+
+/// The version or marker of an id. A made id tells its place; the version `null` is mostly the newest or the oldest one.
+pub(crate) async fn by_id(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+    id: &VersionId,
+) -> Result<Option<Entry>> {
+    let guess = match ids.seq_of(id) {
+        None => latest(tx, bucket_id, key).await?,
+        Some(seq) => {
+            let row =
+                tx.fetch_optional(select_entries!("AND seq = $3"), values![bucket_id, key.as_bytes(), seq]).await?;
+            row.as_ref().map(Entry::try_from).transpose()?
+        }
+    };
+    if guess.as_ref().is_some_and(|entry| entry.version_id() == id) {
+        return Ok(guess);
+    }
+    let row = tx
+        .fetch_optional(
+            select_entries!("AND version_id = $3 ORDER BY seq LIMIT 1"),
+            values![bucket_id, key.as_bytes(), id.as_str()],
+        )
+        .await?;
+    row.as_ref().map(Entry::try_from).transpose()
+}
+
+/// Deletes an object as the bucket's versioning has it, or the version that is named; none is no error.
+pub(crate) async fn delete(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+    version_id: Option<&VersionId>,
+    if_match: Option<&str>,
+) -> Result<Deleted> {
+    let versioning = super::buckets::versioning(tx, bucket_id).await?;
+    if if_match.is_some() {
+        let current = objects::current(tx, bucket_id, key).await?;
+        let conditions = WriteConditions { if_match: if_match.map(str::to_owned), if_none_match: None };
+        objects::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
+    }
+    let Some(version_id) = version_id else {
+        return delete_current(tx, ids, bucket_id, key, versioning).await;
+    };
+    let mut deleted = Deleted { version_id: Some(version_id.clone()), marker: None };
+    if let Some(entry) = by_id(tx, ids, bucket_id, key, version_id).await? {
+        remove(tx, bucket_id, key, &entry).await?;
+        uncover(tx, bucket_id, key, entry.seq()).await?;
+        deleted.marker = matches!(entry, Entry::Marker(_)).then(|| version_id.clone());
+    }
+    Ok(deleted)
+}
+
+async fn delete_current(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+    versioning: Versioning,
+) -> Result<Deleted> {
+    match versioning {
+        Versioning::Off => {
+            if let Some(current) = objects::current(tx, bucket_id, key).await? {
+                remove(tx, bucket_id, key, &Entry::Object(Box::new(current))).await?;
+                hide(tx, bucket_id, key).await?;
+            }
+            return Ok(Deleted::default());
+        }
+        Versioning::Enabled => {}
+        Versioning::Suspended => remove_null(tx, ids, bucket_id, key).await?,
+    }
+    let seq = tx.take_seq();
+    let version_id = id_of(ids, versioning, seq);
+    insert_marker(tx, bucket_id, key, &Marker { seq, version_id: version_id.clone(), modified_us: tx.now_us() })
+        .await?;
+    hide(tx, bucket_id, key).await?;
+    Ok(Deleted { version_id: None, marker: Some(version_id) })
+}
+
+/// The id of a new version or marker.
+pub(super) fn id_of(ids: &VersionIds, versioning: Versioning, seq: i64) -> VersionId {
+    match versioning {
+        Versioning::Off | Versioning::Suspended => VersionId::null(),
+        Versioning::Enabled => ids.make(seq),
+    }
+}
+
+/// Removes the version `null`, which is about to be replaced; the caller decides what is current.
+pub(super) async fn remove_null(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, key: &ObjectKey) -> Result<()> {
+    match by_id(tx, ids, bucket_id, key, &VersionId::null()).await? {
+        Some(null) => remove(tx, bucket_id, key, &null).await,
+        None => Ok(()),
+    }
+}
+
+/// Removes a version or marker and releases what it refers to; what is current is not touched.
+pub(super) async fn remove(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, entry: &Entry) -> Result<()> {
+    tx.execute(
+        "DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3",
+        values![bucket_id, key.as_bytes(), entry.seq()],
+    )
+    .await?;
+    if let Entry::Object(version) = entry {
+        contents::release(tx, version.content_id).await?;
+        let size_bytes = -contents::to_i64(version.size_bytes);
+        tx.change_usage(bucket_id, UsageDelta { object_count: -1, size_bytes, upload_size_bytes: 0 });
+    }
+    Ok(())
+}
+
+/// After the version of a number is gone: when it was the newest, the one before it is.
+async fn uncover(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, gone_seq: i64) -> Result<()> {
+    match latest(tx, bucket_id, key).await? {
+        Some(newer) if newer.seq() > gone_seq => Ok(()),
+        Some(Entry::Object(version)) => show(tx, bucket_id, key, &version).await,
+        Some(Entry::Marker(_)) | None => hide(tx, bucket_id, key).await,
+    }
+}
+
+/// Makes a version the current one.
+pub(super) async fn show(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
+    tx.execute(
+        "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (bucket_id, key) DO UPDATE SET
+             seq = excluded.seq,
+             version_id = excluded.version_id,
+             size_bytes = excluded.size_bytes,
+             etag = excluded.etag,
+             modified_us = excluded.modified_us,
+             storage_class = excluded.storage_class",
+        values![
+            bucket_id,
+            key.as_bytes(),
+            version.seq,
+            version.version_id.as_str(),
+            contents::to_i64(version.size_bytes),
+            &version.etag,
+            version.modified_us,
+            version.storage_class.as_str(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Leaves a key without a current version.
+async fn hide(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<()> {
+    tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2", values![bucket_id, key.as_bytes()]).await?;
+    Ok(())
+}
+
+async fn insert_marker(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, marker: &Marker) -> Result<()> {
+    tx.execute(
+        "INSERT INTO versions (bucket_id, key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class, meta)
+         VALUES ($1, $2, $3, $4, 'marker', 0, '', $5, $6, '{}')",
+        values![
+            bucket_id,
+            key.as_bytes(),
+            marker.seq,
+            marker.version_id.as_str(),
+            marker.modified_us,
+            StorageClass::default().as_str(),
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Deletes some versions of a bucket that is purged, whatever they are; returns how many.
+pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> Result<usize> {
+    let rows = tx
+        .fetch_all(
+            "SELECT key, seq, content_id FROM versions WHERE bucket_id = $1 ORDER BY key, seq LIMIT $2",
+            values![bucket_id, rows_max],
+        )
+        .await?;
+    for row in &rows {
+        let (key, seq) = (row.blob("key")?, row.int("seq")?);
+        let place = || values![bucket_id, key.as_slice(), seq];
+        tx.execute("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
+        tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
+        if let Some(content_id) = row.opt_blob("content_id")? {
+            contents::release(tx, ContentId::stored(&content_id)?).await?;
+        }
+    }
+    Ok(rows.len())
+}
+
+/// The version that a read asks for. [`Error::NoSuchKey`], [`Error::NoSuchVersion`], [`Error::IsDeleteMarker`].
+pub(crate) async fn find(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+    version_id: Option<&VersionId>,
+) -> Result<Version> {
+    let Some(version_id) = version_id else {
+        if let Some(version) = objects::current(tx, bucket_id, key).await? {
+            return Ok(version);
+        }
+        // What is newest although nothing is current is a marker.
+        let marker = latest(tx, bucket_id, key).await?.map(|entry| entry.version_id().clone());
+        return Err(Error::NoSuchKey { marker });
+    };
+    match by_id(tx, ids, bucket_id, key, version_id).await? {
+        None => Err(Error::NoSuchVersion),
+        Some(Entry::Object(version)) => Ok(*version),
+        Some(Entry::Marker(Marker { version_id, modified_us, .. })) => {
+            Err(Error::IsDeleteMarker { version_id, modified_us })
+        }
+    }
+}
