@@ -6,15 +6,19 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use admin_api::client::{AdminClient, ClientConfig, Credential, GroupInfo, UserInfo};
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use url::Url;
 
+use crate::measure::Watch;
+
 /// How long a store may take to open its doors, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Where a store tells its doors, in its folder.
+const DOORS: &str = "data/doors.json";
 const GROUP: &str = "bench";
 const USER: &str = "load";
 
@@ -45,17 +49,54 @@ pub(crate) struct Cloudhold {
     pub(crate) pid: u32,
     binary: PathBuf,
     process: Child,
+    folder: Folder,
+}
+
+/// Where a store lies, with its configuration and log.
+enum Folder {
     /// Removed when this is dropped.
-    folder: TempDir,
+    Temporary(TempDir),
+    /// Stays, so that it can be started again.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(path) => path,
+        }
+    }
 }
 
 impl Cloudhold {
     /// Starts the program on a new data directory beneath `directory`, with this text as its configuration.
+    ///
+    /// # Errors
+    /// When the program is not there, or does not start.
     pub(crate) async fn start(binary: &Path, directory: &Path, configuration: &str) -> anyhow::Result<Self> {
-        let binary = fs::canonicalize(binary)
-            .with_context(|| format!("{} is not there: cargo build --release -p server", binary.display()))?;
         let folder = tempfile::Builder::new().prefix("bench-store-").tempdir_in(directory)?;
+        Self::start_in(binary, Folder::Temporary(folder), configuration).await
+    }
+
+    /// Starts the program on the data directory in this folder, which stays; both are made when they are not there.
+    ///
+    /// # Errors
+    /// When the program is not there, or does not start.
+    pub(crate) async fn start_kept(binary: &Path, folder: &Path, configuration: &str) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        Self::start_in(binary, Folder::Kept(folder.to_owned()), configuration).await
+    }
+
+    async fn start_in(binary: &Path, folder: Folder, configuration: &str) -> anyhow::Result<Self> {
+        let binary = fs::canonicalize(binary).with_context(|| {
+            format!("{} is not there: cargo build --profile measure -p server --bin cloudhold", binary.display())
+        })?;
         let folder_path = fs::canonicalize(folder.path())?;
+        // A store that was killed leaves its doors behind, which would be taken for those of the new one.
+        if let Err(error) = fs::remove_file(folder_path.join(DOORS)) {
+            ensure!(error.kind() == std::io::ErrorKind::NotFound, "{DOORS} cannot be removed: {error}");
+        }
         let configuration_file = folder_path.join("cloudhold.toml");
         fs::write(&configuration_file, configuration)?;
         let mut process = Command::new(&binary)
@@ -74,18 +115,39 @@ impl Cloudhold {
         Ok(Self { doors, pid, binary, process, folder })
     }
 
+    /// Whom to watch while it is measured.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch { store_pids: vec![self.pid], metrics_url: Some(self.doors.metrics.clone()) }
+    }
+
     fn data_dir(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    /// Makes a group, a user and a key through the Admin API.
-    pub(crate) async fn new_key(&self) -> anyhow::Result<Credential> {
+    /// A client of the Admin API.
+    ///
+    /// # Errors
+    /// When the store did not tell its first credentials.
+    pub(crate) fn admin(&self) -> anyhow::Result<AdminClient> {
         let text = fs::read_to_string(self.data_dir().join("first-credentials.json"))?;
         let login = serde_json::from_str::<FirstCredentials>(&text)?.admin_api;
-        let config = ClientConfig::new(Url::parse(&self.doors.admin_api)?, login.user, login.password);
-        let client = AdminClient::new(config)?;
-        client.put_group(&GroupInfo::new(GROUP, "Load of the bench")).await?;
-        client.put_user(&UserInfo::new(GROUP, USER)).await?;
+        Ok(AdminClient::new(ClientConfig::new(Url::parse(&self.doors.admin_api)?, login.user, login.password))?)
+    }
+
+    /// Makes a group and a user through the Admin API, unless they are there, and a key.
+    ///
+    /// # Errors
+    /// When the Admin API refuses.
+    pub(crate) async fn new_key(&self) -> anyhow::Result<Credential> {
+        let client = self.admin()?;
+        if client.get_user(GROUP, USER).await?.is_none() {
+            client.put_group(&GroupInfo::new(GROUP, "Load of the bench")).await?;
+            client.put_user(&UserInfo::new(GROUP, USER)).await?;
+        }
+        // A store that is kept has keys of earlier runs, and a user may have a few only.
+        for old in client.list_credentials(GROUP, USER, false).await? {
+            client.delete_credential(&old.access_key).await?;
+        }
         Ok(client.put_credential(GROUP, USER).await?)
     }
 
@@ -98,18 +160,23 @@ impl Cloudhold {
         serde_json::from_slice(&output.stdout).with_context(|| format!("cloudhold {}: {error}", words.join(" ")))
     }
 
-    /// Ends the store as a service manager does, and removes its directory.
+    /// Ends the store as a service manager does, and removes its directory unless that is to stay.
+    ///
+    /// # Errors
+    /// When it does not end.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("the store has no process")?;
         kill_process(pid, Signal::TERM)?;
         tokio::time::timeout(PATIENCE, self.process.wait()).await.context("the store does not end")??;
-        self.folder.close()?;
-        Ok(())
+        match self.folder {
+            Folder::Temporary(folder) => Ok(folder.close()?),
+            Folder::Kept(_) => Ok(()),
+        }
     }
 }
 
 async fn wait_for_doors(process: &mut Child, folder: &Path) -> anyhow::Result<Doors> {
-    let file = folder.join("data/doors.json");
+    let file = folder.join(DOORS);
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         if let Some(status) = process.try_wait()? {
@@ -119,7 +186,7 @@ async fn wait_for_doors(process: &mut Child, folder: &Path) -> anyhow::Result<Do
         if let Ok(text) = fs::read_to_string(&file) {
             return serde_json::from_str(&text).context("doors.json is not understood");
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
     bail!("the store does not open its doors")
 }

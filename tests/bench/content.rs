@@ -10,6 +10,29 @@ pub(crate) const BLOCK_BYTES: usize = 1 << 20;
 /// Each block begins with so many bytes that tell which block of which object it is.
 const STAMP_BYTES: usize = 16;
 
+/// Some bytes of an object: the whole, or a part of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Piece {
+    pub(crate) object: u64,
+    /// A multiple of [`BLOCK_BYTES`].
+    pub(crate) offset: u64,
+    pub(crate) size_bytes: u64,
+}
+
+impl Piece {
+    pub(crate) fn whole(object: u64, size_bytes: u64) -> Self {
+        Self { object, offset: 0, size_bytes }
+    }
+
+    /// Cuts an object into parts of this size, which is a multiple of [`BLOCK_BYTES`]; the last may be shorter.
+    pub(crate) fn parts(object: u64, size_bytes: u64, part_bytes: u64) -> impl Iterator<Item = Self> + Send {
+        (0..size_bytes.div_ceil(part_bytes)).map(move |index| {
+            let offset = index * part_bytes;
+            Self { object, offset, size_bytes: part_bytes.min(size_bytes - offset) }
+        })
+    }
+}
+
 /// The source of all bodies: one block of random bytes, stamped anew for each block of each object. Making and verifying a body so
 /// costs a copy and a comparison, which leaves the processor to what is measured.
 #[derive(Clone, Debug)]
@@ -33,12 +56,14 @@ impl Content {
         bytes.freeze()
     }
 
-    /// All blocks of an object, one after the other.
-    pub(crate) fn blocks(&self, object: u64, size_bytes: u64) -> impl Iterator<Item = Bytes> + Send + use<> {
+    /// The blocks of a piece of an object, one after the other. A piece begins where a block does.
+    pub(crate) fn blocks(&self, piece: Piece) -> impl Iterator<Item = Bytes> + Send + use<> {
         let content = self.clone();
-        (0..size_bytes.div_ceil(BLOCK_BYTES as u64)).map(move |index| {
-            let left = size_bytes - index * BLOCK_BYTES as u64;
-            content.block(object, index, usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_BYTES))
+        let first = piece.offset / BLOCK_BYTES as u64;
+        (0..piece.size_bytes.div_ceil(BLOCK_BYTES as u64)).map(move |index| {
+            let left = piece.size_bytes - index * BLOCK_BYTES as u64;
+            let len_bytes = usize::try_from(left).unwrap_or(usize::MAX).min(BLOCK_BYTES);
+            content.block(piece.object, first + index, len_bytes)
         })
     }
 
@@ -94,11 +119,21 @@ mod tests {
     fn a_verifier_accepts_what_was_made_however_it_is_cut() {
         let content = Content::new();
         let size_bytes = 2 * BLOCK_BYTES as u64 + 77;
-        let body: Vec<u8> = content.blocks(9, size_bytes).flatten().collect();
+        let body: Vec<u8> = content.blocks(Piece::whole(9, size_bytes)).flatten().collect();
         for cut in [1, 7, 16, 4096, BLOCK_BYTES, body.len()] {
             let mut verifier = content.verifier(9);
             assert!(body.chunks(cut).all(|piece| verifier.accepts(piece)), "cut at {cut}");
             assert_eq!(verifier.size_bytes(), size_bytes);
+        }
+    }
+
+    #[test]
+    fn parts_are_the_whole() {
+        let (content, size_bytes) = (Content::new(), 5 * BLOCK_BYTES as u64 + 9);
+        let whole: Vec<u8> = content.blocks(Piece::whole(3, size_bytes)).flatten().collect();
+        for part_bytes in [1, 2, 5, 6].map(|blocks| blocks * BLOCK_BYTES as u64) {
+            let parts = Piece::parts(3, size_bytes, part_bytes).flat_map(|part| content.blocks(part));
+            assert!(parts.flatten().eq(whole.iter().copied()), "parts of {part_bytes}");
         }
     }
 

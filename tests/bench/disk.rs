@@ -5,8 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
-
+use crate::drive::{histogram, nanoseconds};
 use crate::report::{Disk, Report};
 
 const SIZE_BYTES: usize = 4096;
@@ -23,13 +22,13 @@ fn measure(directory: &Path) -> anyhow::Result<Disk> {
     let folder = tempfile::Builder::new().prefix("bench-disk-").tempdir_in(directory)?;
     let path = folder.path().join("log");
     let mut file = OpenOptions::new().create_new(true).append(true).open(&path)?;
-    let mut took_ns = Histogram::<u64>::new_with_bounds(1, 60_000_000_000, 3)?;
+    let mut took_ns = histogram()?;
     let start = Instant::now();
     while start.elapsed() < TIME {
         let begin = Instant::now();
         file.write_all(&[7; SIZE_BYTES])?;
         file.sync_data()?;
-        took_ns.saturating_record(u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        took_ns.saturating_record(nanoseconds(begin.elapsed()));
     }
     fs::remove_file(&path)?;
     let us = |ns: f64| ns / 1e3;

@@ -15,7 +15,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::Place;
 use crate::content::Content;
-use crate::drive::{Limit, Worker};
+use crate::drive::{Done, Limit, Worker};
 use crate::measure::{Name, Watch};
 use crate::report::{self, Report};
 
@@ -38,14 +38,14 @@ pub(crate) async fn run(arguments: &Arguments, place: &Place, report: &mut Repor
     ensure!(arguments.size_bytes <= crate::content::BLOCK_BYTES, "at most 1 MiB");
     let folder = tempfile::Builder::new().prefix("bench-engine-").tempdir_in(&place.directory)?;
     let subject = Subject::open(Settings::new(folder.path().join("data")), arguments.size_bytes).await?;
-    let watch = Watch { store_pid: Some(std::process::id()), metrics_url: None };
+    let watch = Watch { store_pids: vec![std::process::id()], metrics_url: None };
     let limit = Limit::Time(Duration::from_secs(arguments.seconds));
     println!("{}", report::head());
     for &tasks in &arguments.tasks {
         let name =
             |operation| Name { level: "engine", operation, payload: "", size_bytes: arguments.size_bytes as u64 };
         let workers = (0..tasks).map(|_| Put { subject: subject.clone(), written: Vec::new() }).collect();
-        let workers = watch.phase(name("PUT"), workers, limit, report).await?;
+        let (workers, _) = watch.phase(name("PUT"), workers, limit, report).await?;
         let written: Arc<[u64]> = workers.into_iter().flat_map(|worker| worker.written).collect();
         ensure!(!written.is_empty(), "nothing could be written");
         let worker =
@@ -110,13 +110,13 @@ struct Put {
 }
 
 impl Worker for Put {
-    async fn step(&mut self) -> anyhow::Result<u64> {
+    async fn step(&mut self) -> anyhow::Result<Option<Done>> {
         let Subject { engine, caller, bucket, content, size_bytes, next } = &self.subject;
         let object = next.fetch_add(1, Ordering::Relaxed);
         let body = Body::from_bytes(content.block(object, 0, *size_bytes));
         engine.put_object(caller, bucket, &Subject::key(object)?, NewObject::default(), body).await?;
         self.written.push(object);
-        Ok(*size_bytes as u64)
+        Ok(Some(Done { operation: "PUT", bytes: *size_bytes as u64 }))
     }
 }
 
@@ -127,7 +127,7 @@ struct Get {
 }
 
 impl Worker for Get {
-    async fn step(&mut self) -> anyhow::Result<u64> {
+    async fn step(&mut self) -> anyhow::Result<Option<Done>> {
         let Subject { engine, caller, bucket, content, size_bytes, .. } = &self.subject;
         let object = self.written[self.random.random_range(0..self.written.len())];
         let read = engine.get_object(caller, bucket, &Subject::key(object)?, &ReadObject::default()).await?;
@@ -137,6 +137,6 @@ impl Worker for Get {
             ensure!(verifier.accepts(&data), "object {object} has other bytes than were written");
         }
         ensure!(verifier.size_bytes() == *size_bytes as u64, "object {object} is cut");
-        Ok(*size_bytes as u64)
+        Ok(Some(Done { operation: "GET", bytes: *size_bytes as u64 }))
     }
 }

@@ -3,20 +3,30 @@
 //! Every part can be run by itself. `s3` measures any S3 endpoint, and starts a store of its own when none is named; `engine` measures
 //! the same writes and reads without HTTP, and `disk` the fsync below them, so that the cost of each layer is known from one run.
 
+mod body;
+mod client;
 mod cloudhold;
-mod connection;
 mod content;
 mod disk;
 mod drive;
+mod endpoint;
 mod engine_level;
+mod fairness;
+mod listing;
+mod load;
 mod machine;
 mod measure;
+mod packs;
+mod peers;
 mod process;
+mod ratio;
 mod reconcile;
 mod report;
 mod s3;
 mod sign;
+mod sizes;
 mod stand_in;
+mod wall;
 
 use std::path::PathBuf;
 
@@ -42,7 +52,7 @@ struct Cli {
 #[derive(Debug, Clone, Args)]
 struct Place {
     /// The program whose store is measured
-    #[arg(long, global = true, default_value = "target/release/cloudhold", value_name = "FILE")]
+    #[arg(long, global = true, default_value = "target/measure/cloudhold", value_name = "FILE")]
     binary: PathBuf,
     /// A directory on the disk to be measured; stores are made in it and removed
     #[arg(long, global = true, default_value = ".", value_name = "DIR")]
@@ -51,16 +61,26 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// PUT and GET of small and of large objects
+    /// A load on any S3 endpoint, or on a store of our own
     S3(Box<s3::Arguments>),
+    /// Our store and others, one after the other on the same disk, and the ratios between them
+    Peers(Box<peers::Arguments>),
+    /// Start, memory and listings of a store with very many objects
+    Listing(listing::Arguments),
+    /// Small PUTs beside a large upload
+    Fairness(fairness::Arguments),
     /// PUT and GET of small objects in this process, without HTTP
     Engine(engine_level::Arguments),
     /// A connector's first pass over a large cloud, and passes with nothing to do
     Reconcile(reconcile::Arguments),
     /// Small writes, each made durable: what the disk itself can do
     Disk,
-    /// Everything above, one after the other
-    All,
+    /// How fast bodies can be hashed at all
+    Wall,
+    /// One file for each small blob, beside many blobs in one file
+    Packs(packs::Arguments),
+    /// Compares the phases of two reports that --json wrote
+    Ratio(ratio::Arguments),
     /// A made-up CloudStack in a process of its own, until its input ends; the others start it
     #[command(hide = true)]
     StandIn(stand_in::Arguments),
@@ -69,17 +89,19 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
-    if let Command::StandIn(arguments) = &cli.command {
-        return stand_in::serve(arguments).await;
-    }
     let mut report = Report::begin(&cli.place.directory)?;
     match &cli.command {
+        Command::StandIn(arguments) => return stand_in::serve(arguments).await,
+        Command::Ratio(arguments) => return ratio::run(arguments),
         Command::S3(arguments) => s3::run(arguments, &cli.place, &mut report).await?,
+        Command::Peers(arguments) => peers::run(arguments, &cli.place, &mut report).await?,
+        Command::Listing(arguments) => listing::run(arguments, &cli.place, &mut report).await?,
+        Command::Fairness(arguments) => fairness::run(arguments, &cli.place, &mut report).await?,
         Command::Engine(arguments) => engine_level::run(arguments, &cli.place, &mut report).await?,
         Command::Reconcile(arguments) => reconcile::run(arguments, &cli.place, &mut report).await?,
         Command::Disk => disk::run(&cli.place.directory, &mut report).await?,
-        Command::All => all(&cli.place, &mut report).await?,
-        Command::StandIn(_) => {}
+        Command::Wall => drop(wall::run(&mut report).await?),
+        Command::Packs(arguments) => packs::run(arguments, &cli.place.directory, &mut report).await?,
     }
     report.end();
     println!("{report}");
@@ -88,23 +110,4 @@ async fn main() -> anyhow::Result<()> {
         std::fs::write(file, text + "\n").with_context(|| format!("{} cannot be written", file.display()))?;
     }
     report.must_be_clean()
-}
-
-/// The disk is measured before and after, because other machines share it and it changes by the minute.
-async fn all(place: &Place, report: &mut Report) -> anyhow::Result<()> {
-    disk::run(&place.directory, report).await?;
-    engine_level::run(&defaults()?, place, report).await?;
-    s3::run(&defaults()?, place, report).await?;
-    disk::run(&place.directory, report).await?;
-    reconcile::run(&defaults()?, place, report).await
-}
-
-/// The arguments of a part when none are given.
-fn defaults<A: Args>() -> anyhow::Result<A> {
-    #[derive(Parser)]
-    struct Only<A: Args> {
-        #[command(flatten)]
-        arguments: A,
-    }
-    Ok(Only::<A>::try_parse_from(["bench"])?.arguments)
 }

@@ -32,6 +32,24 @@ pub(crate) fn usage(pid: u32) -> anyhow::Result<Usage> {
     })
 }
 
+/// What several processes have used together.
+pub(crate) fn usage_of_all(pids: &[u32]) -> anyhow::Result<Usage> {
+    let mut sum = Usage::default();
+    for pid in pids {
+        let one = usage(*pid)?;
+        sum.cpu_s += one.cpu_s;
+        sum.rss_bytes += one.rss_bytes;
+        sum.rss_peak_bytes += one.rss_peak_bytes;
+    }
+    Ok(sum)
+}
+
+/// The processes that a process started and that run.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
 /// What this process itself has used.
 pub(crate) fn own_usage() -> anyhow::Result<Usage> {
     usage(std::process::id())

@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::ensure;
-use serde::Serialize;
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::{self, Machine};
+use crate::sizes::{show, show_us};
 
 /// Everything that a run measured.
 #[derive(Debug, Serialize)]
@@ -18,6 +20,26 @@ pub(crate) struct Report {
     pub(crate) phases: Vec<Phase>,
     pub(crate) store_rss_idle_bytes: Option<u64>,
     pub(crate) reconciles: Vec<Reconcile>,
+    /// Whatever else was measured: one number each.
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// One number, and what is wanted of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Figure {
+    pub(crate) what: String,
+    pub(crate) value: f64,
+    pub(crate) unit: String,
+    /// What it should be, in the same unit.
+    pub(crate) goal: Option<Goal>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Goal {
+    AtLeast(f64),
+    AtMost(f64),
 }
 
 /// Small writes, each made durable before the next.
@@ -30,12 +52,23 @@ pub(crate) struct Disk {
     pub(crate) p99_us: f64,
 }
 
+/// How long operations took.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Latency {
+    pub(crate) mean_us: f64,
+    pub(crate) p50_us: f64,
+    pub(crate) p90_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) p999_us: f64,
+    pub(crate) max_us: f64,
+}
+
 /// One load.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Phase {
-    /// `engine` or `s3`.
+    /// `engine`, `s3` or the name of a peer.
     pub(crate) level: String,
-    /// `PUT` or `GET`.
+    /// `PUT`, `GET`, `HEAD`, `LIST`, `DELETE` or `MIXED`.
     pub(crate) operation: String,
     pub(crate) payload: String,
     pub(crate) clients: usize,
@@ -46,12 +79,9 @@ pub(crate) struct Phase {
     pub(crate) elapsed_s: f64,
     pub(crate) operations_per_s: f64,
     pub(crate) mib_per_s: f64,
-    pub(crate) latency_mean_us: f64,
-    pub(crate) latency_p50_us: f64,
-    pub(crate) latency_p90_us: f64,
-    pub(crate) latency_p99_us: f64,
-    pub(crate) latency_p999_us: f64,
-    pub(crate) latency_max_us: f64,
+    pub(crate) latency: Latency,
+    /// The operations of a mix, each by itself.
+    pub(crate) parts: Vec<Part>,
     /// Processor time of the store's process; at the engine's level, of the whole bench.
     pub(crate) store_cpu_us_per_operation: Option<f64>,
     /// Processor time of the load generator, which shares the processors with the store.
@@ -63,6 +93,15 @@ pub(crate) struct Phase {
     /// The share of all processors that neither store nor load used: how much others disturbed.
     pub(crate) others_cpu_share: f64,
     pub(crate) load_average: f64,
+}
+
+/// One operation of a mix.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Part {
+    pub(crate) operation: String,
+    pub(crate) operations: u64,
+    pub(crate) operations_per_s: f64,
+    pub(crate) latency: Latency,
 }
 
 /// One pass of the connector.
@@ -94,11 +133,19 @@ impl Report {
             phases: Vec::new(),
             store_rss_idle_bytes: None,
             reconciles: Vec::new(),
+            figures: Vec::new(),
         })
     }
 
     pub(crate) fn end(&mut self) {
         self.machine.load_at_end = machine::load();
+    }
+
+    /// Adds a number and shows it.
+    pub(crate) fn figure(&mut self, what: impl Into<String>, value: f64, unit: &str, goal: Option<Goal>) {
+        let figure = Figure { what: what.into(), value, unit: unit.to_owned(), goal };
+        println!("{}", figure.line());
+        self.figures.push(figure);
     }
 
     /// Figures of a load whose requests failed are not to be believed.
@@ -113,36 +160,71 @@ impl Report {
     }
 }
 
-impl Phase {
-    /// A row of the table.
+impl Latency {
+    /// Of a histogram of nanoseconds.
+    pub(crate) fn of(times_ns: &Histogram<u64>) -> Self {
+        let quantile = |at: f64| times_ns.value_at_quantile(at) as f64 / 1e3;
+        Self {
+            mean_us: times_ns.mean() / 1e3,
+            p50_us: quantile(0.5),
+            p90_us: quantile(0.9),
+            p99_us: quantile(0.99),
+            p999_us: quantile(0.999),
+            max_us: times_ns.max() as f64 / 1e3,
+        }
+    }
+
+    fn columns(&self) -> String {
+        let times = [self.p50_us, self.p90_us, self.p99_us, self.max_us].map(show_us);
+        times.iter().map(|time| format!(" {time:>9}")).collect()
+    }
+}
+
+impl Figure {
+    /// A line for people.
     pub(crate) fn line(&self) -> String {
+        let (goal, met) = match self.goal {
+            None => return format!("{}: {:.2} {}", self.what, self.value, self.unit),
+            Some(Goal::AtLeast(goal)) => (format!("at least {goal}"), self.value >= goal),
+            Some(Goal::AtMost(goal)) => (format!("at most {goal}"), self.value <= goal),
+        };
+        let met = if met { "met" } else { "MISSED" };
+        format!("{}: {:.2} {} (goal {goal}: {met})", self.what, self.value, self.unit)
+    }
+}
+
+impl Phase {
+    /// A row of the table, and one for each operation of a mix.
+    pub(crate) fn lines(&self) -> Vec<String> {
         let cpu = |us: Option<f64>| us.map_or_else(|| "-".to_owned(), |us| format!("{us:.0}"));
-        format!(
-            "{:<7}{:<4} {:<9}{:>10} {:>5} {:>9.1} {:>8.1} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7} {:>5.0}%{}",
+        let whole = format!(
+            "{:<17} {:<7}{:<9}{:>8} {:>4} {:>9.1} {:>8.1}{} {:>7} {:>7} {:>7} {:>5.0}%{}",
             self.level,
             self.operation,
             self.payload,
-            size(self.size_bytes),
+            show(self.size_bytes),
             self.clients,
             self.operations_per_s,
             self.mib_per_s,
-            duration(self.latency_p50_us),
-            duration(self.latency_p90_us),
-            duration(self.latency_p99_us),
-            duration(self.latency_max_us),
+            self.latency.columns(),
             cpu(self.store_cpu_us_per_operation),
             cpu(self.load_cpu_us_per_operation),
             self.commits.map_or_else(|| "-".to_owned(), |commits| commits.to_string()),
             self.others_cpu_share * 100.0,
             if self.errors > 0 { format!("  {} ERRORS", self.errors) } else { String::new() },
-        )
+        );
+        let part = |part: &Part| {
+            let rate = part.operations_per_s;
+            format!("{:<17} - {:<28} {rate:>9.1} {:>8}{}", "", part.operation, "", part.latency.columns())
+        };
+        std::iter::once(whole).chain(self.parts.iter().map(part)).collect()
     }
 }
 
 /// The head of the table.
 pub(crate) fn head() -> String {
     format!(
-        "{:<7}{:<4} {:<9}{:>10} {:>5} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7} {:>6}",
+        "{:<17} {:<7}{:<9}{:>8} {:>4} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7} {:>7} {:>6}",
         "level",
         "",
         "payload",
@@ -170,30 +252,31 @@ impl fmt::Display for Report {
             "{}, {} cores, {}, Linux {}, {}; load {} at the begin, {} at the end",
             machine.cpu,
             machine.cores,
-            size(machine.memory_bytes),
+            show(machine.memory_bytes),
             machine.kernel,
             machine.file_system,
             machine.load_at_begin,
             machine.load_at_end
         )?;
         for disk in &self.disk {
-            let (mean, p50, p99) = (duration(disk.mean_us), duration(disk.p50_us), duration(disk.p99_us));
+            let (mean, p50, p99) = (show_us(disk.mean_us), show_us(disk.p50_us), show_us(disk.p99_us));
             writeln!(
                 out,
                 "disk: {} writes of {}, each made durable: mean {mean}, p50 {p50}, p99 {p99}",
                 disk.writes,
-                size(disk.size_bytes)
+                show(disk.size_bytes)
             )?;
         }
         if !self.phases.is_empty() {
             writeln!(out, "{}", head())?;
-            self.phases.iter().try_for_each(|phase| writeln!(out, "{}", phase.line()))?;
+            self.phases.iter().flat_map(Phase::lines).try_for_each(|line| writeln!(out, "{line}"))?;
         }
         if let Some(idle) = self.store_rss_idle_bytes {
             let peak = self.phases.iter().filter_map(|phase| phase.store_rss_peak_bytes).max();
-            writeln!(out, "memory of the store: {} idle, {} at most", size(idle), size(peak.unwrap_or_default()))?;
+            writeln!(out, "memory of the store: {} idle, {} at most", show(idle), show(peak.unwrap_or_default()))?;
         }
-        self.reconciles.iter().try_for_each(|pass| writeln!(out, "{}", pass.line()))
+        self.reconciles.iter().try_for_each(|pass| writeln!(out, "{}", pass.line()))?;
+        self.figures.iter().try_for_each(|figure| writeln!(out, "{}", figure.line()))
     }
 }
 
@@ -208,28 +291,22 @@ impl Reconcile {
             self.elapsed_s,
             self.store_cpu_s,
             self.stand_in_cpu_s,
-            size(self.store_rss_bytes),
-            size(self.store_rss_peak_bytes),
+            show(self.store_rss_bytes),
+            show(self.store_rss_peak_bytes),
             self.outcome
         )
     }
 }
 
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..0x10_0000 => format!("{} KiB", bytes >> 10),
-        0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
-        _ => format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn duration(us: f64) -> String {
-    if us < 1e3 {
-        format!("{us:.0} us")
-    } else if us < 1e6 {
-        format!("{:.2} ms", us / 1e3)
-    } else {
-        format!("{:.2} s", us / 1e6)
+    #[test]
+    fn a_figure_says_whether_its_goal_is_met() {
+        let line = |value: f64, goal| Figure { what: "x".to_owned(), value, unit: "s".to_owned(), goal }.line();
+        assert_eq!(line(2.0, Some(Goal::AtMost(2.0))), "x: 2.00 s (goal at most 2: met)");
+        assert_eq!(line(2.0, Some(Goal::AtLeast(3.0))), "x: 2.00 s (goal at least 3: MISSED)");
+        assert_eq!(line(2.0, None), "x: 2.00 s");
     }
 }
