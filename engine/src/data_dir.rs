@@ -39,6 +39,12 @@ fn keep_private(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Makes the names in the directory durable.
+pub(crate) fn sync(disk: &dyn Disk, path: &Path) -> Result<()> {
+    let synced = disk.open_dir(path).and_then(|directory| directory.sync());
+    synced.map_err(|e| Error::io("making the data directory durable", e))
+}
+
 /// Whether any blob lies in the directory.
 pub(crate) fn has_blobs(disk: &dyn Disk, path: &Path) -> Result<bool> {
     match disk.read_dir(&path.join("blobs")) {

@@ -126,6 +126,8 @@ impl Engine {
         let read_only = ReadOnly::default();
         let store = open_store(&settings, &read_only)?;
         let db = metadata::Db::open(&settings, read_only).await?;
+        // SQLite syncs the name of its log as well, but says nothing when that fails.
+        data_dir::sync(&*settings.disk, &settings.data_dir)?;
         secrets::fit_ring(&db, &keys).await?;
         let version_ids = version_ids::VersionIds::load(&db).await?;
         let in_flight = InFlight::default();

@@ -43,6 +43,7 @@ impl Db {
             None => options(&file)?,
         };
         let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
+        empty_log(&mut connection).await?;
         migrate(&mut connection).await?;
         let mut tx = Tx::new(Connection::Writer(connection), "open", settings.clock.clone());
         tx.next_seq = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
@@ -138,6 +139,22 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .pragma("cache_size", "-32000")
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging())
+}
+
+/// Writes what an earlier process left in the log into the database, where it is synced, before anything is added to the log.
+///
+/// When a sync of the log fails, its pages stay readable in memory, count as clean, and never reach the disk. A process that starts then
+/// reads them as commits, and would write its own behind a gap: everything after the gap would be gone after a power cut.
+async fn empty_log(connection: &mut sqlx::SqliteConnection) -> Result<()> {
+    let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
+    match emptied.map_err(|e| database_error("empty_log", e)) {
+        // There is no room to write it out. Reads must go on, and the log is no worse than it was.
+        Err(Error::DiskFull) => {
+            tracing::warn!("the disk is full: the log of the database stays as it is");
+            Ok(())
+        }
+        emptied => emptied.map(|_| ()),
+    }
 }
 
 async fn migrate(connection: &mut sqlx::SqliteConnection) -> Result<()> {

@@ -158,7 +158,7 @@ async fn an_object_whose_bytes_are_gone_waits_for_them() {
     assert!(world.get(&bucket, "large").await.is_err(), "looking changes nothing");
 
     assert_eq!(check(&world, true).await.open_count(), 0);
-    assert!(matches!(world.get(&bucket, "large").await, Err(Error::NoSuchKey)));
+    assert!(matches!(world.get(&bucket, "large").await, Err(Error::NoSuchKey { .. })));
     let usage = world.engine.bucket(&world.ada, &bucket).await.unwrap().usage;
     assert_eq!((usage.object_count, usage.size_bytes), (4, 42_250));
     let quiet = check(&world, false).await;

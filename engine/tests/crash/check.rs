@@ -1,0 +1,190 @@
+//! Compares the rows of a store with each other and with its files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use engine::disk::Disk;
+use engine::{Caller, CheckOptions, OnProgress};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
+
+use crate::model::{Seen, View};
+use crate::store::{Store, connect, data_dir};
+
+/// What the engine puts before the bytes of a blob.
+const HEAD_BYTES: usize = 4096;
+
+/// What must not be, each with a statement that counts it.
+const RULES: [(&str, &str); 16] = [
+    (
+        "contents that are counted wrongly",
+        "SELECT COUNT(*) FROM contents c WHERE c.refs <> (SELECT COUNT(*) FROM versions v WHERE v.content_id = c.id)",
+    ),
+    (
+        "versions without content",
+        "SELECT COUNT(*) FROM versions v WHERE v.kind = 'object'
+         AND NOT EXISTS (SELECT 1 FROM contents c WHERE c.id = v.content_id AND c.size_bytes = v.size_bytes)",
+    ),
+    (
+        "contents that are not in exactly one place",
+        "SELECT COUNT(*) FROM contents c WHERE 1 <> (c.blob_id IS NOT NULL) + (c.data IS NOT NULL)
+            + EXISTS (SELECT 1 FROM pieces p WHERE p.content_id = c.id)",
+    ),
+    ("inline contents of another size", "SELECT COUNT(*) FROM contents WHERE LENGTH(data) <> size_bytes"),
+    (
+        "contents whose pieces have another size",
+        "SELECT COUNT(*) FROM contents c WHERE c.size_bytes <>
+            (SELECT SUM(p.size_bytes) FROM pieces p WHERE p.content_id = c.id)",
+    ),
+    (
+        "pieces without content",
+        "SELECT COUNT(*) FROM pieces p WHERE NOT EXISTS (SELECT 1 FROM contents c WHERE c.id = p.content_id)",
+    ),
+    ("pieces that are not in one place", "SELECT COUNT(*) FROM pieces WHERE (blob_id IS NULL) = (data IS NULL)"),
+    ("parts that are not in one place", "SELECT COUNT(*) FROM upload_parts WHERE (blob_id IS NULL) = (data IS NULL)"),
+    (
+        "parts without an upload",
+        "SELECT COUNT(*) FROM upload_parts p WHERE NOT EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = p.upload_id)",
+    ),
+    (
+        "current objects without their version",
+        "SELECT COUNT(*) FROM current c WHERE NOT EXISTS (SELECT 1 FROM versions v
+            WHERE v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq AND v.kind = 'object'
+              AND v.version_id = c.version_id AND v.size_bytes = c.size_bytes AND v.etag = c.etag)",
+    ),
+    (
+        "latest versions that are not current",
+        "SELECT COUNT(*) FROM versions v WHERE v.kind = 'object'
+         AND v.seq = (SELECT MAX(o.seq) FROM versions o WHERE o.bucket_id = v.bucket_id AND o.key = v.key)
+         AND NOT EXISTS (SELECT 1 FROM current c WHERE c.bucket_id = v.bucket_id AND c.key = v.key AND c.seq = v.seq)",
+    ),
+    (
+        "rows of no bucket",
+        "SELECT COUNT(*) FROM (SELECT bucket_id FROM versions UNION SELECT bucket_id FROM current
+            UNION SELECT bucket_id FROM uploads UNION SELECT bucket_id FROM usage_totals
+            UNION SELECT bucket_id FROM usage_deltas) WHERE bucket_id NOT IN (SELECT id FROM buckets)",
+    ),
+    (
+        "blobs with two rows",
+        "SELECT COUNT(*) FROM (SELECT blob_id FROM (SELECT blob_id FROM contents UNION ALL SELECT blob_id FROM pieces
+            UNION ALL SELECT blob_id FROM upload_parts UNION ALL SELECT blob_id FROM garbage)
+            WHERE blob_id IS NOT NULL GROUP BY blob_id HAVING COUNT(*) > 1)",
+    ),
+    (
+        "buckets whose usage is not that of their objects",
+        "SELECT COUNT(*) FROM buckets b WHERE
+            (SELECT COUNT(*) FROM versions v WHERE v.bucket_id = b.id AND v.kind = 'object')
+            <> COALESCE((SELECT SUM(object_count) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+             + COALESCE((SELECT SUM(object_count) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)
+         OR COALESCE((SELECT SUM(v.size_bytes) FROM versions v WHERE v.bucket_id = b.id), 0)
+            <> COALESCE((SELECT SUM(size_bytes) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+             + COALESCE((SELECT SUM(size_bytes) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)",
+    ),
+    (
+        "buckets whose usage is not that of their uploads",
+        "SELECT COUNT(*) FROM buckets b WHERE
+            COALESCE((SELECT SUM(p.size_bytes) FROM upload_parts p JOIN uploads u ON u.upload_id = p.upload_id
+                      WHERE u.bucket_id = b.id), 0)
+            <> COALESCE((SELECT SUM(upload_size_bytes) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
+             + COALESCE((SELECT SUM(upload_size_bytes) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)",
+    ),
+    (
+        "sequence numbers that will be given twice",
+        "SELECT COUNT(*) FROM versions WHERE seq >= (SELECT next FROM sequence)",
+    ),
+];
+
+/// What of the blobs the rows say.
+const BLOBS: &str = "
+    SELECT hex(blob_id) AS id, size_bytes, NULL AS etag FROM contents WHERE blob_id IS NOT NULL
+    UNION ALL SELECT hex(blob_id), size_bytes, NULL FROM pieces WHERE blob_id IS NOT NULL
+    UNION ALL SELECT hex(blob_id), size_bytes, etag FROM upload_parts WHERE blob_id IS NOT NULL";
+
+/// Fails when the rows contradict each other, or a row has no blob. With `cleaned`, also when a blob has no row.
+pub(crate) async fn check(disk: &dyn Disk, root: &Path, cleaned: bool) {
+    let mut connection = connect(disk, root).await.unwrap();
+    let damage: String = sqlx::query("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap().get(0);
+    assert_eq!(damage, "ok");
+    for (what, count) in RULES {
+        let count: i64 = sqlx::query(count).fetch_one(&mut connection).await.unwrap().get(0);
+        assert_eq!(count, 0, "{count} {what}");
+    }
+    let known = check_blobs(&mut connection, root).await;
+    if cleaned {
+        let garbage: i64 = sqlx::query("SELECT COUNT(*) FROM garbage").fetch_one(&mut connection).await.unwrap().get(0);
+        assert_eq!(garbage, 0, "garbage stays");
+        let files: BTreeSet<String> = files(&data_dir(root).join("blobs")).into_iter().collect();
+        assert_eq!(files, known, "the blobs are not those that the rows know");
+    }
+    connection.close().await.unwrap();
+}
+
+/// Every row's blob is there and has the right size; those of parts have the right bytes as well (objects are read elsewhere).
+async fn check_blobs(connection: &mut SqliteConnection, root: &Path) -> BTreeSet<String> {
+    let rows = sqlx::query(BLOBS).fetch_all(connection).await.unwrap();
+    let mut known = BTreeMap::new();
+    for row in rows {
+        let id = row.get::<String, _>("id").to_lowercase();
+        let size = usize::try_from(row.get::<i64, _>("size_bytes")).unwrap();
+        let path = data_dir(root).join("blobs").join(&id[..2]).join(&id[2..4]).join(&id);
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("a row without its blob {id}: {error}"));
+        let whole = HEAD_BYTES + size + 4 * size.div_ceil(128 << 10) + 64;
+        assert_eq!(bytes.len(), whole, "blob {id} has another size than its row says");
+        if let Some(etag) = row.get::<Option<String>, _>("etag") {
+            assert_eq!(Seen::of(&bytes[HEAD_BYTES..HEAD_BYTES + size]).md5, etag, "blob {id} of a part is damaged");
+        }
+        known.insert(id, size);
+    }
+    known.into_keys().collect()
+}
+
+/// Opens a store after a crash and compares it with what it may be: each bucket one of some views. Then everything that no row knows is
+/// cleaned away, which must change nothing else. Returns what the buckets hold.
+pub(crate) async fn check_reopened(store: &Store, expected: &[(String, Vec<View>)]) -> Vec<View> {
+    let mut views = Vec::new();
+    for (name, allowed) in expected {
+        let view = store.client(name).view().await.unwrap();
+        assert!(allowed.contains(&view), "{name} holds\n{view:#?}\nand not one of\n{allowed:#?}");
+        views.push(view);
+    }
+    check(&*store.disk, &store.root, false).await;
+    store.clean().await.unwrap();
+    for ((name, _), before) in expected.iter().zip(&views) {
+        let view = store.client(name).view().await.unwrap();
+        assert_eq!(view, *before, "cleaning changed {name}");
+    }
+    check(&*store.disk, &store.root, true).await;
+    let report =
+        store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await.unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
+    views
+}
+
+/// Says on stderr what was going on when a test fails.
+pub(crate) struct Told(pub(crate) String);
+
+impl Drop for Told {
+    #[expect(clippy::print_stderr, reason = "it is the message of a test that fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
+}
+
+/// A crash leaves at most so many blobs without a row; all others are freed in their time.
+pub(crate) fn check_quarantine(root: &Path, count_max: usize) {
+    let quarantined = files(&data_dir(root).join("quarantine"));
+    assert!(quarantined.len() <= count_max, "in quarantine: {quarantined:?}");
+}
+
+/// The names of all files beneath a directory.
+pub(crate) fn files(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries
+        .flat_map(|entry| {
+            let is_directory = entry.path().is_dir();
+            if is_directory { files(&entry.path()) } else { vec![entry.file_name().into_string().unwrap()] }
+        })
+        .collect()
+}

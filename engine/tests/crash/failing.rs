@@ -1,0 +1,229 @@
+//! A sync fails, or a read: the store takes no more writes until it is restarted, never asks again, and loses nothing acknowledged.
+//!
+//! A failed sync is lost for good: the page cache shows bytes that the medium will never have, and the next sync says that all is well.
+//! These tests fail when the log is not emptied as the database is opened, or the data directory is not synced after it.
+
+use std::sync::Arc;
+
+use engine::Error;
+use simulated_disk::{SimulatedDisk, Target};
+use tempfile::TempDir;
+
+use crate::check::{Told, check_reopened};
+use crate::model::{Content, Model, Operation, view};
+use crate::store::{Prepared, Store, scratch};
+
+const BUCKET: &str = "failing";
+/// Power cuts drawn after each failure.
+const SEEDS: u64 = 6;
+
+fn put(key: &str, size: usize) -> Operation {
+    Operation::Put { key: key.to_owned(), content: Content::noise(size, key.len() as u64 + size as u64) }
+}
+
+fn operations() -> Vec<Operation> {
+    vec![
+        Operation::CreateBucket,
+        put("small", 300),
+        put("large", 5_000),
+        Operation::Checkpoint,
+        put("large", 6_000),
+        Operation::CreateUpload { key: "upload".to_owned() },
+        Operation::PutPart { key: "upload".to_owned(), number: 1, content: Content::noise(7_000, 1) },
+        Operation::Complete { key: "upload".to_owned() },
+        Operation::Checkpoint,
+        Operation::Delete { keys: vec!["small".to_owned()] },
+    ]
+}
+
+/// A store on a disk whose sync will fail, and what may be in its bucket.
+struct Failing {
+    prepared: Prepared,
+    root: TempDir,
+    disk: SimulatedDisk,
+    store: Store,
+    allowed: Vec<Model>,
+    error: Option<Error>,
+}
+
+impl Failing {
+    /// Works until a sync fails; `None` when there are not that many.
+    async fn at_sync(target: Target, number: u64) -> Option<Self> {
+        let prepared = Prepared::new().await;
+        let root = prepared.copy();
+        let disk = SimulatedDisk::open(root.path()).unwrap();
+        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        disk.fail_sync(target, number);
+        let client = store.client(BUCKET);
+        let (mut model, mut error, mut allowed) = (None, None, vec![None]);
+        for operation in operations() {
+            // This checkpoint is not the engine's: it would meet the failure itself, or sync what the engine should have synced.
+            if target != Target::Database && matches!(operation, Operation::Checkpoint) {
+                continue;
+            }
+            let next = operation.apply(&model);
+            if let Err(failed) = client.perform(&operation, &model).await {
+                (error, allowed) = (Some(failed), vec![model.clone(), next]);
+                break;
+            }
+            (model, allowed) = (next.clone(), vec![next]);
+        }
+        if !disk.has_failed() {
+            assert!(error.is_none(), "{error:?} on a sound disk");
+            store.engine.close().await;
+            return None;
+        }
+        Some(Self { prepared, root, disk, store, allowed, error })
+    }
+
+    /// Opens the store on the same disk as it is in memory, works on, and cuts the power: all that was acknowledged must be there.
+    async fn restart_work_on_and_cut(self) {
+        let Self { prepared, root, disk, store, allowed, .. } = self;
+        store.engine.close().await;
+        disk.restart();
+        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let client = store.client(BUCKET);
+        let seen = client.view().await.unwrap();
+        let mut model = allowed.into_iter().find(|model| view(model) == seen).expect("neither old nor new");
+        if model.is_none() {
+            client.perform(&Operation::CreateBucket, &model).await.unwrap();
+            model = Operation::CreateBucket.apply(&model);
+        }
+        for put in [put("later-small", 400), put("later-large", 8_000)] {
+            client.perform(&put, &model).await.unwrap();
+            model = put.apply(&model);
+        }
+        disk.crash_now();
+        store.engine.close().await;
+        cut_and_check(&disk, &prepared, &[model]).await;
+    }
+}
+
+async fn cut_and_check(disk: &SimulatedDisk, prepared: &Prepared, allowed: &[Model]) {
+    for seed in 0..SEEDS {
+        let after = scratch();
+        disk.cut_power(seed, after.path()).unwrap();
+        let disk = SimulatedDisk::open(after.path()).unwrap();
+        let store = Store::open(Arc::new(disk), after.path(), &prepared.ada).await.unwrap();
+        check_reopened(&store, &[(BUCKET.to_owned(), allowed.iter().map(view).collect())]).await;
+        store.engine.close().await;
+    }
+}
+
+/// Lets each sync of a kind fail in turn; returns how many there were.
+async fn fail_each(target: Target) -> u64 {
+    for number in 1.. {
+        let _told = Told(format!("sync {number} of {target:?} failed"));
+        let Some(failing) = Failing::at_sync(target, number).await else { return number - 1 };
+        is_read_only_and_says_so(&failing).await;
+        let Failing { disk, prepared, allowed, .. } = &failing;
+        cut_and_check(disk, prepared, allowed).await;
+        let Some(failing) = Failing::at_sync(target, number).await else { return number - 1 };
+        failing.restart_work_on_and_cut().await;
+    }
+    0
+}
+
+async fn is_read_only_and_says_so(failing: &Failing) {
+    let Failing { disk, store, allowed, error, .. } = failing;
+    assert!(matches!(error, Some(Error::ReadOnly(_))), "{error:?}");
+    let why = store.engine.health().await.read_only.expect("the health says nothing");
+    assert!(why.contains("could not be made durable"), "{why}");
+    let (client, steps) = (store.client(BUCKET), disk.trail().len());
+    for operation in [put("more", 300), put("more", 5_000), Operation::CreateBucket] {
+        let refused = store.client("another").perform(&operation, &None).await;
+        assert!(matches!(refused, Err(Error::ReadOnly(_) | Error::NoSuchBucket)), "{refused:?}");
+        let refused = client.perform(&operation, &None).await;
+        assert!(matches!(refused, Err(Error::ReadOnly(_) | Error::NoSuchBucket)), "{refused:?}");
+    }
+    assert!(matches!(store.clean().await, Err(Error::ReadOnly(_))), "background work goes on");
+    let seen = client.view().await.unwrap();
+    assert!(allowed.iter().any(|model| view(model) == seen), "reads give {seen:?}");
+    let trail = disk.trail();
+    let touched: Vec<_> = trail[steps..].iter().filter(|step| !step.starts_with("remove data/blobs/")).collect();
+    assert!(touched.is_empty(), "it went on: {touched:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_cannot_be_synced_makes_the_store_read_only() {
+    assert_eq!(fail_each(Target::Blob).await, 3, "blobs are synced once each");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_cannot_be_synced_makes_the_store_read_only() {
+    assert!(fail_each(Target::Log).await >= 8);
+}
+
+/// The directories of blobs. SQLite syncs the one that names its log as well, and says nothing when that fails; the engine has done it
+/// before, so nothing hangs on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_cannot_be_synced_loses_nothing() {
+    let mut told = 0;
+    for number in 1.. {
+        let _told = Told(format!("sync {number} of a directory failed"));
+        let Some(failing) = Failing::at_sync(Target::Directory, number).await else { break };
+        if failing.error.is_some() {
+            is_read_only_and_says_so(&failing).await;
+            told += 1;
+        }
+        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+        let Some(failing) = Failing::at_sync(Target::Directory, number).await else { break };
+        failing.restart_work_on_and_cut().await;
+    }
+    assert!(told >= 9, "three directories for each of three blobs, and {told} were noticed");
+}
+
+/// A checkpoint of somebody else's: what it could not write is still in the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_synced_loses_nothing() {
+    let mut count = 0;
+    for number in 1.. {
+        let _told = Told(format!("sync {number} of the database failed"));
+        let Some(failing) = Failing::at_sync(Target::Database, number).await else { break };
+        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+        let Some(failing) = Failing::at_sync(Target::Database, number).await else { break };
+        failing.restart_work_on_and_cut().await;
+        count += 1;
+    }
+    assert!(count >= 2, "{count} checkpoints");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_that_fails_passes() {
+    let prepared = Prepared::new().await;
+    let mut failures = 0;
+    for (target, number) in [
+        (Target::Blob, 1),
+        (Target::Blob, 2),
+        (Target::Blob, 4),
+        (Target::Log, 1),
+        (Target::Log, 3),
+        (Target::Database, 1),
+    ] {
+        let root = prepared.copy();
+        let disk = SimulatedDisk::open(root.path()).unwrap();
+        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let client = store.client(BUCKET);
+        let mut model = None;
+        for operation in [Operation::CreateBucket, put("small", 300), put("large", 5_000)] {
+            client.perform(&operation, &model).await.unwrap();
+            model = operation.apply(&model);
+        }
+        disk.fail_read(target, number);
+        // Whoever meets it is told of a failure, and nobody is given wrong bytes.
+        for _ in 0..20 {
+            match client.view().await {
+                Ok(seen) => assert_eq!(seen, view(&model)),
+                Err(error) => {
+                    assert!(matches!(error, Error::Io { .. } | Error::Metadata { .. } | Error::Body(_)), "{error:?}");
+                    failures += 1;
+                }
+            }
+        }
+        assert_eq!(client.view().await.unwrap(), view(&model));
+        assert_eq!(store.engine.health().await.read_only, None);
+        client.perform(&put("after", 5_000), &model).await.unwrap();
+        store.engine.close().await;
+    }
+    assert!(failures >= 3, "only {failures} reads failed");
+}

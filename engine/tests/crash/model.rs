@@ -1,0 +1,187 @@
+//! What a bucket must hold: operations, applied to plain maps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use md5::Digest;
+use simulated_disk::Random;
+
+/// Bytes that an operation stores.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub(crate) bytes: Arc<Vec<u8>>,
+    pub(crate) seen: Seen,
+}
+
+/// What is seen of bytes: their number and their MD5.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) size_bytes: u64,
+    pub(crate) md5: String,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} bytes {}", self.size_bytes, &self.md5[..6])
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.seen.fmt(out)
+    }
+}
+
+impl Seen {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { size_bytes: bytes.len() as u64, md5: hex::encode(md5::Md5::digest(bytes)) }
+    }
+}
+
+impl Content {
+    pub(crate) fn new(bytes: Vec<u8>) -> Self {
+        Self { seen: Seen::of(&bytes), bytes: Arc::new(bytes) }
+    }
+
+    /// Bytes that no other content has.
+    pub(crate) fn noise(size: usize, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let words = (0..size.div_ceil(8)).flat_map(|_| random.next_u64().to_le_bytes());
+        Self::new(words.take(size).collect())
+    }
+}
+
+/// A bucket, if there is one.
+pub(crate) type Model = Option<Bucket>;
+
+/// What a bucket holds. There is at most one open upload of a key.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bucket {
+    pub(crate) objects: BTreeMap<String, Content>,
+    pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Content>>,
+}
+
+/// What is seen of a bucket, if there is one: its objects, and the parts of its uploads.
+pub(crate) type View = Option<(BTreeMap<String, Seen>, BTreeMap<String, BTreeMap<u32, Seen>>)>;
+
+/// What the model says must be seen.
+pub(crate) fn view(model: &Model) -> View {
+    let seen = |contents: &BTreeMap<u32, Content>| contents.iter().map(|(n, c)| (*n, c.seen.clone())).collect();
+    model.as_ref().map(|bucket| {
+        let objects = bucket.objects.iter().map(|(key, content)| (key.clone(), content.seen.clone())).collect();
+        let uploads = bucket.uploads.iter().map(|(key, parts)| (key.clone(), seen(parts))).collect();
+        (objects, uploads)
+    })
+}
+
+/// Something that one client does to its bucket.
+#[derive(Clone, Debug)]
+pub(crate) enum Operation {
+    CreateBucket,
+    DeleteBucket,
+    Put {
+        key: String,
+        content: Content,
+    },
+    Delete {
+        keys: Vec<String>,
+    },
+    Copy {
+        from: String,
+        to: String,
+    },
+    CreateUpload {
+        key: String,
+    },
+    PutPart {
+        key: String,
+        number: u32,
+        content: Content,
+    },
+    Complete {
+        key: String,
+    },
+    Abort {
+        key: String,
+    },
+    /// Garbage collection, orphan sweep and all other background work.
+    Clean,
+    /// The log of commits is written into the file of the database.
+    Checkpoint,
+}
+
+impl Operation {
+    /// Does it to the model. It must be possible there.
+    pub(crate) fn apply(&self, model: &Model) -> Model {
+        let mut bucket = match (self, model) {
+            (Self::CreateBucket, _) => return Some(Bucket::default()),
+            (Self::Clean | Self::Checkpoint, model) => return model.clone(),
+            (Self::DeleteBucket, _) => return None,
+            (_, bucket) => bucket.clone().unwrap(),
+        };
+        match self {
+            Self::CreateBucket | Self::DeleteBucket | Self::Clean | Self::Checkpoint => {}
+            Self::Put { key, content } => drop(bucket.objects.insert(key.clone(), content.clone())),
+            Self::Delete { keys } => bucket.objects.retain(|key, _| !keys.contains(key)),
+            Self::Copy { from, to } => {
+                let content = bucket.objects[from].clone();
+                bucket.objects.insert(to.clone(), content);
+            }
+            Self::CreateUpload { key } => drop(bucket.uploads.insert(key.clone(), BTreeMap::new())),
+            Self::PutPart { key, number, content } => {
+                bucket.uploads.get_mut(key).unwrap().insert(*number, content.clone());
+            }
+            Self::Complete { key } => {
+                let parts = bucket.uploads.remove(key).unwrap();
+                let bytes: Vec<_> = parts.values().flat_map(|part| part.bytes.iter().copied()).collect();
+                bucket.objects.insert(key.clone(), Content::new(bytes));
+            }
+            Self::Abort { key } => drop(bucket.uploads.remove(key)),
+        }
+        Some(bucket)
+    }
+
+    /// Something that can be done to a bucket.
+    pub(crate) fn random(random: &mut Random, model: &Model) -> Self {
+        let Some(bucket) = model else { return Self::CreateBucket };
+        let key = format!("k{}", random.below(4));
+        let objects: Vec<_> = bucket.objects.keys().cloned().collect();
+        let uploads: Vec<_> = bucket.uploads.keys().cloned().collect();
+        match random.below(100) {
+            0..8 if !objects.is_empty() => Self::Copy { from: objects[random.index(objects.len())].clone(), to: key },
+            8..22 if !objects.is_empty() => Self::Delete { keys: vec![objects[random.index(objects.len())].clone()] },
+            22..25 if !objects.is_empty() => Self::Delete { keys: objects },
+            25..40 if !bucket.uploads.contains_key(&key) => Self::CreateUpload { key },
+            40..70 if !uploads.is_empty() => Self::on_upload(random, bucket, &uploads),
+            70..75 if objects.is_empty() => Self::DeleteBucket,
+            75..79 => Self::Checkpoint,
+            79..82 => Self::Clean,
+            _ => Self::Put { key, content: random_content(random) },
+        }
+    }
+
+    fn on_upload(random: &mut Random, bucket: &Bucket, uploads: &[String]) -> Self {
+        let key = uploads[random.index(uploads.len())].clone();
+        match random.below(10) {
+            0 => Self::Abort { key },
+            1..4 if !bucket.uploads[&key].is_empty() => Self::Complete { key },
+            _ => {
+                // All but the last part must have the least size, so all have.
+                let content = Content::noise(1024 + random.index(9000), random.next_u64());
+                Self::PutPart { key, number: 1 + u32::try_from(random.below(3)).unwrap(), content }
+            }
+        }
+    }
+}
+
+/// Mostly small, in rows and in blobs; sometimes more than a block.
+fn random_content(random: &mut Random) -> Content {
+    let size = match random.below(20) {
+        0 => 0,
+        1 => 100_000 + random.index(100_000),
+        2..10 => random.index(4000),
+        _ => 4097 + random.index(8000),
+    };
+    Content::noise(size, random.next_u64())
+}

@@ -1,0 +1,215 @@
+//! The process dies, or the power fails, before and after every step of every operation.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use engine::disk::LocalDisk;
+use futures::StreamExt;
+use futures::stream;
+use simulated_disk::{Moment, SimulatedDisk};
+
+use crate::check::{Told, check_quarantine, check_reopened};
+use crate::model::{Content, Model, Operation, View, view};
+use crate::store::{Prepared, Store, scratch};
+
+const BUCKET: &str = "points";
+
+fn put(key: &str, size: usize) -> Operation {
+    Operation::Put { key: key.to_owned(), content: Content::noise(size, key.len() as u64 + size as u64) }
+}
+
+fn part(key: &str, number: u32, size: usize) -> Operation {
+    Operation::PutPart { key: key.to_owned(), number, content: Content::noise(size, size as u64) }
+}
+
+fn delete(keys: &[&str]) -> Operation {
+    Operation::Delete { keys: keys.iter().map(|key| (*key).to_owned()).collect() }
+}
+
+fn copy(from: &str, to: &str) -> Operation {
+    Operation::Copy { from: from.to_owned(), to: to.to_owned() }
+}
+
+fn upload(key: &str) -> Operation {
+    Operation::CreateUpload { key: key.to_owned() }
+}
+
+fn complete(key: &str) -> Operation {
+    Operation::Complete { key: key.to_owned() }
+}
+
+/// Sizes in a row, in a blob, and in a blob of two blocks.
+const SMALL: usize = 300;
+const LARGE: usize = 5_000;
+const BLOCKS: usize = 140_000;
+
+/// Runs operations and kills the process, and in another copy of the world the machine, at every step of the last `count` of them and of
+/// the close that follows.
+async fn at_every_step(operations: &[Operation], count: usize) {
+    let prepared = Arc::new(Prepared::new().await);
+    let operations: Arc<[Operation]> = operations.into();
+    let (before, trail) = trail_of(&prepared, &operations, count).await;
+    let crashes = trail.into_iter().enumerate().skip(before).flat_map(|(at, step)| {
+        // After one write is before the next one.
+        let after = (!step.starts_with("write ")).then_some((at, Moment::After));
+        [(at, Moment::Before)].into_iter().chain(after)
+    });
+    let crashes: Vec<_> = crashes.collect();
+    assert!(crashes.len() > 10, "only {} points to crash at", crashes.len());
+    let runs = crashes.into_iter().map(|(at, moment)| {
+        let (prepared, operations) = (prepared.clone(), operations.clone());
+        tokio::spawn(async move { crash_once(&prepared, &operations, at as u64 + 1, moment).await })
+    });
+    stream::iter(runs).buffer_unordered(4).for_each(async |run| run.unwrap()).await;
+}
+
+/// The steps of an undisturbed run, and how many of them come before the operations that matter.
+async fn trail_of(prepared: &Prepared, operations: &[Operation], count: usize) -> (usize, Vec<String>) {
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let client = store.client(BUCKET);
+    let (mut model, mut before) = (None, 0);
+    for (number, operation) in operations.iter().enumerate() {
+        if number + count == operations.len() {
+            before = disk.trail().len();
+        }
+        client.perform(operation, &model).await.unwrap();
+        model = operation.apply(&model);
+    }
+    assert_eq!(client.view().await.unwrap(), view(&model));
+    store.engine.close().await;
+    (before, disk.trail())
+}
+
+async fn crash_once(prepared: &Prepared, operations: &[Operation], step: u64, moment: Moment) {
+    let mut told = Told(format!("crash {moment:?} step {step} of {operations:?}"));
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    disk.crash_in(step, moment);
+    let mut allowed = vec![view(&None)];
+    if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
+        allowed = run(&store, operations).await;
+        store.engine.close().await;
+    }
+    let trail = disk.trail();
+    told.0 = format!("{}, which is: {}", told.0, trail.last().map_or("", |last| last.as_str()));
+
+    let left = scratch();
+    disk.leave(left.path()).unwrap();
+    reopen(Arc::new(LocalDisk), left.path(), prepared, &allowed).await;
+    check_quarantine(left.path(), 1);
+
+    let cut = scratch();
+    disk.cut_power(step, cut.path()).unwrap();
+    told.0 = format!("{} (power cut)", told.0);
+    let after = SimulatedDisk::open(cut.path()).unwrap();
+    reopen(Arc::new(after), cut.path(), prepared, &allowed).await;
+}
+
+/// Does operations until one fails; returns what the bucket may hold then.
+async fn run(store: &Store, operations: &[Operation]) -> Vec<View> {
+    let mut model: Model = None;
+    for operation in operations {
+        let next = operation.apply(&model);
+        if store.client(BUCKET).perform(operation, &model).await.is_err() {
+            return vec![view(&model), view(&next)];
+        }
+        model = next;
+    }
+    vec![view(&model)]
+}
+
+async fn reopen(disk: Arc<dyn engine::disk::Disk>, root: &Path, prepared: &Prepared, allowed: &[View]) {
+    let store = Store::open(disk, root, &prepared.ada).await.unwrap();
+    check_reopened(&store, &[(BUCKET.to_owned(), allowed.to_vec())]).await;
+    store.engine.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn puts_are_old_or_new() {
+    at_every_step(&[Operation::CreateBucket, put("small", SMALL), put("large", LARGE)], 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_of_several_blocks_is_old_or_new() {
+    at_every_step(&[Operation::CreateBucket, put("blocks", BLOCKS)], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overwrites_are_old_or_new() {
+    let operations =
+        [Operation::CreateBucket, put("k", SMALL), put("k", LARGE), put("k", LARGE + 1), put("k", SMALL + 1)];
+    at_every_step(&operations, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn copies_are_old_or_new() {
+    let operations = [Operation::CreateBucket, put("a", LARGE), put("b", LARGE + 1), copy("a", "c"), copy("a", "b")];
+    at_every_step(&operations, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletes_are_old_or_new() {
+    let operations = [
+        Operation::CreateBucket,
+        put("a", LARGE),
+        put("b", SMALL),
+        put("c", LARGE),
+        copy("a", "d"),
+        delete(&["a"]),
+        delete(&["b", "c", "d"]),
+    ];
+    at_every_step(&operations, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buckets_are_there_or_not() {
+    at_every_step(&[Operation::CreateBucket, Operation::DeleteBucket, Operation::CreateBucket], 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_and_their_parts_are_old_or_new() {
+    let operations =
+        [Operation::CreateBucket, upload("k"), part("k", 1, LARGE), part("k", 1, LARGE + 1), part("k", 2, SMALL)];
+    at_every_step(&operations, 4).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_complete_is_old_or_new() {
+    let operations = [
+        Operation::CreateBucket,
+        put("k", LARGE + 2),
+        upload("k"),
+        part("k", 1, LARGE),
+        part("k", 2, LARGE + 1),
+        part("k", 3, SMALL),
+        complete("k"),
+    ];
+    at_every_step(&operations, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_is_old_or_new() {
+    let abort = Operation::Abort { key: "k".to_owned() };
+    at_every_step(&[Operation::CreateBucket, upload("k"), part("k", 1, LARGE), part("k", 2, SMALL), abort], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn collecting_garbage_touches_nothing_else() {
+    let operations = [
+        Operation::CreateBucket,
+        put("a", LARGE),
+        put("b", LARGE + 1),
+        put("b", LARGE + 2),
+        delete(&["a"]),
+        Operation::Clean,
+    ];
+    at_every_step(&operations, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_changes_nothing() {
+    let operations = [Operation::CreateBucket, put("a", LARGE), Operation::Checkpoint, put("b", SMALL)];
+    at_every_step(&operations, 2).await;
+}

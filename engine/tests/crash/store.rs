@@ -1,0 +1,291 @@
+//! A store on some disk, and one client's operations on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::disk::{Disk, LocalDisk};
+use engine::{
+    Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
+    Engine, Error, Faults, GroupId, Identity, ListEntry, ListRequest, NewGroup, NewObject, NewUser, ObjectKey, Profile,
+    ReadConditions, ReadObject, Result, Role, Settings, UploadId, UploadListRequest, UserId,
+};
+use futures::TryStreamExt;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
+use tempfile::TempDir;
+
+use crate::model::{Model, Operation, Seen, View};
+
+/// A data directory that was made once and is copied for each run, with its users.
+pub(crate) struct Prepared {
+    directory: TempDir,
+    pub(crate) ada: Caller,
+}
+
+impl Prepared {
+    pub(crate) async fn new() -> Self {
+        let directory = scratch();
+        let engine = Engine::open(Settings::new(data_dir(directory.path()))).await.unwrap();
+        let group_id = GroupId::new("acme").unwrap();
+        let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
+        engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+        let ada = user(&engine, "ada").await;
+        engine.close().await;
+        // The last connection to be closed takes the log away, unless it may only read: so each run makes its own log.
+        let mut connection = connect(&LocalDisk, directory.path()).await.unwrap();
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        assert!(!data_dir(directory.path()).join("metadata.sqlite-wal").exists(), "the log is there");
+        Self { directory, ada }
+    }
+
+    /// A copy in a directory of its own.
+    pub(crate) fn copy(&self) -> TempDir {
+        let copy = scratch();
+        copy_directory(self.directory.path(), copy.path());
+        copy
+    }
+}
+
+/// A directory in memory where there is one: what is durable is simulated, so a real disk would only cost time.
+pub(crate) fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// The data directory lies beneath the disk's root, so that its own name is the disk's as well.
+pub(crate) fn data_dir(root: &Path) -> PathBuf {
+    root.join("data")
+}
+
+fn copy_directory(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_directory(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+async fn user(engine: &Engine, id: &str) -> Caller {
+    let new = NewUser {
+        group_id: GroupId::new("acme").unwrap(),
+        user_id: UserId::new(id).unwrap(),
+        role: Role::User,
+        full_name: id.into(),
+        email: String::new(),
+        active: true,
+        profile: Profile::new(),
+        with_credential: false,
+    };
+    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
+    Caller::User(Arc::new(Identity {
+        canonical_id: user.canonical_id,
+        group_id: user.group_id,
+        user_id: user.user_id,
+        display_name: user.full_name,
+        role: user.role,
+    }))
+}
+
+/// An open store.
+pub(crate) struct Store {
+    pub(crate) engine: Engine,
+    pub(crate) clock: ClockHand,
+    pub(crate) ada: Caller,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) root: PathBuf,
+}
+
+impl Store {
+    pub(crate) async fn open(disk: Arc<dyn Disk>, root: &Path, ada: &Caller) -> Result<Self> {
+        Self::open_slow(disk, root, ada, Duration::ZERO).await
+    }
+
+    /// A store whose commits wait a little, so that others gather meanwhile.
+    pub(crate) async fn open_slow(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        ada: &Caller,
+        fsync_delay: Duration,
+    ) -> Result<Self> {
+        let (clock, hand) = engine::Clock::movable();
+        let settings = Settings {
+            part_size_bytes_min: 1024,
+            inline_size_bytes_max: 4096,
+            reserve_bytes: 0,
+            readers: 2,
+            faults: Faults { fsync_delay },
+            clock,
+            upload_age_max: Duration::ZERO,
+            disk: disk.clone(),
+            ..Settings::new(data_dir(root))
+        };
+        let engine = Engine::open(settings).await?;
+        Ok(Self { engine, clock: hand, ada: ada.clone(), disk, root: root.to_owned() })
+    }
+
+    pub(crate) fn client(&self, bucket: &str) -> Client {
+        Client {
+            engine: self.engine.clone(),
+            clock: self.clock.clone(),
+            ada: self.ada.clone(),
+            bucket: BucketName::new(bucket).unwrap(),
+            disk: self.disk.clone(),
+            root: self.root.clone(),
+        }
+    }
+
+    /// Does all background work, frees garbage, and puts what no row knows into quarantine.
+    pub(crate) async fn clean(&self) -> Result<()> {
+        // Longer than garbage is kept, also when a store before this one had moved its own clock a few times.
+        clean(&self.engine, &self.clock, Duration::from_secs(10_000)).await
+    }
+}
+
+async fn clean(engine: &Engine, clock: &ClockHand, age: Duration) -> Result<()> {
+    clock.advance(age);
+    engine.run_workers().await
+}
+
+/// A connection to the database of a store beside the engine's own, which neither writes nor checkpoints by itself.
+pub(crate) async fn connect(disk: &dyn Disk, root: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = SqliteConnectOptions::new().filename(data_dir(root).join("metadata.sqlite"));
+    let options = match disk.sqlite_vfs() {
+        Some(vfs) => options.vfs(vfs.to_owned()),
+        None => options,
+    };
+    options.pragma("wal_autocheckpoint", "0").connect().await
+}
+
+/// Writes the log of commits into the file of the database, as far as readers let it.
+async fn checkpoint(disk: &dyn Disk, root: &Path) -> sqlx::Result<()> {
+    let mut connection = connect(disk, root).await?;
+    let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut connection).await;
+    connection.close().await?;
+    done.map(|_| ())
+}
+
+/// One who works on a bucket of its own.
+#[derive(Clone)]
+pub(crate) struct Client {
+    engine: Engine,
+    clock: ClockHand,
+    ada: Caller,
+    bucket: BucketName,
+    disk: Arc<dyn Disk>,
+    root: PathBuf,
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::new(text).unwrap()
+}
+
+impl Client {
+    /// Does an operation to the store; `model` is how the bucket is before.
+    pub(crate) async fn perform(&self, operation: &Operation, model: &Model) -> Result<()> {
+        let Self { engine, ada, bucket, .. } = self;
+        match operation {
+            Operation::CreateBucket => engine.create_bucket(ada, bucket).await.map(|_| ()),
+            Operation::DeleteBucket => engine.delete_bucket(ada, bucket).await,
+            Operation::Put { key: name, content } => {
+                let body = Body::from_bytes(content.bytes.to_vec());
+                engine.put_object(ada, bucket, &key(name), NewObject::default(), body).await.map(|_| ())
+            }
+            Operation::Delete { keys } => self.delete(keys).await,
+            Operation::Copy { from, to } => {
+                let source = CopySource {
+                    bucket: bucket.clone(),
+                    key: key(from),
+                    version_id: None,
+                    conditions: ReadConditions::default(),
+                };
+                let storage_class = Some(engine::StorageClass::Standard);
+                let copy = CopyObject { storage_class, ..CopyObject::default() };
+                engine.copy_object(ada, &source, bucket, &key(to), copy).await.map(|_| ())
+            }
+            Operation::CreateUpload { key: name } => {
+                engine.create_upload(ada, bucket, &key(name), NewObject::default(), None).await.map(|_| ())
+            }
+            Operation::PutPart { key: name, number, content } => {
+                let upload = self.upload(name).await?;
+                let body = Body::from_bytes(content.bytes.to_vec());
+                engine.put_part(ada, bucket, &key(name), &upload, *number, body).await.map(|_| ())
+            }
+            Operation::Complete { key: name } => self.complete(name, model).await,
+            Operation::Abort { key: name } => {
+                let upload = self.upload(name).await?;
+                engine.abort_upload(ada, bucket, &key(name), &upload).await
+            }
+            Operation::Clean => clean(engine, &self.clock, Duration::from_secs(120)).await,
+            Operation::Checkpoint => {
+                checkpoint(&*self.disk, &self.root).await.map_err(|_| Error::Internal("the checkpoint failed"))
+            }
+        }
+    }
+
+    async fn delete(&self, keys: &[String]) -> Result<()> {
+        let target = |name: &String| DeleteTarget { key: key(name), version_id: None, if_match: None };
+        let targets = keys.iter().map(target).collect();
+        let deleted = self.engine.delete_objects(&self.ada, &self.bucket, targets).await?;
+        deleted.into_iter().try_for_each(|one| one.map(|_| ()))
+    }
+
+    async fn complete(&self, name: &str, model: &Model) -> Result<()> {
+        let upload = self.upload(name).await?;
+        let part = |(number, content): (&u32, &crate::model::Content)| CompletedPart {
+            number: *number,
+            etag: content.seen.md5.clone(),
+            checksums: Digests::default(),
+        };
+        let parts = model.as_ref().unwrap().uploads[name].iter().map(part).collect();
+        let complete = CompleteUpload { parts, ..CompleteUpload::default() };
+        let key = key(name);
+        self.engine.complete_upload(&self.ada, &self.bucket, &key, &upload, complete).await.map(|_| ())
+    }
+
+    async fn upload(&self, name: &str) -> Result<UploadId> {
+        let uploads = self.uploads().await?;
+        uploads.into_iter().find(|(key, _)| key == name).map(|(_, id)| id).ok_or(Error::NoSuchUpload)
+    }
+
+    async fn uploads(&self) -> Result<Vec<(String, UploadId)>> {
+        let request = UploadListRequest { entries_max: 1000, ..UploadListRequest::default() };
+        let page = self.engine.list_uploads(&self.ada, &self.bucket, &request).await?;
+        Ok(page.uploads.into_iter().map(|one| (one.key.as_str().to_owned(), one.upload_id)).collect())
+    }
+
+    pub(crate) async fn read(&self, name: &str) -> Result<Seen> {
+        let read = ReadObject::default();
+        let found = self.engine.get_object(&self.ada, &self.bucket, &key(name), &read).await?;
+        let bytes: Vec<bytes::Bytes> = found.body.try_collect().await.map_err(Error::Body)?;
+        Ok(Seen::of(&bytes.concat()))
+    }
+
+    /// Everything that the bucket has, every byte of its objects read.
+    pub(crate) async fn view(&self) -> Result<View> {
+        let request = ListRequest { entries_max: 1000, ..ListRequest::default() };
+        let page = match self.engine.list_objects(&self.ada, &self.bucket, &request).await {
+            Err(Error::NoSuchBucket) => return Ok(None),
+            page => page?,
+        };
+        let mut objects = BTreeMap::new();
+        for entry in page.entries {
+            let ListEntry::Object(object) = entry else { continue };
+            let name = object.key.as_str().to_owned();
+            objects.insert(name.clone(), self.read(&name).await?);
+        }
+        let mut uploads = BTreeMap::new();
+        for (name, upload) in self.uploads().await? {
+            let page = self.engine.list_parts(&self.ada, &self.bucket, &key(&name), &upload, 0, 1000).await?;
+            let seen = |part: engine::Part| (part.number, Seen { size_bytes: part.size_bytes, md5: part.etag });
+            uploads.insert(name, page.parts.into_iter().map(seen).collect());
+        }
+        Ok(Some((objects, uploads)))
+    }
+}
