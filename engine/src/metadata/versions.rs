@@ -205,7 +205,7 @@ async fn insert_marker(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, marker: &Ma
 pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> Result<usize> {
     let rows = tx
         .fetch_all(
-            "SELECT key, seq, content_id FROM versions WHERE bucket_id = $1 ORDER BY key, seq LIMIT $2",
+            "SELECT key, seq, size_bytes, content_id FROM versions WHERE bucket_id = $1 ORDER BY key, seq LIMIT $2",
             values![bucket_id, rows_max],
         )
         .await?;
@@ -216,6 +216,8 @@ pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> R
         tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
         if let Some(content_id) = row.opt_blob("content_id")? {
             contents::release(tx, ContentId::stored(&content_id)?).await?;
+            let size_bytes = -row.int("size_bytes")?;
+            tx.change_usage(bucket_id, UsageDelta { object_count: -1, size_bytes, upload_size_bytes: 0 });
         }
     }
     Ok(rows.len())

@@ -49,18 +49,37 @@ async fn at_every_step(operations: &[Operation], count: usize) {
     let prepared = Arc::new(Prepared::new().await);
     let operations: Arc<[Operation]> = operations.into();
     let (before, trail) = trail_of(&prepared, &operations, count).await;
-    let crashes = trail.into_iter().enumerate().skip(before).flat_map(|(at, step)| {
+    in_parallel(every_crash(&trail, before), |step, moment| {
+        let (prepared, operations) = (prepared.clone(), operations.clone());
+        async move { crash_once(&prepared, &operations, step, moment).await }
+    })
+    .await;
+}
+
+/// Every point of a trail at which a crash makes a difference, from some step on; the first step is number 1.
+pub(crate) fn every_crash(trail: &[String], from: usize) -> Vec<(u64, Moment)> {
+    let crashes = trail.iter().enumerate().skip(from).flat_map(|(at, step)| {
+        let step_number = at as u64 + 1;
         // After one write is before the next one.
-        let after = (!step.starts_with("write ")).then_some((at, Moment::After));
-        [(at, Moment::Before)].into_iter().chain(after)
+        let after = (!step.starts_with("write ")).then_some((step_number, Moment::After));
+        [(step_number, Moment::Before)].into_iter().chain(after)
     });
     let crashes: Vec<_> = crashes.collect();
     assert!(crashes.len() > 10, "only {} points to crash at", crashes.len());
-    let runs = crashes.into_iter().map(|(at, moment)| {
-        let (prepared, operations) = (prepared.clone(), operations.clone());
-        tokio::spawn(async move { crash_once(&prepared, &operations, at as u64 + 1, moment).await })
+    crashes
+}
+
+/// Crashes at every point, a few at a time.
+pub(crate) async fn in_parallel<R, F>(crashes: Vec<(u64, Moment)>, run: R)
+where
+    R: Fn(u64, Moment) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runs = crashes.into_iter().map(|(step, moment)| {
+        let run = run(step, moment);
+        async move { tokio::spawn(run).await.unwrap() }
     });
-    stream::iter(runs).buffer_unordered(4).for_each(async |run| run.unwrap()).await;
+    stream::iter(runs).buffer_unordered(4).for_each(async |()| {}).await;
 }
 
 /// The steps of an undisturbed run, and how many of them come before the operations that matter.

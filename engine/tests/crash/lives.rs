@@ -1,0 +1,286 @@
+//! Crashes at every step of what is more than one operation on one bucket: the first start, a start after a crash, commits that several
+//! share, the deletion of a user and the end of its data.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::disk::{Disk, LocalDisk};
+use engine::{Caller, GroupId, UserId};
+use futures::future::join_all;
+use simulated_disk::{Moment, SimulatedDisk};
+use tempfile::TempDir;
+
+use crate::check::{Told, check, check_reopened};
+use crate::model::{Content, Model, Operation, View, view};
+use crate::points::{every_crash, in_parallel};
+use crate::store::{Prepared, Store, scratch};
+
+const BUCKET: &str = "lives";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn put(key: &str, size: usize) -> Operation {
+    Operation::Put { key: key.to_owned(), content: Content::noise(size, key.len() as u64 + size as u64) }
+}
+
+async fn perform_all(store: &Store, bucket: &str, operations: &[Operation]) -> Model {
+    let mut model = None;
+    for operation in operations {
+        store.client(bucket).perform(operation, &model).await.unwrap();
+        model = operation.apply(&model);
+    }
+    model
+}
+
+/// What a bucket has before anything happens to its owner.
+fn belongings() -> Vec<Operation> {
+    vec![
+        Operation::CreateBucket,
+        put("small", 300),
+        put("large", 5_000),
+        Operation::CreateUpload { key: "upload".to_owned() },
+        Operation::PutPart { key: "upload".to_owned(), number: 1, content: Content::noise(6_000, 1) },
+    ]
+}
+
+/// What two kinds of crash leave: a dead process to the machine's own disk, and a power cut to a simulated one.
+fn aftermaths(disk: &SimulatedDisk, seed: u64) -> Vec<(Arc<dyn Disk>, TempDir)> {
+    let (left, cut) = (scratch(), scratch());
+    disk.leave(left.path()).unwrap();
+    disk.cut_power(seed, cut.path()).unwrap();
+    let after = SimulatedDisk::open(cut.path()).unwrap();
+    vec![(Arc::new(LocalDisk), left), (Arc::new(after), cut)]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_start_that_was_cut_off_is_made_again() {
+    let prepared = Arc::new(Prepared::new().await);
+    let root = scratch();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap().engine.close().await;
+    in_parallel(every_crash(&disk.trail(), 0), |step, moment| {
+        let prepared = prepared.clone();
+        async move {
+            let _told = Told(format!("{moment:?} step {step} of the first start"));
+            let root = scratch();
+            let disk = SimulatedDisk::open(root.path()).unwrap();
+            disk.crash_in(step, moment);
+            if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
+                store.engine.close().await;
+            }
+            for (disk, root) in aftermaths(&disk, step) {
+                let store = Store::open(disk.clone(), root.path(), &prepared.ada).await.unwrap();
+                check(&*disk, root.path(), true).await;
+                store.engine.close().await;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_after_a_crash_that_is_cut_off_is_made_again() {
+    let prepared = Arc::new(Prepared::new().await);
+    let crashed = prepared.copy();
+    let disk = SimulatedDisk::open(crashed.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), crashed.path(), &prepared.ada).await.unwrap();
+    let model = Arc::new(perform_all(&store, BUCKET, &belongings()).await);
+    disk.crash_now();
+    store.engine.close().await;
+    let (crashed, left) = (disk, scratch());
+    crashed.leave(left.path()).unwrap();
+    let disk = SimulatedDisk::open(left.path()).unwrap();
+    Store::open(Arc::new(disk.clone()), left.path(), &prepared.ada).await.unwrap().engine.close().await;
+    in_parallel(every_crash(&disk.trail(), 0), |step, moment| {
+        let (prepared, crashed, model) = (prepared.clone(), crashed.clone(), model.clone());
+        async move {
+            let _told = Told(format!("{moment:?} step {step} of a start after a crash"));
+            let root = scratch();
+            crashed.leave(root.path()).unwrap();
+            let disk = SimulatedDisk::open(root.path()).unwrap();
+            disk.crash_in(step, moment);
+            if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
+                store.engine.close().await;
+            }
+            for (disk, root) in aftermaths(&disk, step) {
+                reopen(disk, root.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn reopen(disk: Arc<dyn Disk>, root: &Path, prepared: &Prepared, expected: &[(String, Vec<View>)]) {
+    let store = Store::open(disk, root, &prepared.ada).await.unwrap();
+    check_reopened(&store, expected).await;
+    store.engine.close().await;
+}
+
+const CLIENTS: usize = 5;
+
+fn own_bucket(number: usize) -> String {
+    format!("client-{number}")
+}
+
+/// A store in which each client has a bucket, and whose commits wait for others.
+async fn shared(prepared: &Prepared, root: &Path, disk: &SimulatedDisk) -> Store {
+    let delay = Duration::from_millis(3);
+    let store = Store::open_slow(Arc::new(disk.clone()), root, &prepared.ada, delay).await.unwrap();
+    join_all((0..CLIENTS).map(|number| {
+        let client = store.client(&own_bucket(number));
+        async move { client.perform(&Operation::CreateBucket, &None).await.unwrap() }
+    }))
+    .await;
+    store
+}
+
+/// Every client puts at once; returns how each bucket may be.
+async fn put_at_once(store: &Store) -> Vec<(String, Vec<View>)> {
+    let empty = Operation::CreateBucket.apply(&None);
+    join_all((0..CLIENTS).map(|number| {
+        let (client, before) = (store.client(&own_bucket(number)), empty.clone());
+        async move {
+            let put = put("k", 400 + 1_500 * number);
+            let after = put.apply(&before);
+            let allowed = match client.perform(&put, &before).await {
+                Ok(()) => vec![view(&after)],
+                Err(_) => vec![view(&before), view(&after)],
+            };
+            (own_bucket(number), allowed)
+        }
+    }))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_share_a_commit_are_each_old_or_new() {
+    let prepared = Arc::new(Prepared::new().await);
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = shared(&prepared, root.path(), &disk).await;
+    let before = disk.trail().len();
+    put_at_once(&store).await;
+    store.engine.close().await;
+    let trail = disk.trail();
+    let commits = trail[before..].iter().filter(|step| *step == "sync data/metadata.sqlite-wal").count();
+    assert!(commits < CLIENTS, "{commits} commits for {CLIENTS} clients: nobody shared one");
+    in_parallel(every_crash(&trail, before), |step, moment| {
+        let prepared = prepared.clone();
+        async move {
+            let _told = Told(format!("{moment:?} step {step} of several puts"));
+            let root = prepared.copy();
+            let disk = SimulatedDisk::open(root.path()).unwrap();
+            let store = shared(&prepared, root.path(), &disk).await;
+            disk.crash_in(step - before as u64, moment);
+            let allowed = put_at_once(&store).await;
+            store.engine.close().await;
+            for (disk, root) in aftermaths(&disk, step) {
+                reopen(disk, root.path(), &prepared, &allowed).await;
+            }
+        }
+    })
+    .await;
+}
+
+fn ada() -> (GroupId, UserId) {
+    (GroupId::new("acme").unwrap(), UserId::new("ada").unwrap())
+}
+
+async fn delete_ada(store: &Store) -> engine::Result<()> {
+    let (group, user) = ada();
+    store.engine.delete_user(&Caller::AdminService, &group, &user).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_user_is_there_with_its_data_or_in_the_trash_with_it() {
+    let prepared = Arc::new(Prepared::new().await);
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    perform_all(&store, BUCKET, &belongings()).await;
+    let before = disk.trail().len();
+    delete_ada(&store).await.unwrap();
+    store.engine.close().await;
+    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+        let prepared = prepared.clone();
+        async move { delete_and_crash(&prepared, step - before as u64, moment).await }
+    })
+    .await;
+}
+
+async fn delete_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
+    let _told = Told(format!("{moment:?} step {step} of the deletion of a user"));
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let model = perform_all(&store, BUCKET, &belongings()).await;
+    disk.crash_in(step, moment);
+    let acknowledged = delete_ada(&store).await.is_ok();
+    store.engine.close().await;
+    for (disk, root) in aftermaths(&disk, step) {
+        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
+        check(&*store.disk, root.path(), false).await;
+        let (group, user) = ada();
+        let there = store.engine.find_user(&Caller::LocalOperator, &group, &user).await.unwrap().is_some();
+        let trash = store.engine.list_trash(&Caller::LocalOperator).await.unwrap();
+        assert_eq!((there, trash.len()), if there { (true, 0) } else { (false, 1) });
+        assert!(!(there && acknowledged), "the deletion was acknowledged and is lost");
+        if let Some(trashed) = trash.first() {
+            assert_eq!(store.client(BUCKET).view().await.unwrap(), None, "the trash can be read");
+            store.engine.restore_user(&Caller::LocalOperator, &trashed.canonical_id).await.unwrap();
+        }
+        check_reopened(&store, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+        store.engine.close().await;
+    }
+}
+
+/// Ends the grace period and lets all background work run.
+async fn purge(store: &Store) -> engine::Result<()> {
+    store.clock.advance(8 * DAY);
+    store.engine.run_workers().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_was_cut_off_is_finished_and_leaves_nothing() {
+    let prepared = Arc::new(Prepared::new().await);
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    perform_all(&store, BUCKET, &belongings()).await;
+    delete_ada(&store).await.unwrap();
+    let before = disk.trail().len();
+    purge(&store).await.unwrap();
+    store.clean().await.unwrap();
+    store.engine.close().await;
+    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+        let prepared = prepared.clone();
+        async move { purge_and_crash(&prepared, step - before as u64, moment).await }
+    })
+    .await;
+}
+
+async fn purge_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
+    let _told = Told(format!("{moment:?} step {step} of a purge"));
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    perform_all(&store, BUCKET, &belongings()).await;
+    delete_ada(&store).await.unwrap();
+    disk.crash_in(step, moment);
+    if purge(&store).await.is_ok() {
+        // Whether it still works or is dead by now, the next start is what counts.
+        let _ = store.clean().await;
+    }
+    store.engine.close().await;
+    for (disk, root) in aftermaths(&disk, step) {
+        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
+        check(&*store.disk, root.path(), false).await;
+        purge(&store).await.unwrap();
+        // What the first life noted as garbage, it noted eight days ahead of this one's clock.
+        store.clock.advance(8 * DAY);
+        store.clean().await.unwrap();
+        assert!(store.engine.list_trash(&Caller::LocalOperator).await.unwrap().is_empty());
+        check_reopened(&store, &[(BUCKET.to_owned(), vec![None])]).await;
+        store.engine.close().await;
+    }
+}
