@@ -137,7 +137,9 @@ fn status(error: &Error) -> StatusCode {
         | Error::TooManyBuckets { .. }
         | Error::AccessDenied
         | Error::LoginRefused => StatusCode::FORBIDDEN,
-        Error::ReadOnly(_) | Error::DiskFull | Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        Error::ReadOnly(_) | Error::DiskFull | Error::Busy | Error::DatabaseUnreachable { .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Error::Locked(_)
         | Error::Unusable(_)
         | Error::Corrupt(_)

@@ -116,7 +116,9 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
         Error::AccessDenied => (StatusCode::FORBIDDEN, "You may not open this"),
         Error::LoginRefused => (StatusCode::UNAUTHORIZED, "You are not signed in"),
         Error::LinkUsed => (StatusCode::FORBIDDEN, "This link was used already"),
-        Error::ReadOnly(_) | Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "Not just now"),
+        Error::ReadOnly(_) | Error::Busy | Error::DatabaseUnreachable { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "Not just now")
+        }
         Error::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "The store is full"),
         Error::Locked(_)
         | Error::Unusable(_)
@@ -160,6 +162,7 @@ fn explanation(error: &Error) -> String {
         Error::ReadOnly(_) => {
             "The store takes no changes at the moment. Your data can be read; tell your administrator.".to_owned()
         }
+        Error::DatabaseUnreachable { .. } => "A part of the store does not answer. Try again in a minute.".to_owned(),
         Error::Busy => "Too much is going on at the moment. Try again in a minute.".to_owned(),
         Error::DiskFull => "There is no space left. Tell your administrator.".to_owned(),
         Error::Locked(_)

@@ -52,3 +52,14 @@ pub(crate) fn has_blobs(disk: &dyn Disk, path: &Path) -> Result<bool> {
         shards => Ok(!shards.map_err(|e| Error::io("looking for blobs", e))?.is_empty()),
     }
 }
+
+/// Makes a small private file that is there as a whole or not at all, also after a power cut.
+pub(crate) fn write_durably(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = path.with_extension("new");
+    disk.remove(&aside).or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+    let mut file = disk.create_new(&aside)?;
+    file.write(bytes)?;
+    file.sync_data()?;
+    disk.rename(&aside, path)?;
+    path.parent().map_or(Ok(()), |directory| disk.open_dir(directory)?.sync())
+}

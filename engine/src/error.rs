@@ -209,6 +209,15 @@ pub enum Error {
         #[source]
         source: sqlx::Error,
     },
+    /// The metadata database could not be reached, or the connection to it broke; try again.
+    #[error("the metadata database cannot be reached ({transaction})")]
+    DatabaseUnreachable {
+        /// The named transaction.
+        transaction: &'static str,
+        /// What the driver said.
+        #[source]
+        source: sqlx::Error,
+    },
     /// The disk failed.
     #[error("{doing} failed")]
     Io {

@@ -29,6 +29,7 @@ mod read_only;
 mod secrets;
 mod selection;
 mod settings;
+mod store_id;
 mod trash;
 mod usage;
 mod users;
@@ -70,7 +71,7 @@ pub use objects::{
     USER_METADATA_BYTES_MAX, WriteConditions,
 };
 pub use progress::{OnProgress, Progress};
-pub use settings::{Faults, Settings};
+pub use settings::{Database, Faults, PostgresSettings, Settings};
 pub use trash::TrashedUser;
 pub use usage::{BucketUsage, Usage, UserUsage};
 pub use users::{NewUser, User, UserChange, UserFilter};
@@ -115,20 +116,14 @@ impl Engine {
     pub async fn open(settings: Settings) -> Result<Self> {
         let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
         let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
-        let database_is_new = !settings.data_dir.join(metadata::FILE).exists();
-        if database_is_new && data_dir::has_blobs(&*settings.disk, &settings.data_dir)? {
-            return Err(Error::Unusable(format!(
-                "{} is missing, but there are blobs; bring the database back, or begin in another directory",
-                settings.data_dir.join(metadata::FILE).display()
-            )));
-        }
-        let keys = secrets::KeyRing::open_or_create(&key_file, database_is_new)?;
         let read_only = ReadOnly::default();
+        refuse_lost_database(&settings)?;
         let store = open_store(&settings, &read_only)?;
         let db = metadata::Db::open(&settings, read_only).await?;
         // SQLite syncs the name of its log as well, but says nothing when that fails.
         data_dir::sync(&*settings.disk, &settings.data_dir)?;
-        secrets::fit_ring(&db, &keys).await?;
+        store_id::confirm(&db, &settings).await?;
+        let keys = secrets::open_ring(&db, &key_file).await?;
         let version_ids = version_ids::VersionIds::load(&db).await?;
         let in_flight = InFlight::default();
         let intake = Intake {
@@ -202,6 +197,20 @@ impl Inner {
     fn wake_workers(&self) {
         self.workers.wake();
     }
+}
+
+/// Refuses to make a database where there was one: objects would be gone without a word, and blobs without rows are swept away.
+fn refuse_lost_database(settings: &Settings) -> Result<()> {
+    let Database::Embedded = &settings.database else { return Ok(()) };
+    let file = settings.data_dir.join(metadata::FILE);
+    let had_store = || Ok(store_id::is_known(settings) || data_dir::has_blobs(&*settings.disk, &settings.data_dir)?);
+    if !file.exists() && had_store()? {
+        return Err(Error::Unusable(format!(
+            "{} is missing, but there was a store; bring the database back, or begin in another directory",
+            file.display()
+        )));
+    }
+    Ok(())
 }
 
 fn open_store(settings: &Settings, read_only: &ReadOnly) -> Result<Arc<dyn ByteStore>> {

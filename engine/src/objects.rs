@@ -433,7 +433,10 @@ impl Engine {
 
 /// Whether a failed transaction may have been committed all the same. Then its blob stays; the sweep decides later.
 fn may_be_committed(error: &Error) -> bool {
-    matches!(error, Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. })
+    matches!(
+        error,
+        Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. } | Error::DatabaseUnreachable { .. }
+    )
 }
 
 /// The checksums that are kept with an object: those asked for, else the one that is always computed.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use crate::Clock;
 use crate::disk::{Disk, LocalDisk};
 
@@ -12,6 +14,8 @@ use crate::disk::{Disk, LocalDisk};
 pub struct Settings {
     /// Where everything lies; made with mode 0700 when absent.
     pub data_dir: PathBuf,
+    /// Where the metadata is.
+    pub database: Database,
     /// The key ring; `keys.json` in the data directory when `None`.
     pub key_file: Option<PathBuf>,
     /// How long a deleted user's data is kept; zero purges at once.
@@ -41,6 +45,25 @@ pub struct Settings {
     pub clock: Clock,
 }
 
+/// Where the metadata is.
+#[derive(Clone, Debug, Default)]
+pub enum Database {
+    /// SQLite in the data directory.
+    #[default]
+    Embedded,
+    /// A database of PostgreSQL.
+    Postgres(PostgresSettings),
+}
+
+/// A database of PostgreSQL.
+#[derive(Clone, Debug)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host/database`, with what else the driver takes, `sslmode=verify-full` and `sslrootcert` among it.
+    pub url: SecretString,
+    /// Most connections.
+    pub connections_max: u32,
+}
+
 /// Faults that tests and benchmarks inject.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
@@ -54,6 +77,7 @@ impl Settings {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Self {
             data_dir: data_dir.into(),
+            database: Database::default(),
             key_file: None,
             trash_grace: DAY * 7,
             inline_size_bytes_max: 16 << 10,

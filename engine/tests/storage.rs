@@ -14,6 +14,8 @@ mod multipart;
 mod objects;
 #[path = "storage/permissions.rs"]
 mod permissions;
+#[path = "storage/postgres.rs"]
+mod postgres;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
 #[path = "storage/versions.rs"]

@@ -127,7 +127,9 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         | Error::InvalidPartNumber
         | Error::PreconditionFailed { .. }
         | Error::NotModified { .. }) => from_read(read),
-        state @ (Error::ReadOnly(_) | Error::DiskFull | Error::Busy) => from_state(&state),
+        state @ (Error::ReadOnly(_) | Error::DiskFull | Error::Busy | Error::DatabaseUnreachable { .. }) => {
+            from_state(&state)
+        }
         internal @ (Error::Corrupt(_)
         | Error::Metadata { .. }
         | Error::Io { .. }
@@ -233,6 +235,10 @@ fn from_state(error: &Error) -> S3Error {
         Error::ReadOnly(_) => {
             tracing::warn!(error = error as &dyn StdError, "a write was refused");
             s3_error!(ServiceUnavailable, "The store takes no writes at the moment.")
+        }
+        Error::DatabaseUnreachable { .. } => {
+            tracing::error!(error = error as &dyn StdError, "a request failed");
+            with_headers(s3_error!(ServiceUnavailable, "Please try again."), [(RETRY_AFTER, "1".to_owned())])
         }
         Error::DiskFull => {
             tracing::warn!("a write was refused: the disk is full");

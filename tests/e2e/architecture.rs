@@ -7,10 +7,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use tests::root_folder;
 
 /// Each crate with those of ours that it may use. `docs/ARCHITECTURE.md` says why.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("engine", &[]),
     ("sso", &[]),
     ("cloudstack-stand-in", &[]),
+    ("test-databases", &[]),
     ("s3-store", &["engine"]),
     ("nfs-staging", &["engine"]),
     ("admin-api", &["engine"]),
@@ -33,6 +34,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "console",
             "connector",
             "server",
+            "test-databases",
         ],
     ),
 ];

@@ -1,10 +1,13 @@
 //! All SQL of what is stored, one file per aggregate. No SQL stands anywhere else in the engine.
 //!
-//! [`Db`] is the one way in: [`Db::write`] runs a named transaction in the group commit, [`Db::read`] one on a reading connection.
-//! Statements use `$1` placeholders and `ON CONFLICT`, which SQLite and PostgreSQL both speak.
+//! [`Db`] is the one way in: [`Db::write`] runs a named transaction, [`Db::read`] one that only reads. SQLite and PostgreSQL run the same
+//! statements, with `$1` placeholders and `ON CONFLICT`; only their schemas and how they commit differ.
 
 mod db;
+mod migrate;
+mod postgres;
 mod row;
+mod sqlite;
 mod tx;
 mod writer;
 
@@ -25,6 +28,7 @@ pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod versions;
 
-pub(crate) use db::{Db, FILE};
+pub(crate) use db::Db;
 pub(crate) use row::{Row, Value, values};
+pub(crate) use sqlite::FILE;
 pub(crate) use tx::{Tx, UsageDelta};

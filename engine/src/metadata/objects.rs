@@ -184,7 +184,7 @@ pub(crate) async fn put(
     if versioning == Versioning::Suspended {
         versions::remove_null(tx, ids, bucket_id, key).await?;
     }
-    let seq = tx.take_seq();
+    let seq = tx.take_seq().await?;
     let version = Version {
         seq,
         version_id: versions::id_of(ids, versioning, seq),

@@ -1,7 +1,11 @@
 //! Values that go into statements and rows that come out, free of any one database's types.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, Sqlite};
+use sqlx::encode::IsNull;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
+use sqlx::query::Query;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Encode, Postgres, Row as _, Sqlite, Type};
 
 use crate::{Error, Result};
 
@@ -53,16 +57,59 @@ macro_rules! values {
 }
 pub(crate) use values;
 
+pub(super) fn bind_sqlite(sql: &'static str, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
+    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Null => query.bind(None::<i64>),
+        Value::Int(int) => query.bind(int),
+        Value::Text(text) => query.bind(text),
+        Value::Blob(blob) => query.bind(blob),
+    })
+}
+
+pub(super) fn bind_postgres(sql: &'static str, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
+        Value::Null => query.bind(UntypedNull),
+        Value::Int(int) => query.bind(int),
+        Value::Text(text) => query.bind(text),
+        Value::Blob(blob) => query.bind(blob),
+    })
+}
+
+/// NULL of the type that the statement wants: PostgreSQL takes none of another one.
+struct UntypedNull;
+
+impl Type<Postgres> for UntypedNull {
+    fn type_info() -> PgTypeInfo {
+        /// The pseudo-type `unknown`, whose real one the server infers.
+        const UNKNOWN: Oid = Oid(705);
+        PgTypeInfo::with_oid(UNKNOWN)
+    }
+}
+
+impl Encode<'_, Postgres> for UntypedNull {
+    fn encode_by_ref(&self, _: &mut PgArgumentBuffer) -> std::result::Result<IsNull, sqlx::error::BoxDynError> {
+        Ok(IsNull::Yes)
+    }
+}
+
 /// A row. Getters name the column when its data is not what it must be.
 #[derive(Debug)]
-pub(crate) struct Row(pub(super) SqliteRow);
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
 
 impl Row {
     fn get<'r, T>(&'r self, column: &'static str) -> Result<T>
     where
-        T: sqlx::Decode<'r, Sqlite>,
+        T: sqlx::Decode<'r, Sqlite> + sqlx::Decode<'r, Postgres>,
     {
-        self.0.try_get_unchecked(column).map_err(|error| Error::corrupt(format!("column {column}: {error}")))
+        // Types are not compared: SQLite's belong to values, not to columns, and decoding says what does not fit.
+        let value = match self {
+            Self::Sqlite(row) => row.try_get_unchecked(column),
+            Self::Postgres(row) => row.try_get_unchecked(column),
+        };
+        value.map_err(|error| Error::corrupt(format!("column {column}: {error}")))
     }
 
     pub(crate) fn int(&self, column: &'static str) -> Result<i64> {

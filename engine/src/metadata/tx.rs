@@ -2,25 +2,41 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
 use sqlx::pool::PoolConnection;
-use sqlx::sqlite::SqliteArguments;
+use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
 
-use super::row::{Row, Value};
-use crate::{Clock, Error, Result};
+use super::row::{Row, Value, bind_postgres, bind_sqlite};
+use crate::{Clock, Result};
 
-/// A connection of either kind.
+/// A connection of any kind.
 #[derive(Debug)]
 pub(super) enum Connection {
     Writer(SqliteConnection),
-    Reader(PoolConnection<sqlx::Sqlite>),
+    Reader(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
+}
+
+/// The database behind a connection.
+enum Backend<'c> {
+    Sqlite(&'c mut SqliteConnection),
+    Postgres(&'c mut PgConnection),
 }
 
 impl Connection {
-    pub(super) fn sqlite(&mut self) -> &mut SqliteConnection {
+    fn backend(&mut self) -> Backend<'_> {
         match self {
-            Self::Writer(connection) => connection,
-            Self::Reader(connection) => connection,
+            Self::Writer(connection) => Backend::Sqlite(connection),
+            Self::Reader(connection) => Backend::Sqlite(connection),
+            Self::Postgres(connection) => Backend::Postgres(connection),
+        }
+    }
+
+    /// Closes a pooled connection instead of giving it back: nobody knows what state it is in.
+    pub(super) fn close_on_drop(&mut self) {
+        match self {
+            Self::Writer(_) => {}
+            Self::Reader(connection) => connection.close_on_drop(),
+            Self::Postgres(connection) => connection.close_on_drop(),
         }
     }
 }
@@ -50,19 +66,41 @@ impl UsageDelta {
 /// Usage changes by bucket number.
 pub(super) type UsageChanges = BTreeMap<i64, UsageDelta>;
 
+/// Where the numbers of the commit sequence come from.
+#[derive(Debug)]
+pub(super) enum Sequence {
+    /// From the one writer, which keeps count and writes it with the commit.
+    Counted {
+        /// The number that is taken next.
+        next: i64,
+    },
+    /// From a sequence of the database, which several nodes share.
+    Shared,
+}
+
 /// A running transaction.
 #[derive(Debug)]
 pub(crate) struct Tx {
     pub(super) connection: Connection,
     pub(super) name: &'static str,
     pub(super) clock: Clock,
-    pub(super) next_seq: i64,
+    pub(super) sequence: Sequence,
     pub(super) usage: UsageChanges,
+    /// Whether a statement failed: then PostgreSQL answers COMMIT with success and rolls back, so that it must not be asked.
+    pub(super) failed: bool,
 }
 
 impl Tx {
-    pub(super) fn new(connection: Connection, name: &'static str, clock: Clock) -> Self {
-        Self { connection, name, clock, next_seq: 0, usage: UsageChanges::new() }
+    pub(super) fn new(connection: Connection, name: &'static str, clock: Clock, sequence: Sequence) -> Self {
+        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false }
+    }
+
+    /// Whether the database is SQLite in the data directory.
+    pub(crate) fn is_embedded(&self) -> bool {
+        match self.connection {
+            Connection::Writer(_) | Connection::Reader(_) => true,
+            Connection::Postgres(_) => false,
+        }
     }
 
     /// Now, in microseconds of the Unix epoch.
@@ -71,10 +109,16 @@ impl Tx {
     }
 
     /// The next number of the commit sequence. A transaction that fails leaves a gap, which is harmless.
-    pub(crate) fn take_seq(&mut self) -> i64 {
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        seq
+    pub(crate) async fn take_seq(&mut self) -> Result<i64> {
+        match &mut self.sequence {
+            Sequence::Counted { next } => {
+                *next += 1;
+                Ok(*next - 1)
+            }
+            Sequence::Shared => {
+                self.fetch_one("SELECT nextval('commit_sequence') AS seq", Vec::new()).await?.int("seq")
+            }
+        }
     }
 
     /// Notes a change of what a bucket holds; it is written with the commit.
@@ -84,8 +128,15 @@ impl Tx {
 
     /// Runs a statement and returns how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
-        let done = bind(sql, values).execute(self.connection.sqlite()).await;
-        done.map(|result| result.rows_affected()).map_err(|source| self.failed(source))
+        let done = match self.connection.backend() {
+            Backend::Sqlite(connection) => {
+                bind_sqlite(sql, values).execute(connection).await.map(|done| done.rows_affected())
+            }
+            Backend::Postgres(connection) => {
+                bind_postgres(sql, values).execute(connection).await.map(|done| done.rows_affected())
+            }
+        };
+        self.noted(done)
     }
 
     /// Runs an INSERT of a table with a generated integer id and returns the id.
@@ -94,22 +145,44 @@ impl Tx {
     }
 
     pub(crate) async fn fetch_optional(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>> {
-        let row = bind(sql, values).fetch_optional(self.connection.sqlite()).await;
-        row.map(|row| row.map(Row)).map_err(|source| self.failed(source))
+        let row = match self.connection.backend() {
+            Backend::Sqlite(connection) => {
+                bind_sqlite(sql, values).fetch_optional(connection).await.map(|row| row.map(Row::Sqlite))
+            }
+            Backend::Postgres(connection) => {
+                bind_postgres(sql, values).fetch_optional(connection).await.map(|row| row.map(Row::Postgres))
+            }
+        };
+        self.noted(row)
     }
 
     pub(crate) async fn fetch_one(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Row> {
-        let row = bind(sql, values).fetch_one(self.connection.sqlite()).await;
-        row.map(Row).map_err(|source| self.failed(source))
+        let row = self.fetch_optional(sql, values).await?;
+        match row {
+            Some(row) => Ok(row),
+            None => self.noted(Err(sqlx::Error::RowNotFound)),
+        }
     }
 
     pub(crate) async fn fetch_all(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
-        let rows = bind(sql, values).fetch_all(self.connection.sqlite()).await;
-        rows.map(|rows| rows.into_iter().map(Row).collect()).map_err(|source| self.failed(source))
+        let rows = match self.connection.backend() {
+            Backend::Sqlite(connection) => bind_sqlite(sql, values)
+                .fetch_all(connection)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Backend::Postgres(connection) => bind_postgres(sql, values)
+                .fetch_all(connection)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+        };
+        self.noted(rows)
     }
 
-    fn failed(&self, source: sqlx::Error) -> Error {
-        super::db::database_error(self.name, source)
+    fn noted<T>(&mut self, result: sqlx::Result<T>) -> Result<T> {
+        result.map_err(|source| {
+            self.failed = true;
+            super::db::database_error(self.name, source)
+        })
     }
 }
 
@@ -118,13 +191,4 @@ pub(super) fn add_usage(changes: &mut UsageChanges, bucket_id: i64, delta: Usage
     sum.object_count += delta.object_count;
     sum.size_bytes += delta.size_bytes;
     sum.upload_size_bytes += delta.upload_size_bytes;
-}
-
-fn bind(sql: &'static str, values: Vec<Value>) -> sqlx::query::Query<'static, sqlx::Sqlite, SqliteArguments> {
-    values.into_iter().fold(sqlx::query(sql), |query, value| match value {
-        Value::Null => query.bind(None::<i64>),
-        Value::Int(int) => query.bind(int),
-        Value::Text(text) => query.bind(text),
-        Value::Blob(blob) => query.bind(blob),
-    })
 }

@@ -103,7 +103,7 @@ async fn delete_current(
         Versioning::Enabled => {}
         Versioning::Suspended => remove_null(tx, ids, bucket_id, key).await?,
     }
-    let seq = tx.take_seq();
+    let seq = tx.take_seq().await?;
     let version_id = id_of(ids, versioning, seq);
     insert_marker(tx, bucket_id, key, &Marker { seq, version_id: version_id.clone(), modified_us: tx.now_us() })
         .await?;

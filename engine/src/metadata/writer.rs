@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use super::tx::{Tx, UsageChanges, add_usage};
+use super::tx::{Sequence, Tx, UsageChanges, add_usage};
 use super::values;
 use crate::read_only::ReadOnly;
 use crate::settings::Faults;
@@ -26,7 +26,6 @@ const QUEUE_MAX: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
-    read_only: ReadOnly,
     task: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
@@ -104,8 +103,8 @@ where
 impl Writer {
     pub(super) fn start(tx: Tx, faults: Faults, read_only: ReadOnly) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(commit_batches(tx, waiting, faults, read_only.clone()));
-        Self { queue: Mutex::new(Some(queue)), read_only, task: tokio::sync::Mutex::new(Some(task)) }
+        let task = tokio::spawn(commit_batches(tx, waiting, faults, read_only));
+        Self { queue: Mutex::new(Some(queue)), task: tokio::sync::Mutex::new(Some(task)) }
     }
 
     pub(super) async fn run<T, F>(&self, name: &'static str, body: F) -> Result<T>
@@ -113,9 +112,6 @@ impl Writer {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
-        if let Some(why) = self.read_only.reason() {
-            return Err(Error::ReadOnly(why));
-        }
         let (waiting, answer) = oneshot::channel();
         let queue = lock(&self.queue).clone().ok_or(Error::Internal("the store is closed"))?;
         let call = Box::new(Call { name, body, kept: None, waiting });
@@ -186,7 +182,7 @@ async fn commit_batch(
 
 async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
     let logged = |error: Error| CommitFailure::logged(&error);
-    let first_seq = tx.next_seq;
+    let first_seq = counted(tx);
     let mut usage = UsageChanges::new();
     tx.execute("BEGIN IMMEDIATE", Vec::new()).await.map_err(logged)?;
     for job in batch.iter_mut() {
@@ -207,11 +203,19 @@ async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Resu
         tx.execute("RELEASE one", Vec::new()).await.map_err(logged)?;
     }
     super::usage::add_deltas(tx, &usage).await.map_err(logged)?;
-    if tx.next_seq != first_seq {
-        let next = tx.next_seq;
+    let next = counted(tx);
+    if next != first_seq {
         tx.execute("UPDATE sequence SET next = $1 WHERE id = 1", values![next]).await.map_err(logged)?;
     }
     Ok(())
+}
+
+/// The number that is taken next; the writer's transactions count by themselves.
+fn counted(tx: &Tx) -> i64 {
+    match tx.sequence {
+        Sequence::Counted { next } => next,
+        Sequence::Shared => 0,
+    }
 }
 
 impl CommitFailure {

@@ -6,6 +6,8 @@
 mod ring;
 mod seal;
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::FutureExt;
@@ -20,18 +22,21 @@ use crate::{AccessKeyId, Result};
 /// The line of `store_info` by which a start sees whether ring and database belong together.
 const RING_CHECK: &str = "ring_check";
 
-/// Refuses a ring that is not the database's own; a new database takes the ring it is opened with.
-pub(crate) async fn fit_ring(db: &Db, ring: &KeyRing) -> Result<()> {
+/// Opens the ring of a database; a new database gets a new ring. Refuses a ring that is not the database's own.
+pub(crate) async fn open_ring(db: &Db, key_file: &Path) -> Result<KeyRing> {
     let known = db.read("find_ring_check", |tx| store_info::find(tx, RING_CHECK).boxed()).await?;
+    let ring = KeyRing::open_or_create(key_file, known.is_none())?;
     if let Some(check_value) = known {
-        return ring.confirm(&check_value);
+        ring.confirm(&check_value)?;
+        return Ok(ring);
     }
     let check_value = ring.check_value()?;
     db.write("set_ring_check", move |tx| {
         let check_value = check_value.clone();
         async move { store_info::set(tx, RING_CHECK, &check_value).await }.boxed()
     })
-    .await
+    .await?;
+    Ok(ring)
 }
 
 /// A new access key: 20 lower-case hexadecimal digits.

@@ -72,7 +72,7 @@ async fn a_change_merges_and_leaves_the_rest() {
 
 #[tokio::test]
 async fn a_change_to_the_same_values_writes_nothing() {
-    let store = Store::open().await;
+    let store = Store::open_embedded().await;
     store.group("g").await;
     store.user("g", "u").await;
     let written = || std::fs::metadata(store.path("metadata.sqlite-wal")).expect("the write-ahead log").len();

@@ -22,7 +22,7 @@ fn contains(bytes: &[u8], wanted: &str) -> bool {
 
 #[tokio::test]
 async fn no_secret_lies_in_the_database_in_clear() {
-    let store = Store::open().await;
+    let store = Store::open_embedded().await;
     let (user, key) = store.user_with_key().await;
     let given = AccessKeyId::new("AKIAEXAMPLE").expect("a key id");
     let imported = "Imported+Secret/Key0123456789";

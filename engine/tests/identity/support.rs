@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::{
-    Caller, Clock, ClockHand, Credential, Engine, Error, Group, GroupId, Identity, NewGroup, NewUser, Profile, Role,
-    Settings, User, UserId,
+    Caller, Clock, ClockHand, Credential, Database, Engine, Error, Group, GroupId, Identity, NewGroup, NewUser,
+    PostgresSettings, Profile, Role, Settings, User, UserId,
 };
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -26,11 +26,17 @@ impl Store {
         Self::open_with(|_| ()).await
     }
 
+    /// A store whose database is a file beside its blobs, for tests that look into that file.
+    pub(crate) async fn open_embedded() -> Self {
+        Self::open_with(|settings| settings.database = Database::Embedded).await
+    }
+
     pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let mut settings = Settings::new(dir.path());
         let (clock, hand) = Clock::movable();
         settings.clock = clock;
+        settings.database = database();
         change(&mut settings);
         let engine = Engine::open(settings.clone()).await.expect("a store");
         Self { engine, hand, settings, _dir: dir }
@@ -75,6 +81,12 @@ impl Store {
     pub(crate) async fn key_works(&self, key: &Credential) -> bool {
         self.engine.key_login(key.access_key.as_str()).await.expect("a look-up").is_some()
     }
+}
+
+/// The kind of database that the tests are run with.
+fn database() -> Database {
+    test_databases::asked_for()
+        .map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
 }
 
 pub(crate) fn gid(text: &str) -> GroupId {

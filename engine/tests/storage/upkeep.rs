@@ -42,10 +42,10 @@ async fn a_blob_without_a_row_goes_to_quarantine_and_others_stay() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_belongs_to_one_process() {
     let world = World::new().await;
-    let second = Engine::open(Settings::new(world.directory.path())).await;
+    let second = Engine::open(world.settings()).await;
     assert!(matches!(second, Err(Error::Locked(_))));
     world.engine.close().await;
-    let third = Engine::open(Settings::new(world.directory.path())).await.unwrap();
+    let third = Engine::open(world.settings()).await.unwrap();
     third.close().await;
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use engine::{
-    Body, BucketName, Caller, ClockHand, DeleteTarget, Engine, GroupId, Identity, NewGroup, NewObject, NewUser,
-    ObjectInfo, ObjectKey, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
+    Body, BucketName, Caller, ClockHand, Database, DeleteTarget, Engine, GroupId, Identity, NewGroup, NewObject,
+    NewUser, ObjectInfo, ObjectKey, PostgresSettings, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
 };
 use futures::TryStreamExt;
+use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 /// A running store and who uses it.
@@ -16,25 +17,32 @@ pub(crate) struct World {
     pub(crate) eve: Caller,
     pub(crate) clock: ClockHand,
     pub(crate) directory: TempDir,
+    database: Database,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (settings, clock) = settings(&directory);
+        let database = database();
+        let (settings, clock) = settings(&directory, &database);
         let engine = Engine::open(settings).await.unwrap();
         let group_id = GroupId::new("acme").unwrap();
         let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
         engine.create_group(&Caller::LocalOperator, group).await.unwrap();
         let ada = user(&engine, "ada").await;
         let eve = user(&engine, "eve").await;
-        Self { engine, ada, eve, clock, directory }
+        Self { engine, ada, eve, clock, directory, database }
+    }
+
+    /// What the store was opened with.
+    pub(crate) fn settings(&self) -> Settings {
+        self.engine.settings().clone()
     }
 
     /// Closes the store and opens it again.
     pub(crate) async fn restart(&mut self) {
         self.engine.close().await;
-        let (settings, clock) = settings(&self.directory);
+        let (settings, clock) = settings(&self.directory, &self.database);
         self.clock = clock;
         self.engine = Engine::open(settings).await.unwrap();
     }
@@ -72,6 +80,10 @@ impl World {
 
     /// Runs a statement behind the store's back; returns how many rows it changed.
     pub(crate) async fn sql(&self, statement: &'static str) -> u64 {
+        if let Database::Postgres(postgres) = &self.database {
+            let statement = statement.replace(" AS BLOB)", " AS BYTEA)");
+            return test_databases::change_rows(postgres.url.expose_secret(), &statement);
+        }
         let file = self.directory.path().join("metadata.sqlite");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
         let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
@@ -104,9 +116,16 @@ fn paths(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { paths(&path) } else { vec![path] }).collect()
 }
 
-fn settings(directory: &TempDir) -> (Settings, ClockHand) {
+/// The kind of database that the tests are run with.
+pub(crate) fn database() -> Database {
+    test_databases::asked_for()
+        .map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
+}
+
+fn settings(directory: &TempDir, database: &Database) -> (Settings, ClockHand) {
     let (clock, hand) = engine::Clock::movable();
-    let settings = Settings { part_size_bytes_min: 1024, clock, ..Settings::new(directory.path()) };
+    let database = database.clone();
+    let settings = Settings { part_size_bytes_min: 1024, clock, database, ..Settings::new(directory.path()) };
     (settings, hand)
 }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use connector::{CloudStackConfig, ConnectorConfig};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 pub use doors::{Door, DoorsSection, PortChoice, TlsSection};
@@ -76,6 +77,12 @@ pub struct DataSection {
     pub dir: PathBuf,
     /// The key ring that seals secrets at rest; `keys.json` in the data directory when absent.
     pub key_file: Option<PathBuf>,
+    /// The PostgreSQL database that has the metadata; SQLite in the data directory when absent.
+    pub postgres_url: Option<SecretString>,
+    /// A file with the URL instead.
+    pub postgres_url_file: Option<PathBuf>,
+    /// Most connections to PostgreSQL.
+    pub postgres_connections_max: u32,
 }
 
 /// `[engine]`: how the engine keeps what is stored.
@@ -142,7 +149,7 @@ impl Config {
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
         Self {
             version: VERSION,
-            data: DataSection { dir: data_dir.into(), key_file: None },
+            data: DataSection { dir: data_dir.into(), ..DataSection::default() },
             engine: EngineSection::default(),
             doors: DoorsSection::default(),
             s3: s3_store::Settings::default(),
@@ -167,6 +174,7 @@ impl Config {
             self.version
         );
         anyhow::ensure!(self.engine.readers > 0, "engine.readers must be at least 1");
+        anyhow::ensure!(self.data.postgres_connections_max > 0, "data.postgres_connections_max must be at least 1");
         anyhow::ensure!(self.engine.keys_per_user_max > 0, "engine.keys_per_user_max must be at least 1");
         self.doors.validate()?;
         self.s3.validate()?;
@@ -211,7 +219,30 @@ impl AdminApiSection {
 
 impl Default for DataSection {
     fn default() -> Self {
-        Self { dir: DATA_DIR_DEFAULT.into(), key_file: None }
+        Self {
+            dir: DATA_DIR_DEFAULT.into(),
+            key_file: None,
+            postgres_url: None,
+            postgres_url_file: None,
+            postgres_connections_max: 16,
+        }
+    }
+}
+
+impl DataSection {
+    /// Where the metadata is.
+    fn database(&self) -> anyhow::Result<engine::Database> {
+        let url = match (&self.postgres_url, &self.postgres_url_file) {
+            (Some(url), _) => url.clone(),
+            (None, Some(path)) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("data.postgres_url_file: {} cannot be read", path.display()))?;
+                SecretString::from(text.trim().to_owned())
+            }
+            (None, None) => return Ok(engine::Database::Embedded),
+        };
+        let connections_max = self.postgres_connections_max;
+        Ok(engine::Database::Postgres(engine::PostgresSettings { url, connections_max }))
     }
 }
 
@@ -239,8 +270,9 @@ impl Default for LogSection {
 
 impl EngineSection {
     /// These settings as the engine takes them.
-    pub(crate) fn settings(&self, data: &DataSection) -> engine::Settings {
-        engine::Settings {
+    pub(crate) fn settings(&self, data: &DataSection) -> anyhow::Result<engine::Settings> {
+        Ok(engine::Settings {
+            database: data.database()?,
             key_file: data.key_file.clone(),
             trash_grace: days(self.trash_grace_days),
             inline_size_bytes_max: self.inline_size_bytes_max,
@@ -252,7 +284,7 @@ impl EngineSection {
             readers: self.readers,
             faults: engine::Faults { fsync_delay: Duration::from_millis(self.faults.fsync_delay_ms) },
             ..engine::Settings::new(&data.dir)
-        }
+        })
     }
 }
 

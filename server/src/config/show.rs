@@ -8,7 +8,7 @@ use figment::{Figment, Metadata};
 use super::load::{self, Overrides};
 
 /// Endings of the keys whose values are secrets.
-const SECRET_ENDINGS: [&str; 5] = ["secret_key", "api_key", "password", "token", "sso_key"];
+const SECRET_ENDINGS: [&str; 6] = ["secret_key", "api_key", "password", "token", "sso_key", "postgres_url"];
 
 /// Something that was set.
 #[derive(Clone, Debug, PartialEq, Eq)]

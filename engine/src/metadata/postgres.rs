@@ -1,0 +1,176 @@
+//! PostgreSQL: a pool of connections, each write a SERIALIZABLE transaction that is run again when it conflicts with another.
+//!
+//! There is no group commit of ours here: the server makes concurrent commits durable together, and several nodes may share it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgPool};
+use tokio_util::task::TaskTracker;
+
+use super::db::{Running, database_error};
+use super::migrate;
+use super::tx::{Connection, Sequence, Tx, UsageChanges};
+use crate::read_only::ReadOnly;
+use crate::settings::{Faults, PostgresSettings};
+use crate::{Clock, Error, Result, Settings};
+
+/// How long a transaction waits for a connection before it is refused as too much.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// Most times a transaction is run before it is given up as too much.
+const RUNS_MAX: u32 = 30;
+/// Longest pause before a transaction is run again.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// An open database of PostgreSQL.
+#[derive(Debug)]
+pub(super) struct Postgres {
+    shared: Shared,
+    /// Writes go on when their callers go away; they are waited for before the pool is closed.
+    writes: TaskTracker,
+}
+
+/// What a write takes along.
+#[derive(Clone, Debug)]
+struct Shared {
+    pool: PgPool,
+    clock: Clock,
+    faults: Faults,
+    read_only: ReadOnly,
+}
+
+impl Postgres {
+    pub(super) async fn open(postgres: &PostgresSettings, settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+        let options = PgConnectOptions::from_str(postgres.url.expose_secret())
+            .map_err(|_| Error::Unusable("the URL of the PostgreSQL database is not well formed".to_owned()))?
+            .application_name("cloudhold")
+            .statement_cache_capacity(256)
+            .disable_statement_logging();
+        let pool = PgPoolOptions::new()
+            .max_connections(postgres.connections_max)
+            .acquire_timeout(QUEUE_WAIT)
+            // A ping costs as much as a lookup. A connection that broke meanwhile is noticed by BEGIN, which is tried again.
+            .test_before_acquire(false)
+            .connect_with(options)
+            .await
+            .map_err(|e| database_error("open", e))?;
+        let mut connection = pool.acquire().await.map_err(|e| database_error("open", e))?;
+        migrate::postgres(&mut connection).await?;
+        let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
+        Ok(Self { shared: Shared { pool, clock, faults, read_only }, writes: TaskTracker::new() })
+    }
+
+    /// Runs a transaction until it does not conflict.
+    pub(super) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        let shared = self.shared.clone();
+        let work = async move { shared.write(name, body).await };
+        self.writes.spawn(work).await.map_err(|_| Error::Internal("a transaction panicked"))?
+    }
+
+    pub(super) async fn begin_read(&self, name: &'static str) -> Result<Running> {
+        self.shared.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    pub(super) async fn close(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+        self.shared.pool.close().await;
+    }
+}
+
+impl Shared {
+    async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
+    {
+        for run in 0..RUNS_MAX {
+            if let Some(why) = self.read_only.reason() {
+                return Err(Error::ReadOnly(why));
+            }
+            match self.run_once(name, &body).await {
+                Err(error) if conflicts(&error) => {
+                    metrics::counter!("cloudhold_metadata_conflicts_total", "transaction" => name).increment(1);
+                    tokio::time::sleep(pause(run)).await;
+                }
+                result => return result,
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    async fn run_once<T, F>(&self, name: &'static str, body: &F) -> Result<T>
+    where
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+    {
+        let mut running = self.begin(name, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE").await?;
+        let result = body(&mut running.tx).await;
+        let result = match result {
+            Ok(answer) => write_usage(&mut running.tx).await.map(|()| answer),
+            refused => refused,
+        };
+        // A body that went on after a failed statement must not be believed: PostgreSQL would roll back and call it a commit.
+        let result = match result {
+            Ok(_) if running.tx.failed => Err(Error::Internal("a transaction went on after a failed statement")),
+            result => result,
+        };
+        match result {
+            Ok(answer) => {
+                if !self.faults.fsync_delay.is_zero() {
+                    tokio::time::sleep(self.faults.fsync_delay).await;
+                }
+                running.end("COMMIT").await?;
+                metrics::counter!("cloudhold_metadata_commits_total").increment(1);
+                metrics::counter!("cloudhold_metadata_transactions_total").increment(1);
+                Ok(answer)
+            }
+            Err(error) => {
+                // When this fails too, the connection is closed, and the server rolls back by itself.
+                let _ = running.end("ROLLBACK").await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins on a connection that works: one that broke while it lay in the pool is noticed here, where nothing was done yet.
+    async fn begin(&self, name: &'static str, statement: &'static str) -> Result<Running> {
+        loop {
+            let connection = self.pool.acquire().await.map_err(|source| match source {
+                sqlx::Error::PoolTimedOut => Error::Busy,
+                source => Error::DatabaseUnreachable { transaction: name, source },
+            })?;
+            let tx = Tx::new(Connection::Postgres(connection), name, self.clock.clone(), Sequence::Shared);
+            match Running::begin(tx, statement).await {
+                // Each such connection is closed, so that this ends: acquire fails when no new one can be made.
+                Err(Error::DatabaseUnreachable { .. }) => {}
+                result => return result,
+            }
+        }
+    }
+}
+
+async fn write_usage(tx: &mut Tx) -> Result<()> {
+    let changes: UsageChanges = std::mem::take(&mut tx.usage);
+    super::usage::add_deltas(tx, &changes).await
+}
+
+/// Whether a transaction failed only because another one ran beside it.
+fn conflicts(error: &Error) -> bool {
+    /// `serialization_failure` and `deadlock_detected`.
+    const CODES: [&str; 2] = ["40001", "40P01"];
+    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return false };
+    database.code().is_some_and(|code| CODES.contains(&code.as_ref()))
+}
+
+/// How long to wait before the next run: longer each time, and by chance, so that two that conflict do not meet again.
+fn pause(run: u32) -> Duration {
+    let longest = Duration::from_millis(1 << run.min(8)).min(PAUSE_MAX);
+    longest.mul_f64(rand::random::<f64>())
+}

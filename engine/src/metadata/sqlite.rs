@@ -1,0 +1,126 @@
+//! SQLite in the data directory: one writing connection with group commit, a pool of reading ones.
+
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+use super::db::{Running, database_error};
+use super::migrate;
+use super::tx::{Connection, Sequence, Tx};
+use super::writer::Writer;
+use crate::disk::Disk;
+use crate::read_only::ReadOnly;
+use crate::{Clock, Error, Result, Settings};
+
+/// The file of the database in the data directory.
+pub(crate) const FILE: &str = "metadata.sqlite";
+
+/// How long a read waits for a connection before it is refused as too much.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
+const LOCK_WAIT: Duration = Duration::from_secs(20);
+
+/// An open database file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    writer: Writer,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+        let file = settings.data_dir.join(FILE);
+        make_private(&*settings.disk, &file)?;
+        let options = match settings.disk.sqlite_vfs() {
+            Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
+            None => options(&file)?,
+        };
+        let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
+        empty_log(&mut connection).await?;
+        migrate::sqlite(&mut connection).await?;
+        let writer = Connection::Writer(connection);
+        let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
+        let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
+        tx.sequence = Sequence::Counted { next };
+        let readers = SqlitePoolOptions::new()
+            .max_connections(settings.readers)
+            .min_connections(1)
+            .acquire_timeout(QUEUE_WAIT)
+            // A local file does not go away between two reads, and a ping costs as much as a lookup.
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.read_only(true).pragma("query_only", "ON"))
+            .await
+            .map_err(|e| database_error("open", e))?;
+        Ok(Self { writer: Writer::start(tx, settings.faults.clone(), read_only), readers })
+    }
+
+    /// Runs a transaction in the group commit.
+    pub(super) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        self.writer.run(name, body).await
+    }
+
+    pub(super) async fn begin_read(&self, name: &'static str, clock: &Clock) -> Result<Running> {
+        let connection = self.readers.acquire().await.map_err(|e| database_error(name, e))?;
+        // A read takes no number of the commit sequence.
+        let sequence = Sequence::Counted { next: 0 };
+        Running::begin(Tx::new(Connection::Reader(connection), name, clock.clone(), sequence), "BEGIN").await
+    }
+
+    pub(super) async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+/// Makes the file before the database does, with mode 0600: small objects lie in it. SQLite gives its other files the same mode.
+fn make_private(disk: &dyn Disk, file: &Path) -> Result<()> {
+    match disk.create_new(file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(|_| ()).map_err(|e| Error::io("making the file of the database", e)),
+    }
+}
+
+fn options(file: &Path) -> Result<SqliteConnectOptions> {
+    let options = SqliteConnectOptions::from_str("sqlite:").map_err(|e| database_error("open", e))?;
+    Ok(options
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(LOCK_WAIT)
+        .statement_cache_capacity(256)
+        // A checkpoint syncs the whole database: rarer ones cost less in sum.
+        .pragma("wal_autocheckpoint", "8000")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-32000")
+        .pragma("temp_store", "MEMORY")
+        .disable_statement_logging())
+}
+
+/// Writes what an earlier process left in the log into the database, where it is synced, before anything is added to the log.
+///
+/// When a sync of the log fails, its pages stay readable in memory, count as clean, and never reach the disk. A process that starts then
+/// reads them as commits, and would write its own behind a gap: everything after the gap would be gone after a power cut.
+async fn empty_log(connection: &mut sqlx::SqliteConnection) -> Result<()> {
+    let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
+    match emptied.map_err(|e| database_error("empty_log", e)) {
+        // There is no room to write it out. Reads must go on, and the log is no worse than it was.
+        Err(Error::DiskFull) => {
+            tracing::warn!("the disk is full: the log of the database stays as it is");
+            Ok(())
+        }
+        emptied => emptied.map(|_| ()),
+    }
+}
