@@ -1,0 +1,103 @@
+//! The store under test, on SQLite or on the database that the environment asks for (see `test-databases`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::{
+    Caller, CheckOptions, Clock, ClockHand, Database, Engine, GroupId, Identity, NewGroup, NewUser, OnProgress,
+    PostgresSettings, Profile, Role, Settings, UserId,
+};
+use tempfile::TempDir;
+
+use crate::content::INLINE_SIZE_BYTES_MAX;
+
+/// Least size of a part that is not the last.
+pub(crate) const PART_SIZE_BYTES_MIN: u64 = 32;
+
+/// A store in a directory of its own, with a tenant.
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) tenant: Caller,
+    settings: Settings,
+    hand: ClockHand,
+    directory: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::movable();
+        let settings = Settings {
+            clock,
+            inline_size_bytes_max: INLINE_SIZE_BYTES_MAX,
+            part_size_bytes_min: PART_SIZE_BYTES_MIN,
+            database: database(),
+            ..Settings::new(directory.path())
+        };
+        let engine = Engine::open(settings.clone()).await.unwrap();
+        let tenant = tenant(&engine).await;
+        Self { engine, tenant, settings, hand, directory }
+    }
+
+    /// Closes the store and opens it again.
+    pub(crate) async fn restart(&mut self) {
+        self.engine.close().await;
+        self.engine = Engine::open(self.settings.clone()).await.unwrap();
+    }
+
+    /// Lets time pass and runs all background work: garbage collection, folding of usage, the orphan sweep.
+    pub(crate) async fn work(&self) {
+        self.hand.advance(Duration::from_secs(120));
+        self.engine.run_workers().await.unwrap();
+    }
+
+    /// What the check of the whole store finds; empty when all is well.
+    pub(crate) async fn findings(&self) -> String {
+        let options = CheckOptions::default();
+        let report = self.engine.check(&Caller::LocalOperator, options, &OnProgress::nobody()).await.unwrap();
+        if report.is_clean() { String::new() } else { format!("{report:?}") }
+    }
+
+    pub(crate) fn blob_count(&self) -> usize {
+        files(&self.directory.path().join("blobs"))
+    }
+
+    pub(crate) fn quarantine_count(&self) -> usize {
+        files(&self.directory.path().join("quarantine"))
+    }
+}
+
+fn database() -> Database {
+    let asked = test_databases::asked_for();
+    asked.map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
+}
+
+fn files(directory: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+async fn tenant(engine: &Engine) -> Caller {
+    let group_id = GroupId::new("acme").unwrap();
+    let group =
+        NewGroup { group_id: group_id.clone(), group_name: "/acme/".into(), active: true, profile: Profile::new() };
+    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+    let new = NewUser {
+        group_id,
+        user_id: UserId::new("ada").unwrap(),
+        role: Role::User,
+        full_name: "ada".into(),
+        email: String::new(),
+        active: true,
+        profile: Profile::new(),
+        with_credential: false,
+    };
+    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
+    Caller::User(Arc::new(Identity {
+        canonical_id: user.canonical_id,
+        group_id: user.group_id,
+        user_id: user.user_id,
+        display_name: user.full_name,
+        role: user.role,
+    }))
+}
