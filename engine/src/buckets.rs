@@ -138,8 +138,13 @@ impl Engine {
 
     /// The number of a bucket that the caller may use.
     pub(crate) async fn owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<i64> {
+        Ok(self.find_owned_bucket(caller, name).await?.id)
+    }
+
+    /// A bucket that the caller may use, without its usage.
+    pub(crate) async fn find_owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
         let (caller, name) = (caller.clone(), name.clone());
-        self.inner.db.read("owned_bucket", |tx| async move { Ok(owned(tx, &caller, &name).await?.id) }.boxed()).await
+        self.inner.db.read_statement("owned_bucket", |tx| async move { owned(tx, &caller, &name).await }.boxed()).await
     }
 }
 

@@ -385,5 +385,5 @@ async fn make_object(
         content_id,
         meta: meta.with_checksums(&whole.checksums, whole.checksum_type),
     };
-    objects::put(tx, ids, bucket, &upload.key, &new, &complete.conditions).await
+    objects::put(tx, ids, bucket, &upload.key, &new, None, &complete.conditions).await
 }

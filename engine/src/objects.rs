@@ -6,6 +6,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::body::{Body, ByteStream, ChecksumAlgorithm, Digests};
+use crate::bytes::in_flight::Reading;
 use crate::bytes::intake::{Kept, TakenIn};
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::meta::Meta;
@@ -245,19 +246,15 @@ impl Engine {
             content_id,
             meta: meta.with_checksums(&kept_checksums(&taken.digests, &keep), ChecksumType::FullObject),
         };
-        let (size_bytes, crc64nvme) = (taken.size_bytes, taken.digests.crc64nvme.unwrap_or_default());
+        let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
         let (key, ids) = (key.clone(), self.inner.version_ids.clone());
         let made_key = key.clone();
         let made = self
             .write_with_bytes("put_object", taken, move |tx, place| {
-                let content = NewContent { id: content_id, size_bytes, crc64nvme, place };
+                let content = NewContent { crc64nvme, place };
                 let (key, version, conditions) = (key.clone(), version.clone(), new.conditions.clone());
                 let ids = ids.clone();
-                async move {
-                    contents::insert(tx, &content).await?;
-                    rows::put(tx, &ids, bucket, &key, &version, &conditions).await
-                }
-                .boxed()
+                async move { rows::put(tx, &ids, bucket, &key, &version, Some(&content), &conditions).await }.boxed()
             })
             .await?;
         info(made_key, made.version, owner, made.versioning)
@@ -271,6 +268,9 @@ impl Engine {
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<ObjectView> {
+        if let Some((view, _, _)) = self.find_at_once("head_object", caller, bucket, key, read).await? {
+            return Ok(view);
+        }
         let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
         let ids = self.inner.version_ids.clone();
         self.inner
@@ -289,10 +289,71 @@ impl Engine {
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<ObjectRead> {
+        let (view, pieces, reading) = match self.find_at_once("get_object", caller, bucket, key, read).await? {
+            Some(found) => found,
+            None => self.get_in_steps(caller, bucket, key, read).await?,
+        };
+        let body = stream_pieces(self.inner.store.clone(), pieces, Some(reading));
+        Ok(ObjectRead { view, body })
+    }
+
+    /// What most reads want is found by one statement: the current version of an object whose bytes lie in one place. `None` when this is
+    /// another read.
+    async fn find_at_once(
+        &self,
+        name: &'static str,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        read: &ReadObject,
+    ) -> Result<Option<ToRead>> {
+        if read.version_id.is_some() || matches!(read.selection, Some(Selection::Part(_))) {
+            return Ok(None);
+        }
+        let in_flight = self.inner.in_flight.clone();
+        let found = self
+            .inner
+            .db
+            .read_statement(name, |tx| {
+                let (bucket, key) = (bucket.clone(), key.clone());
+                async move {
+                    let looked = rows::look_up(tx, &bucket, &key).await?;
+                    // Freeing waits for a while after the last row is gone, so that this comes in time.
+                    let reading = looked
+                        .as_ref()
+                        .and_then(|looked| looked.current.as_ref())
+                        .map(|(version, _)| in_flight.read(version.content_id));
+                    Ok((looked, reading))
+                }
+                .boxed()
+            })
+            .await?;
+        let (Some(looked), reading) = found else { return Err(Error::NoSuchBucket) };
+        if looked.trashed {
+            return Err(Error::NoSuchBucket);
+        }
+        caller.must_own(&looked.bucket.owner)?;
+        let (Some((version, Some(source))), Some(reading)) = (looked.current, reading) else { return Ok(None) };
+        selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
+        let range = match read.selection {
+            Some(selection) => selection::range(selection, version.size_bytes)?,
+            None => 0..version.size_bytes,
+        };
+        let info = info(key.clone(), version, looked.bucket.owner, looked.bucket.versioning)?;
+        let view = ObjectView { info, range: range.clone(), partial: read.selection.is_some() };
+        Ok(Some((view, vec![Piece { source, range }], reading)))
+    }
+
+    async fn get_in_steps(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        read: &ReadObject,
+    ) -> Result<ToRead> {
         let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
         let (in_flight, ids) = (self.inner.in_flight.clone(), self.inner.version_ids.clone());
-        let (view, pieces, reading) = self
-            .inner
+        self.inner
             .db
             .read("get_object", |tx| {
                 async move {
@@ -303,9 +364,7 @@ impl Engine {
                 }
                 .boxed()
             })
-            .await?;
-        let body = stream_pieces(self.inner.store.clone(), pieces, Some(reading));
-        Ok(ObjectRead { view, body })
+            .await
     }
 
     /// Copies an object by sharing its bytes.
@@ -371,16 +430,18 @@ impl Engine {
         key: &ObjectKey,
         conditions: &WriteConditions,
     ) -> Result<(i64, CanonicalId)> {
+        if *conditions == WriteConditions::default() {
+            let bucket = self.find_owned_bucket(caller, name).await?;
+            return Ok((bucket.id, bucket.owner));
+        }
         let (caller, name, key, conditions) = (caller.clone(), name.clone(), key.clone(), conditions.clone());
         self.inner
             .db
             .read("bucket_for_write", |tx| {
                 async move {
                     let bucket = buckets::owned(tx, &caller, &name).await?;
-                    if conditions != WriteConditions::default() {
-                        let current = rows::current(tx, bucket.id, &key).await?;
-                        rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
-                    }
+                    let current = rows::current(tx, bucket.id, &key).await?;
+                    rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
                     Ok((bucket.id, bucket.owner))
                 }
                 .boxed()
@@ -475,6 +536,9 @@ pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId, version
     })
 }
 
+/// What a read will answer, where its bytes are, and that they are in use.
+type ToRead = (ObjectView, Vec<Piece>, Reading);
+
 /// A version that a read found, with what it will answer.
 struct Found {
     version: Version,
@@ -554,7 +618,7 @@ async fn copy_rows(
         content_id: version.content_id,
         meta,
     };
-    let made = rows::put(tx, ids, to, key, &new, &copy.conditions).await?;
+    let made = rows::put(tx, ids, to, key, &new, None, &copy.conditions).await?;
     Ok((made, (source_versioning != Versioning::Off).then_some(version.version_id)))
 }
 

@@ -7,7 +7,7 @@ use crate::usage::Usage;
 use crate::{Error, Result};
 
 /// The name space that all buckets of S3 share.
-const GLOBAL: i64 = 0;
+pub(super) const GLOBAL: i64 = 0;
 
 /// A bucket that has the name, visible or in the trash.
 pub(crate) struct Named {
@@ -15,7 +15,7 @@ pub(crate) struct Named {
     pub(crate) trashed: bool,
 }
 
-fn from_row(row: &Row) -> Result<Bucket> {
+pub(super) fn from_row(row: &Row) -> Result<Bucket> {
     Ok(Bucket {
         id: row.int("id")?,
         name: BucketName::stored(row.text("name")?),
@@ -26,7 +26,7 @@ fn from_row(row: &Row) -> Result<Bucket> {
     })
 }
 
-fn versioning_of(text: &str) -> Result<Versioning> {
+pub(super) fn versioning_of(text: &str) -> Result<Versioning> {
     [Versioning::Off, Versioning::Enabled, Versioning::Suspended]
         .into_iter()
         .find(|versioning| stored_versioning(*versioning) == text)

@@ -11,8 +11,6 @@ use crate::{Error, Result};
 /// Content that is to be referred to for the first time.
 #[derive(Clone, Debug)]
 pub(crate) struct NewContent {
-    pub(crate) id: ContentId,
-    pub(crate) size_bytes: u64,
     pub(crate) crc64nvme: u64,
     pub(crate) place: Place,
 }
@@ -43,21 +41,6 @@ impl Place {
 /// Sizes are far below 2^63; the database has signed numbers only.
 pub(crate) fn to_i64(number: u64) -> i64 {
     number.cast_signed()
-}
-
-pub(crate) async fn insert(tx: &mut Tx, content: &NewContent) -> Result<()> {
-    tx.execute(
-        "INSERT INTO contents (id, refs, size_bytes, crc64nvme, blob_id, data) VALUES ($1, 1, $2, $3, $4, $5)",
-        values![
-            content.id.as_bytes(),
-            to_i64(content.size_bytes),
-            content.crc64nvme.cast_signed(),
-            content.place.blob_id(),
-            content.place.data(),
-        ],
-    )
-    .await?;
-    Ok(())
 }
 
 /// One more version shares the content.

@@ -58,11 +58,24 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
         let mut running = match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.begin_read(name, &self.clock).await?,
+            Backend::Sqlite(sqlite) => Running::begin(sqlite.reader(name, &self.clock).await?, "BEGIN").await?,
             Backend::Postgres(postgres) => postgres.begin_read(name).await?,
         };
         let answer = body(&mut running.tx).await;
         running.end("COMMIT").await?;
+        answer
+    }
+
+    /// Runs a body of one statement that only reads. By itself a statement sees one consistent state, so SQLite needs no transaction.
+    pub(crate) async fn read_statement<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
+        let Backend::Sqlite(sqlite) = &self.backend else { return self.read(name, body).await };
+        let mut running = Running { tx: sqlite.reader(name, &self.clock).await?, ended: false };
+        let answer = body(&mut running.tx).await;
+        running.ended = !running.tx.failed;
         answer
     }
 

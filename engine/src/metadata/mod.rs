@@ -6,6 +6,7 @@
 mod db;
 mod migrate;
 mod postgres;
+mod readers;
 mod row;
 mod sqlite;
 mod tx;
@@ -31,4 +32,4 @@ pub(crate) mod versions;
 pub(crate) use db::Db;
 pub(crate) use row::{Row, Value, values};
 pub(crate) use sqlite::FILE;
-pub(crate) use tx::{Tx, UsageDelta};
+pub(crate) use tx::{Script, Tx, UsageDelta, script};

@@ -1,11 +1,12 @@
 //! SQL of object versions: making one, and reading the current one.
 
+use super::contents::NewContent;
 use super::tx::UsageDelta;
-use super::{Row, Tx, contents, values, versions};
-use crate::buckets::Versioning;
+use super::{Row, Script, Tx, contents, script, values, versions};
+use crate::buckets::{Bucket, Versioning};
 use crate::bytes::outflow::Source;
 use crate::meta::Meta;
-use crate::names::{ContentId, ObjectKey, VersionId};
+use crate::names::{BucketName, ContentId, ObjectKey, VersionId};
 use crate::objects::{StorageClass, WriteConditions};
 use crate::version_ids::VersionIds;
 use crate::{Error, Result};
@@ -113,14 +114,49 @@ fn from_row(row: &Row) -> Result<Version> {
     })
 }
 
+/// The columns that [`Version`] is made of, of the table called `v`.
+macro_rules! version_columns {
+    () => {
+        "v.seq, v.version_id, v.size_bytes, v.etag, v.modified_us, v.storage_class, v.parts_count, v.content_id, v.meta"
+    };
+}
+
+/// Inserts a version; its values are those of [`insert`].
+macro_rules! insert_version {
+    () => {
+        "INSERT INTO versions (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class, parts_count,
+                               meta, content_id, kind)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
+    };
+}
+
+/// Makes a version the current one; its first eight values are those of [`insert_version`].
+macro_rules! show_version {
+    () => {
+        "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (bucket_id, key) DO UPDATE SET
+             seq = excluded.seq,
+             version_id = excluded.version_id,
+             size_bytes = excluded.size_bytes,
+             etag = excluded.etag,
+             modified_us = excluded.modified_us,
+             storage_class = excluded.storage_class"
+    };
+}
+pub(super) use show_version;
+
 /// The current version of an object.
 pub(crate) async fn current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<Version>> {
     let row = tx
         .fetch_optional(
-            "SELECT v.seq, v.version_id, v.size_bytes, v.etag, v.modified_us, v.storage_class, v.parts_count, v.content_id, v.meta
-             FROM current c
-             JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
-             WHERE c.bucket_id = $1 AND c.key = $2",
+            concat!(
+                "SELECT ",
+                version_columns!(),
+                " FROM current c
+                  JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+                  WHERE c.bucket_id = $1 AND c.key = $2"
+            ),
             values![bucket_id, key.as_bytes()],
         )
         .await?;
@@ -136,11 +172,7 @@ pub(crate) async fn source(tx: &mut Tx, version: &Version) -> Result<Option<Sour
         )
         .await?
         .ok_or_else(|| Error::corrupt("an object version refers to content that is not there"))?;
-    // The size stands in both rows: one that is damaged must not cut an answer short.
-    if row.size("size_bytes")? != version.size_bytes {
-        return Err(Error::corrupt("an object version and its content have different sizes"));
-    }
-    contents::source_of(&row)
+    checked_source(&row, version, row.opt_int("size_bytes")?)
 }
 
 /// Refuses a write whose conditions do not hold for what is current.
@@ -162,7 +194,7 @@ pub(crate) fn check_conditions(current_etag: Option<&str>, conditions: &WriteCon
     Ok(())
 }
 
-/// Makes a version and makes it current. Where the bucket keeps no versions the one before is gone, and its content released; while
+/// Makes a version and makes it current, with its content when that is new. Where the bucket keeps no versions the one before is gone, and its content released; while
 /// versioning is suspended the version `null` is.
 pub(crate) async fn put(
     tx: &mut Tx,
@@ -170,16 +202,13 @@ pub(crate) async fn put(
     bucket_id: i64,
     key: &ObjectKey,
     new: &NewVersion,
+    content: Option<&NewContent>,
     conditions: &WriteConditions,
 ) -> Result<Made> {
-    let versioning = super::buckets::versioning(tx, bucket_id).await?;
-    let is_conditional = *conditions != WriteConditions::default();
-    if is_conditional || versioning == Versioning::Off {
-        let before = current(tx, bucket_id, key).await?;
-        check_conditions(before.as_ref().map(|version| version.etag.as_str()), conditions)?;
-        if let (Some(before), Versioning::Off) = (before, versioning) {
-            versions::remove(tx, bucket_id, key, &Entry::Object(Box::new(before))).await?;
-        }
+    let (versioning, before) = bucket_and_current(tx, bucket_id, key).await?;
+    check_conditions(before.as_ref().map(|version| version.etag.as_str()), conditions)?;
+    if let (Some(before), Versioning::Off) = (before, versioning) {
+        versions::remove(tx, bucket_id, key, &Entry::Object(Box::new(before))).await?;
     }
     if versioning == Versioning::Suspended {
         versions::remove_null(tx, ids, bucket_id, key).await?;
@@ -196,32 +225,118 @@ pub(crate) async fn put(
         content_id: new.content_id,
         meta: new.meta.clone(),
     };
-    insert_version(tx, bucket_id, key, &version).await?;
-    versions::show(tx, bucket_id, key, &version).await?;
+    insert(tx, bucket_id, key, &version, content).await?;
     let size_bytes = contents::to_i64(version.size_bytes);
     tx.change_usage(bucket_id, UsageDelta { object_count: 1, size_bytes, upload_size_bytes: 0 });
     Ok(Made { version, versioning })
 }
 
-async fn insert_version(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
-    tx.execute(
-        "INSERT INTO versions (bucket_id, key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class,
-                               parts_count, content_id, meta)
-         VALUES ($1, $2, $3, $4, 'object', $5, $6, $7, $8, $9, $10, $11)",
-        values![
-            bucket_id,
-            key.as_bytes(),
-            version.seq,
-            version.version_id.as_str(),
-            contents::to_i64(version.size_bytes),
-            &version.etag,
-            version.modified_us,
-            version.storage_class.as_str(),
-            version.parts_count,
-            version.content_id.as_bytes(),
-            version.meta.to_json()?,
-        ],
-    )
-    .await?;
-    Ok(())
+/// How a bucket that was found before keeps versions, and the current version of a key in it. [`Error::NoSuchBucket`].
+async fn bucket_and_current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<(Versioning, Option<Version>)> {
+    let row = tx
+        .fetch_optional(
+            concat!(
+                "SELECT b.versioning, ",
+                version_columns!(),
+                " FROM buckets b
+                  LEFT JOIN current c ON c.bucket_id = b.id AND c.key = $2
+                  LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+                  WHERE b.id = $1 AND b.trashed = 0"
+            ),
+            values![bucket_id, key.as_bytes()],
+        )
+        .await?
+        .ok_or(Error::NoSuchBucket)?;
+    let versioning = super::buckets::versioning_of(&row.text("versioning")?)?;
+    Ok((versioning, joined_version(&row)?))
+}
+
+/// The version of a row in which there may be none.
+fn joined_version(row: &Row) -> Result<Option<Version>> {
+    match row.opt_int("seq")? {
+        Some(_) => from_row(row).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What one look-up finds for a read of an object's current version.
+pub(crate) struct Looked {
+    pub(crate) bucket: Bucket,
+    /// Whether the bucket lies in the trash.
+    pub(crate) trashed: bool,
+    /// The current version with where its bytes are; `None` there when they are in pieces.
+    pub(crate) current: Option<(Version, Option<Source>)>,
+}
+
+/// Looks a bucket, an object's current version and its content up in one statement. `None` when there is no such bucket.
+pub(crate) async fn look_up(tx: &mut Tx, name: &BucketName, key: &ObjectKey) -> Result<Option<Looked>> {
+    let row = tx
+        .fetch_optional(
+            concat!(
+                "SELECT b.id, b.name, b.owner_ref, b.created_us, b.versioning, b.trashed,
+                        o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
+                version_columns!(),
+                " FROM buckets b
+                  LEFT JOIN current c ON c.bucket_id = b.id AND c.key = $3
+                  LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+                  LEFT JOIN contents o ON o.id = v.content_id
+                  WHERE b.namespace_id = $1 AND b.name = $2"
+            ),
+            values![super::buckets::GLOBAL, name.as_str(), key.as_bytes()],
+        )
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let current = match joined_version(&row)? {
+        Some(version) => {
+            let source = checked_source(&row, &version, row.opt_int("content_size_bytes")?)?;
+            Some((version, source))
+        }
+        None => None,
+    };
+    Ok(Some(Looked { bucket: super::buckets::from_row(&row)?, trashed: row.flag("trashed")?, current }))
+}
+
+/// Where the bytes of a version are, of a row that has its content. The size stands in both rows: one that is damaged must not cut an
+/// answer short.
+fn checked_source(row: &Row, version: &Version, content_size_bytes: Option<i64>) -> Result<Option<Source>> {
+    match content_size_bytes {
+        None => Err(Error::corrupt("an object version refers to content that is not there")),
+        Some(size_bytes) if size_bytes != contents::to_i64(version.size_bytes) => {
+            Err(Error::corrupt("an object version and its content have different sizes"))
+        }
+        Some(_) => contents::source_of(row),
+    }
+}
+
+const INSERT: Script = script!(insert_version!(), show_version!());
+const INSERT_WITH_CONTENT: Script = script!(
+    insert_version!(),
+    show_version!(),
+    "INSERT INTO contents (id, refs, size_bytes, crc64nvme, blob_id, data) VALUES ($11, 1, $5, $13, $14, $15)"
+);
+
+async fn insert(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    version: &Version,
+    content: Option<&NewContent>,
+) -> Result<()> {
+    let mut values = values![
+        bucket_id,
+        key.as_bytes(),
+        version.seq,
+        version.version_id.as_str(),
+        contents::to_i64(version.size_bytes),
+        &version.etag,
+        version.modified_us,
+        version.storage_class.as_str(),
+        version.parts_count,
+        version.meta.to_json()?,
+        version.content_id.as_bytes(),
+        "object",
+    ];
+    let Some(content) = content else { return tx.execute_script(INSERT, values).await };
+    values.extend(values![content.crc64nvme.cast_signed(), content.place.blob_id(), content.place.data()]);
+    tx.execute_script(INSERT_WITH_CONTENT, values).await
 }

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, SqlitePool};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
-use super::db::{Running, database_error};
+use super::db::database_error;
 use super::migrate;
+use super::readers::Readers;
 use super::tx::{Connection, Sequence, Tx};
 use super::writer::Writer;
 use crate::disk::Disk;
@@ -20,9 +21,6 @@ use crate::{Clock, Error, Result, Settings};
 /// The file of the database in the data directory.
 pub(crate) const FILE: &str = "metadata.sqlite";
 
-/// How long a read waits for a connection before it is refused as too much.
-const QUEUE_WAIT: Duration = Duration::from_secs(10);
-
 /// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
 
@@ -30,7 +28,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Sqlite {
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Sqlite {
@@ -48,17 +46,7 @@ impl Sqlite {
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
         tx.sequence = Sequence::Counted { next };
-        let readers = SqlitePoolOptions::new()
-            .max_connections(settings.readers)
-            .min_connections(1)
-            .acquire_timeout(QUEUE_WAIT)
-            // A local file does not go away between two reads, and a ping costs as much as a lookup.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(options.read_only(true).pragma("query_only", "ON"))
-            .await
-            .map_err(|e| database_error("open", e))?;
+        let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
         Ok(Self { writer: Writer::start(tx, settings.faults.clone(), read_only), readers })
     }
 
@@ -71,11 +59,11 @@ impl Sqlite {
         self.writer.run(name, body).await
     }
 
-    pub(super) async fn begin_read(&self, name: &'static str, clock: &Clock) -> Result<Running> {
-        let connection = self.readers.acquire().await.map_err(|e| database_error(name, e))?;
+    /// A connection to read with, on which nothing is begun yet.
+    pub(super) async fn reader(&self, name: &'static str, clock: &Clock) -> Result<Tx> {
+        let connection = Connection::Reader(self.readers.take(name).await?);
         // A read takes no number of the commit sequence.
-        let sequence = Sequence::Counted { next: 0 };
-        Running::begin(Tx::new(Connection::Reader(connection), name, clock.clone(), sequence), "BEGIN").await
+        Ok(Tx::new(connection, name, clock.clone(), Sequence::Counted { next: 0 }))
     }
 
     pub(super) async fn close(&self) {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{PgConnection, Postgres, SqliteConnection};
 
+use super::readers::Reader;
 use super::row::{Row, Value, bind_postgres, bind_sqlite};
 use crate::{Clock, Result};
 
@@ -12,7 +13,7 @@ use crate::{Clock, Result};
 #[derive(Debug)]
 pub(super) enum Connection {
     Writer(SqliteConnection),
-    Reader(PoolConnection<Sqlite>),
+    Reader(Reader),
     Postgres(PoolConnection<Postgres>),
 }
 
@@ -26,7 +27,7 @@ impl Connection {
     fn backend(&mut self) -> Backend<'_> {
         match self {
             Self::Writer(connection) => Backend::Sqlite(connection),
-            Self::Reader(connection) => Backend::Sqlite(connection),
+            Self::Reader(reader) => Backend::Sqlite(reader.connection()),
             Self::Postgres(connection) => Backend::Postgres(connection),
         }
     }
@@ -35,7 +36,7 @@ impl Connection {
     pub(super) fn close_on_drop(&mut self) {
         match self {
             Self::Writer(_) => {}
-            Self::Reader(connection) => connection.close_on_drop(),
+            Self::Reader(reader) => reader.close_on_drop(),
             Self::Postgres(connection) => connection.close_on_drop(),
         }
     }
@@ -65,6 +66,33 @@ impl UsageDelta {
 
 /// Usage changes by bucket number.
 pub(super) type UsageChanges = BTreeMap<i64, UsageDelta>;
+
+/// Statements that change rows and are sent as one, for the way to the database costs more than a statement. Each may use any of the
+/// values.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Script {
+    /// The statements one after another.
+    pub(crate) sqlite: &'static str,
+    /// All but the last in a WITH: none of them sees what another did.
+    pub(crate) postgres: &'static str,
+}
+
+/// A [`Script`] of two or three statements.
+macro_rules! script {
+    ($first:expr, $last:expr $(,)?) => {
+        $crate::metadata::Script {
+            sqlite: concat!($first, ";\n", $last),
+            postgres: concat!("WITH first AS (", $first, ")\n", $last),
+        }
+    };
+    ($first:expr, $second:expr, $last:expr $(,)?) => {
+        $crate::metadata::Script {
+            sqlite: concat!($first, ";\n", $second, ";\n", $last),
+            postgres: concat!("WITH first AS (", $first, "), second AS (", $second, ")\n", $last),
+        }
+    };
+}
+pub(crate) use script;
 
 /// Where the numbers of the commit sequence come from.
 #[derive(Debug)]
@@ -137,6 +165,12 @@ impl Tx {
             }
         };
         self.noted(done)
+    }
+
+    /// Runs the statements of a script.
+    pub(crate) async fn execute_script(&mut self, script: Script, values: Vec<Value>) -> Result<()> {
+        let sql = if self.is_embedded() { script.sqlite } else { script.postgres };
+        self.execute(sql, values).await.map(|_| ())
     }
 
     /// Runs an INSERT of a table with a generated integer id and returns the id.

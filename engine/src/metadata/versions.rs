@@ -154,15 +154,7 @@ async fn uncover(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, gone_seq: i64) ->
 /// Makes a version the current one.
 pub(super) async fn show(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
     tx.execute(
-        "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (bucket_id, key) DO UPDATE SET
-             seq = excluded.seq,
-             version_id = excluded.version_id,
-             size_bytes = excluded.size_bytes,
-             etag = excluded.etag,
-             modified_us = excluded.modified_us,
-             storage_class = excluded.storage_class",
+        objects::show_version!(),
         values![
             bucket_id,
             key.as_bytes(),

@@ -166,7 +166,11 @@ async fn commit_batch(
                 tokio::time::sleep(faults.fsync_delay).await;
             }
             tx.name = "group_commit";
-            tx.execute("COMMIT", Vec::new()).await.map(|_| ()).map_err(|error| CommitFailure::logged(&error))
+            let next = counted(tx);
+            tx.execute("UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT", values![next])
+                .await
+                .map(|_| ())
+                .map_err(|error| CommitFailure::logged(&error))
         }
         Err(failure) => Err(failure),
     };
@@ -182,32 +186,25 @@ async fn commit_batch(
 
 async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
     let logged = |error: Error| CommitFailure::logged(&error);
-    let first_seq = counted(tx);
     let mut usage = UsageChanges::new();
-    tx.execute("BEGIN IMMEDIATE", Vec::new()).await.map_err(logged)?;
+    tx.execute("BEGIN IMMEDIATE;\nSAVEPOINT one", Vec::new()).await.map_err(logged)?;
     for job in batch.iter_mut() {
         tx.name = job.name();
         tx.usage.clear();
-        tx.execute("SAVEPOINT one", Vec::new()).await.map_err(logged)?;
-        match job.run(tx).await {
+        // Either way the next one finds a savepoint in which nothing was done yet. COMMIT releases the last.
+        let next_savepoint = match job.run(tx).await {
             Ran::Stays => {
                 for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
                     add_usage(&mut usage, bucket_id, delta);
                 }
+                "RELEASE one;\nSAVEPOINT one"
             }
-            Ran::Undone => {
-                tx.execute("ROLLBACK TO one", Vec::new()).await.map_err(logged)?;
-            }
+            Ran::Undone => "ROLLBACK TO one",
             Ran::Broken(failure) => return Err(failure),
-        }
-        tx.execute("RELEASE one", Vec::new()).await.map_err(logged)?;
+        };
+        tx.execute(next_savepoint, Vec::new()).await.map_err(logged)?;
     }
-    super::usage::add_deltas(tx, &usage).await.map_err(logged)?;
-    let next = counted(tx);
-    if next != first_seq {
-        tx.execute("UPDATE sequence SET next = $1 WHERE id = 1", values![next]).await.map_err(logged)?;
-    }
-    Ok(())
+    super::usage::add_deltas(tx, &usage).await.map_err(logged)
 }
 
 /// The number that is taken next; the writer's transactions count by themselves.

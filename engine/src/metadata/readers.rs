@@ -1,0 +1,97 @@
+//! The connections that read SQLite: a few, made when they are needed and kept.
+//!
+//! The driver's own pool asks a connection whether it lives each time it comes back, which costs as much as a lookup; a local file does
+//! not go away.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::db::database_error;
+use crate::{Error, Result};
+
+/// How long a read waits for a connection before it is refused as too much.
+const QUEUE_WAIT: Duration = Duration::from_secs(10);
+
+/// The reading connections of a database file.
+#[derive(Debug)]
+pub(super) struct Readers {
+    options: Box<SqliteConnectOptions>,
+    slots: Arc<Semaphore>,
+    count_max: u32,
+    idle: Arc<Idle>,
+}
+
+/// Connections that nobody uses at the moment.
+#[derive(Debug, Default)]
+struct Idle(Mutex<Vec<SqliteConnection>>);
+
+impl Idle {
+    /// A poisoned lock only means that a thread panicked between whole changes of the list.
+    fn lock(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readers {
+    pub(super) fn new(options: SqliteConnectOptions, count_max: u32) -> Self {
+        let slots = Arc::new(Semaphore::new(count_max as usize));
+        Self { options: Box::new(options), slots, count_max, idle: Arc::default() }
+    }
+
+    /// A connection to read with. [`Error::Busy`] when none becomes free for a while.
+    pub(super) async fn take(&self, transaction: &'static str) -> Result<Reader> {
+        let slot = tokio::time::timeout(QUEUE_WAIT, self.slots.clone().acquire_owned()).await;
+        let slot = slot.map_err(|_| Error::Busy)?.map_err(|_| Error::Internal("the store is closed"))?;
+        let idle = self.idle.lock().pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.options.connect().await.map_err(|e| database_error(transaction, e))?,
+        };
+        Ok(Reader { connection: Some(connection), idle: self.idle.clone(), returns: true, _slot: slot })
+    }
+
+    /// Waits for what reads, and closes the connections.
+    pub(super) async fn close(&self) {
+        let all = self.slots.acquire_many(self.count_max).await;
+        self.slots.close();
+        drop(all);
+        let idle = std::mem::take(&mut *self.idle.lock());
+        for connection in idle {
+            let _ = sqlx::Connection::close(connection).await;
+        }
+    }
+}
+
+/// A connection that somebody reads with; it goes back when this is dropped.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Always there until the drop.
+    connection: Option<SqliteConnection>,
+    idle: Arc<Idle>,
+    returns: bool,
+    /// Given back last, when the connection lies among the idle ones.
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        self.connection.as_mut().expect("a reader has its connection until it is dropped")
+    }
+
+    /// Closes the connection instead of giving it back: nobody knows what state it is in.
+    pub(super) fn close_on_drop(&mut self) {
+        self.returns = false;
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if let (true, Some(connection)) = (self.returns, self.connection.take()) {
+            self.idle.lock().push(connection);
+        }
+    }
+}
