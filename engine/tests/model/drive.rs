@@ -305,7 +305,7 @@ impl Drive {
             }
             Operation::CopyPart { source, range, number, .. } => {
                 let object = self.model.source_of(source);
-                let range = range.map(|(start, end)| start..end);
+                let range = range.map(|(start, length)| start..start + length);
                 let part = PartSource { object: object.clone(), range: range.clone() };
                 let put = engine.copy_part(tenant, &part, &bucket, &key, &id, *number).await.map(facts_of_part);
                 let modified_us = put.as_ref().map_or(0, |part| part.3);

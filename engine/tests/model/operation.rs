@@ -118,6 +118,7 @@ pub(crate) enum Operation {
         size: usize,
         seed: u8,
     },
+    /// The range is a start and a length.
     CopyPart {
         source: Source,
         range: Option<(u64, u64)>,
@@ -271,7 +272,7 @@ fn writes() -> impl Strategy<Value = Operation> {
         |(source, bucket, key, replace, conditions)| Operation::Copy { source, bucket, key, replace, conditions },
     );
     let target = (key(), version(), rarely(8, tag()));
-    let delete = (bucket(), prop::collection::vec(target, 1..4))
+    let delete = (bucket(), prop::collection::vec(target, 1..3))
         .prop_map(|(bucket, targets)| Operation::Delete { bucket, targets });
     prop_oneof![
         3 => bucket().prop_map(Operation::CreateBucket),
@@ -279,7 +280,7 @@ fn writes() -> impl Strategy<Value = Operation> {
         4 => (bucket(), versioning).prop_map(|(bucket, versioning)| Operation::SetVersioning(bucket, versioning)),
         20 => put,
         8 => copy,
-        14 => delete,
+        8 => delete,
     ]
 }
 
@@ -294,7 +295,7 @@ fn uploads() -> impl Strategy<Value = Operation> {
         size,
         seed,
     });
-    let copy = (source(), prop::option::of((0..110_u64, 0..110_u64)), upload(), number())
+    let copy = (source(), prop::option::of((0..70_u64, 0..40_u64)), upload(), number())
         .prop_map(|(source, range, upload, number)| Operation::CopyPart { source, range, upload, number });
     let parts = prop_oneof![
         10 => Just(PartsPick::All),
@@ -316,8 +317,8 @@ fn uploads() -> impl Strategy<Value = Operation> {
         .prop_map(|(upload, after, parts_max)| Operation::ListParts { upload, after, parts_max });
     prop_oneof![
         6 => create,
-        12 => put,
-        3 => copy,
+        16 => put,
+        4 => copy,
         8 => complete,
         1 => upload().prop_map(|upload| Operation::Abort { upload }),
         3 => list,
