@@ -14,17 +14,22 @@ use crate::{Error, Result};
 pub(crate) fn make_and_lock(disk: &dyn Disk, path: &Path) -> Result<File> {
     disk::ensure_dirs_durably(disk, path).map_err(|e| Error::io("making the data directory", e))?;
     keep_private(path)?;
+    lock(path)
+}
+
+/// Takes the lock of a directory that exists.
+pub(crate) fn lock(path: &Path) -> Result<File> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(path.join("lock"))
-        .map_err(|e| Error::io("opening the lock of the data directory", e))?;
+        .map_err(|e| Error::io("opening the lock of a directory", e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(path.to_path_buf())),
-        Err(error) => Err(Error::io("locking the data directory", error.into())),
+        Err(error) => Err(Error::io("locking a directory", error.into())),
     }
 }
 

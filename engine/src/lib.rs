@@ -3,6 +3,7 @@
 //! Every door turns a request into one method of [`Engine`] with the [`Caller`] first, and renders the answer. The methods are
 //! grouped by noun, a file each: groups, users, credentials, logins, buckets, objects, listing, multipart, usage, trash.
 
+mod backup;
 mod body;
 mod buckets;
 mod bytes;
@@ -26,9 +27,13 @@ mod objects;
 mod password;
 mod progress;
 mod read_only;
+mod rebuild;
+mod scrub;
 mod secrets;
 mod selection;
 mod settings;
+mod snapshots;
+mod stamp;
 mod store_id;
 mod trash;
 mod usage;
@@ -48,6 +53,10 @@ use crate::bytes::intake::Intake;
 use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
 
+pub use backup::{
+    BackupInfo, BackupOptions, BackupReport, Damaged, Restored, VerifyReport, list_backups, prune_backups,
+    restore_backup, verify_backup,
+};
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
 pub use buckets::{Bucket, BucketCreated, Versioning};
 pub use caller::{Caller, Identity, Role};
@@ -71,7 +80,10 @@ pub use objects::{
     USER_METADATA_BYTES_MAX, WriteConditions,
 };
 pub use progress::{OnProgress, Progress};
+pub use rebuild::{RebuildOptions, RebuildReport, rebuild_index};
+pub use scrub::{Damage, ScrubOptions, ScrubReport};
 pub use settings::{Database, Faults, PostgresSettings, Settings};
+pub use snapshots::SnapshotInfo;
 pub use trash::TrashedUser;
 pub use usage::{BucketUsage, Usage, UserUsage};
 pub use users::{NewUser, User, UserChange, UserFilter};
@@ -95,6 +107,10 @@ struct Inner {
     identities: identity_cache::IdentityCache,
     passwords: password::Passwords,
     workers: work::Workers,
+    /// Running back-ups; garbage stays while there is one.
+    backups: backup::Running,
+    scrubs: scrub::Turns,
+    snapshots: snapshots::Snapshots,
     /// Writes whose transaction is on its way; they are waited for before the database is closed.
     writes: TaskTracker,
     /// Held for as long as the engine is open; `None` once it is closed.
@@ -119,7 +135,7 @@ impl Engine {
         let read_only = ReadOnly::default();
         refuse_lost_database(&settings)?;
         let store = open_store(&settings, &read_only)?;
-        let db = metadata::Db::open(&settings, read_only).await?;
+        let db = metadata::Db::open(&settings, read_only).await.map_err(name_rebuild)?;
         // SQLite syncs the name of its log as well, but says nothing when that fails.
         data_dir::sync(&*settings.disk, &settings.data_dir)?;
         store_id::confirm(&db, &settings).await?;
@@ -143,6 +159,9 @@ impl Engine {
                 identities: identity_cache::IdentityCache::new(),
                 passwords: password::Passwords::new(),
                 workers: work::Workers::default(),
+                backups: backup::Running::default(),
+                scrubs: scrub::Turns::default(),
+                snapshots: snapshots::Snapshots::default(),
                 writes: TaskTracker::new(),
                 lock: Mutex::new(Some(lock)),
             }),
@@ -192,6 +211,20 @@ impl Engine {
     }
 }
 
+/// A database that is damaged beyond use says so in its own words, and does not say what helps.
+fn name_rebuild(error: Error) -> Error {
+    let said = match &error {
+        Error::Metadata { source, .. } => source.to_string(),
+        other => other.to_string(),
+    };
+    if said.contains("malformed") || said.contains("not a database") {
+        return Error::Unusable(format!(
+            "the database cannot be used ({said}); `cloudhold rebuild-index` restores it from the last snapshot"
+        ));
+    }
+    error
+}
+
 impl Inner {
     /// Something is due before its time.
     fn wake_workers(&self) {
@@ -206,7 +239,8 @@ fn refuse_lost_database(settings: &Settings) -> Result<()> {
     let had_store = || Ok(store_id::is_known(settings) || data_dir::has_blobs(&*settings.disk, &settings.data_dir)?);
     if !file.exists() && had_store()? {
         return Err(Error::Unusable(format!(
-            "{} is missing, but there was a store; bring the database back, or begin in another directory",
+            "{} is missing, but there was a store; bring the database back, or let `cloudhold rebuild-index` restore it from the last \
+             snapshot, or begin in another directory",
             file.display()
         )));
     }

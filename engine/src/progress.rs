@@ -34,6 +34,10 @@ impl OnProgress {
     pub(crate) fn count(&self, what: &str, done: u64, total: Option<u64>) {
         (self.0)(Progress { what: what.to_owned(), done, total, is_bytes: false });
     }
+
+    pub(crate) fn bytes(&self, what: &str, done: u64, total: Option<u64>) {
+        (self.0)(Progress { what: what.to_owned(), done, total, is_bytes: true });
+    }
 }
 
 impl fmt::Debug for OnProgress {

@@ -37,6 +37,16 @@ pub struct Settings {
     /// The disk that everything lies on; tests put one with faults in the place of the machine's own.
     #[doc(hidden)]
     pub disk: Arc<dyn Disk>,
+    /// Time between two passes in which the scrubber verifies everything; zero switches it off.
+    pub scrub_interval: Duration,
+    /// Bytes that the scrubber reads in a second at most; zero sets no limit.
+    pub scrub_rate_bytes_per_second: u64,
+    /// Time between two snapshots of the metadata, when something changed; zero switches them off.
+    pub snapshot_interval: Duration,
+    /// Newest snapshots that are kept.
+    pub snapshots_kept: u32,
+    /// Days of which, beside those, the last snapshot is kept.
+    pub snapshot_days_kept: u32,
     /// Whether background work runs by itself. A command that opens a stopped store switches it off.
     pub background_work: bool,
     /// Faults to inject, for tests and benchmarks.
@@ -88,6 +98,11 @@ impl Settings {
             reserve_bytes: 256 << 20,
             readers: 4,
             disk: Arc::new(LocalDisk),
+            scrub_interval: DAY * 7,
+            scrub_rate_bytes_per_second: 16 << 20,
+            snapshot_interval: Duration::from_secs(60 * 60),
+            snapshots_kept: 24,
+            snapshot_days_kept: 7,
             background_work: true,
             faults: Faults::default(),
             clock: Clock::system(),

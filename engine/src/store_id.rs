@@ -14,7 +14,7 @@ use crate::settings::Database;
 use crate::{Error, Result, Settings, data_dir};
 
 /// The file in the data directory, and the line of `store_info`.
-const NAME: &str = "store_id";
+pub(crate) const NAME: &str = "store_id";
 
 /// Confirms that both name the same store; a new one gets its id.
 pub(crate) async fn confirm(db: &Db, settings: &Settings) -> Result<()> {

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
 
+#[path = "storage/backup.rs"]
+mod backup;
 #[path = "storage/buckets.rs"]
 mod buckets;
 #[path = "storage/check.rs"]
 mod check;
+#[path = "storage/damage.rs"]
+mod damage;
 #[path = "storage/listing.rs"]
 mod listing;
 #[path = "storage/multipart.rs"]
@@ -16,6 +20,12 @@ mod objects;
 mod permissions;
 #[path = "storage/postgres.rs"]
 mod postgres;
+#[path = "storage/rebuild.rs"]
+mod rebuild;
+#[path = "storage/scrub.rs"]
+mod scrub;
+#[path = "storage/snapshots.rs"]
+mod snapshots;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
 #[path = "storage/versions.rs"]

@@ -281,7 +281,7 @@ impl BlobWriter for FileWriter {
     }
 }
 
-struct FileReader {
+pub(super) struct FileReader {
     id: BlobId,
     file: Box<dyn DiskFile>,
     foot: Foot,
@@ -289,7 +289,7 @@ struct FileReader {
 }
 
 impl FileReader {
-    fn open(file: Box<dyn DiskFile>, id: BlobId) -> Result<Self> {
+    pub(super) fn open(file: Box<dyn DiskFile>, id: BlobId) -> Result<Self> {
         let length = file.length_bytes().map_err(|e| Error::io("reading a blob", e))?;
         let foot_at = length
             .checked_sub(FOOT_BYTES as u64)
@@ -332,6 +332,10 @@ impl BlobReader for FileReader {
     fn facts(&self) -> BlobFacts {
         let Foot { size_bytes, crc64nvme, blocks_crc32c: _, created_us } = self.foot;
         BlobFacts { size_bytes, crc64nvme, created_us }
+    }
+
+    fn forget_cached(&self) {
+        self.file.forget_cached();
     }
 
     fn read(&self, start: u64, length: usize) -> Result<Bytes> {

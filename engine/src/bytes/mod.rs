@@ -9,6 +9,8 @@ mod format;
 pub(crate) mod in_flight;
 pub(crate) mod intake;
 pub(crate) mod outflow;
+pub(crate) mod pool;
+pub(crate) mod whole;
 
 use std::sync::Arc;
 
@@ -63,6 +65,8 @@ pub(crate) struct BlobFacts {
 pub(crate) trait BlobReader: Send + Sync {
     /// What it says of itself.
     fn facts(&self) -> BlobFacts;
+    /// Drops what memory holds of it, so that the next read comes from the disk itself.
+    fn forget_cached(&self);
     /// Reads bytes and verifies the blocks they lie in. The range must lie inside the blob.
     fn read(&self, start: u64, length: usize) -> Result<Bytes>;
 }

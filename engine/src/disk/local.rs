@@ -88,4 +88,9 @@ impl DiskFile for LocalFile {
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()> {
         self.0.read_exact_at(buffer, start)
     }
+
+    fn forget_cached(&self) {
+        // Only a hint: a system that does not take it still reads the file.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+    }
 }

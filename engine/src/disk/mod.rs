@@ -61,6 +61,9 @@ pub trait DiskFile: Send + Sync {
     fn length_bytes(&self) -> io::Result<u64>;
     /// Fills the buffer from a place in the file.
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()>;
+
+    /// Drops what memory holds of it, so that the next read comes from the disk itself. A hint: some disks have no such memory.
+    fn forget_cached(&self) {}
 }
 
 /// Makes a directory unless it is there.

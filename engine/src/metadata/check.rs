@@ -359,14 +359,11 @@ pub(crate) struct CountedBucket {
     pub(crate) counted: UsageDelta,
 }
 
-/// Counts the next bucket after an id. A bucket that is being purged is empty by steps that count no usage, so it is passed over.
+/// Counts the next bucket after an id.
 pub(crate) async fn count_bucket(tx: &mut Tx, after: i64) -> Result<Option<CountedBucket>> {
     let row = tx
         .fetch_optional(
-            "SELECT b.id AS id, b.name AS name FROM buckets b
-             WHERE b.id > $1
-               AND NOT EXISTS (SELECT 1 FROM trash t WHERE t.id = b.owner_ref AND t.purge_after_us = 0)
-             ORDER BY b.id LIMIT 1",
+            "SELECT b.id AS id, b.name AS name FROM buckets b WHERE b.id > $1 ORDER BY b.id LIMIT 1",
             values![after],
         )
         .await?;

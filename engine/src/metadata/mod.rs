@@ -23,6 +23,8 @@ pub(crate) mod logins;
 pub(crate) mod multipart;
 pub(crate) mod objects;
 pub(crate) mod repair;
+pub(crate) mod scrub;
+pub(crate) mod snapshot;
 pub(crate) mod store_info;
 pub(crate) mod trash;
 pub(crate) mod usage;

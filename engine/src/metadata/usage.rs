@@ -24,6 +24,10 @@ pub(super) async fn add_deltas(tx: &mut Tx, changes: &BTreeMap<i64, UsageDelta>)
 
 /// Folds all deltas into the totals; returns how many there were.
 pub(crate) async fn fold(tx: &mut Tx) -> Result<u64> {
+    // Deleting all of nothing would still write a page, and a store that nobody uses would never be unchanged.
+    if tx.fetch_optional("SELECT 1 AS one FROM usage_deltas LIMIT 1", Vec::new()).await?.is_none() {
+        return Ok(0);
+    }
     tx.execute(
         "INSERT INTO usage_totals (bucket_id, object_count, size_bytes, upload_size_bytes)
          SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas WHERE true GROUP BY bucket_id

@@ -20,7 +20,7 @@ use crate::metadata::{Db, store_info};
 use crate::{AccessKeyId, Result};
 
 /// The line of `store_info` by which a start sees whether ring and database belong together.
-const RING_CHECK: &str = "ring_check";
+pub(crate) const RING_CHECK: &str = "ring_check";
 
 /// Opens the ring of a database; a new database gets a new ring. Refuses a ring that is not the database's own.
 pub(crate) async fn open_ring(db: &Db, key_file: &Path) -> Result<KeyRing> {

@@ -97,6 +97,16 @@ impl KeyRing {
         }
     }
 
+    /// Reads a ring that must be there, and copies it to a place where there is none.
+    pub(crate) fn copy(from: &Path, to: &Path) -> Result<()> {
+        let ring = Self::open_or_create(from, false)?;
+        let ring = Self { path: to.to_owned(), ..ring };
+        ring.write(|aside| {
+            fs::hard_link(aside, to)?;
+            fs::remove_file(aside)
+        })
+    }
+
     fn create(path: &Path) -> Result<Self> {
         let ring = Self { path: path.to_owned(), current: 1, keys: vec![RingKey::new(1, rand::random())?] };
         // A hard link never replaces a file, so that two first starts with one key file cannot overwrite each other's ring.

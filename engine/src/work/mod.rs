@@ -3,6 +3,8 @@
 mod garbage;
 pub(crate) mod orphans;
 mod purge;
+mod scrub;
+mod snapshots;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -16,8 +18,6 @@ use tokio::time::Instant;
 use crate::clock::micros;
 use crate::{Engine, Error, Inner, Result, metadata};
 
-/// When the orphan sweep first runs after a start.
-const FIRST_SWEEP: Duration = Duration::from_secs(600);
 /// How often the worker looks whether something is due.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -41,11 +41,53 @@ enum Work {
     Garbage,
     Logins,
     Orphans,
+    Snapshots,
+    Scrub,
+}
+
+/// Work that may take long has a task of its own, so that the rest goes on meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    Common,
+    Snapshots,
+    Scrub,
+}
+
+impl Lane {
+    const ALL: [Self; 3] = [Self::Common, Self::Snapshots, Self::Scrub];
 }
 
 impl Work {
     /// In the order in which one makes work for the next.
-    const ALL: [Self; 6] = [Self::Purge, Self::Uploads, Self::Usage, Self::Garbage, Self::Logins, Self::Orphans];
+    const ALL: [Self; 8] = [
+        Self::Purge,
+        Self::Uploads,
+        Self::Usage,
+        Self::Garbage,
+        Self::Logins,
+        Self::Orphans,
+        Self::Snapshots,
+        Self::Scrub,
+    ];
+
+    fn lane(self) -> Lane {
+        match self {
+            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Orphans => Lane::Common,
+            Self::Snapshots => Lane::Snapshots,
+            Self::Scrub => Lane::Scrub,
+        }
+    }
+
+    /// When it first runs after a start.
+    fn first(self) -> Duration {
+        match self {
+            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins => Duration::ZERO,
+            // A start has enough to do.
+            Self::Snapshots | Self::Scrub => Duration::from_secs(60),
+            // So that somebody who started on the wrong database can still turn back.
+            Self::Orphans => Duration::from_secs(600),
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {
@@ -55,6 +97,8 @@ impl Work {
             Self::Garbage => "garbage collection",
             Self::Logins => "ended sessions and links",
             Self::Orphans => "orphan sweep",
+            Self::Snapshots => "metadata snapshots",
+            Self::Scrub => "scrubber",
         }
     }
 
@@ -62,7 +106,7 @@ impl Work {
         match self {
             Self::Usage => Duration::from_secs(10),
             Self::Garbage => Duration::from_secs(30),
-            Self::Purge => Duration::from_secs(60),
+            Self::Purge | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             Self::Logins => Duration::from_secs(600),
             Self::Uploads => Duration::from_secs(3600),
             Self::Orphans => Duration::from_secs(24 * 3600),
@@ -84,6 +128,8 @@ impl Work {
                 Ok(format!("{} forgotten", engine.forget_expired_logins().await?))
             }
             Self::Orphans => orphans::run(inner).await,
+            Self::Snapshots => snapshots::run(inner).await,
+            Self::Scrub => scrub::run(inner).await,
         }
     }
 }
@@ -93,16 +139,16 @@ impl Work {
 pub(crate) struct Workers {
     wake: Arc<Notify>,
     status: Mutex<BTreeMap<Work, WorkerStatus>>,
-    task: Mutex<Option<JoinHandle<()>>>,
-    /// One run at a time, whether the timer or a caller began it.
-    turn: tokio::sync::Mutex<()>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+    /// One run at a time in each lane, whether the timer or a caller began it.
+    turns: [tokio::sync::Mutex<()>; Lane::ALL.len()],
 }
 
 impl Workers {
     /// Begins to run the work beside everything else. The worker does not keep the engine alive.
     pub(crate) fn start(&self, inner: &Arc<Inner>) {
-        let task = tokio::spawn(work_until_gone(Arc::downgrade(inner), self.wake.clone()));
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        let task = |lane| tokio::spawn(work_until_gone(Arc::downgrade(inner), self.wake.clone(), lane));
+        *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Lane::ALL.into_iter().map(task).collect();
     }
 
     /// Something is due before its time.
@@ -111,9 +157,9 @@ impl Workers {
     }
 
     pub(crate) async fn stop(&self) {
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            // Every step is a transaction or the removal of a blob that no row knows, so it may be cut anywhere.
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            // Every step is a transaction, the removal of a blob that no row knows, or a file aside, so it may be cut anywhere.
             task.abort();
             let _ = task.await;
         }
@@ -131,14 +177,19 @@ impl Workers {
     }
 }
 
-async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>) {
-    let mut due: BTreeMap<Work, Instant> = Work::ALL.into_iter().map(|work| (work, Instant::now())).collect();
-    // The sweep waits, so that somebody who started on the wrong database can still turn back.
-    due.insert(Work::Orphans, Instant::now() + FIRST_SWEEP);
+async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>, lane: Lane) {
+    let work = || Work::ALL.into_iter().filter(|work| work.lane() == lane);
+    let mut due: BTreeMap<Work, Instant> = work().map(|work| (work, Instant::now() + work.first())).collect();
     loop {
-        let woken = tokio::time::timeout(TICK, wake.notified()).await.is_ok();
+        let woken = match lane {
+            Lane::Common => tokio::time::timeout(TICK, wake.notified()).await.is_ok(),
+            Lane::Snapshots | Lane::Scrub => {
+                tokio::time::sleep(TICK).await;
+                false
+            }
+        };
         let Some(inner) = inner.upgrade() else { return };
-        for work in Work::ALL {
+        for work in work() {
             // Being woken means that somebody deleted something for good.
             let wanted = woken && matches!(work, Work::Purge | Work::Garbage);
             if wanted || due.get(&work).is_none_or(|at| *at <= Instant::now()) {
@@ -159,7 +210,7 @@ pub(crate) async fn run_all(inner: &Arc<Inner>) -> Result<()> {
 }
 
 async fn run_one(inner: &Arc<Inner>, work: Work) -> Result<()> {
-    let _turn = inner.workers.turn.lock().await;
+    let _turn = inner.workers.turns[work.lane() as usize].lock().await;
     // Nothing is cleaned away while it is not certain what was committed: the next start may find more than this process knows.
     let done = match inner.db.read_only() {
         Some(why) => Err(Error::ReadOnly(why)),

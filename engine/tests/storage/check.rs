@@ -10,20 +10,23 @@ use engine::{
 
 use crate::world::{World, key, noise};
 
-async fn check(world: &World, repair: bool) -> CheckReport {
+pub(crate) async fn check(world: &World, repair: bool) -> CheckReport {
     let options = CheckOptions { repair, ..CheckOptions::default() };
     world.engine.check(&Caller::LocalOperator, options, &OnProgress::nobody()).await.unwrap()
 }
 
-async fn copy(world: &World, bucket: &BucketName, from: &str, to: &str) {
+pub(crate) async fn copy(world: &World, bucket: &BucketName, from: &str, to: &str) {
     let source =
         CopySource { bucket: bucket.clone(), key: key(from), version_id: None, conditions: ReadConditions::default() };
     world.engine.copy_object(&world.ada, &source, bucket, &key(to), CopyObject::default()).await.unwrap();
 }
 
-/// Small and large objects, copies of both, a multipart object and an upload that is open.
 async fn furnished() -> (World, BucketName) {
-    let world = World::new().await;
+    furnish(World::new().await).await
+}
+
+/// Small and large objects, copies of both, a multipart object and an upload that is open.
+pub(crate) async fn furnish(world: World) -> (World, BucketName) {
     let bucket = world.bucket("checked").await;
     world.put(&bucket, "small", noise(100)).await;
     world.put(&bucket, "large", noise(300_000)).await;

@@ -22,8 +22,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::on(database()).await
+    }
+
+    /// A store whose metadata lies in its data directory, whatever database the tests are run with.
+    pub(crate) async fn embedded() -> Self {
+        Self::on(Database::Embedded).await
+    }
+
+    async fn on(database: Database) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = database();
         let (settings, clock) = settings(&directory, &database);
         let engine = Engine::open(settings).await.unwrap();
         let group_id = GroupId::new("acme").unwrap();
@@ -102,6 +110,15 @@ impl World {
         files(&self.directory.path().join("blobs"))
     }
 
+    /// Closes the store and opens it again with other settings.
+    pub(crate) async fn restart_with(&mut self, change: impl FnOnce(&mut Settings)) {
+        self.engine.close().await;
+        let (mut settings, clock) = settings(&self.directory, &self.database);
+        change(&mut settings);
+        self.clock = clock;
+        self.engine = Engine::open(settings).await.unwrap();
+    }
+
     pub(crate) fn quarantine_count(&self) -> usize {
         files(&self.directory.path().join("quarantine"))
     }
@@ -120,6 +137,26 @@ fn paths(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
 pub(crate) fn database() -> Database {
     test_databases::asked_for()
         .map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
+}
+
+/// Every bucket's every object with its bytes, as its owner reads them.
+pub(crate) async fn everything(engine: &Engine, owner: &Caller) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut all = std::collections::BTreeMap::new();
+    for bucket in engine.list_buckets(owner).await.unwrap() {
+        let request = engine::ListRequest { entries_max: 10_000, ..engine::ListRequest::default() };
+        for entry in engine.list_objects(owner, &bucket.name, &request).await.unwrap().entries {
+            let engine::ListEntry::Object(object) = entry else { continue };
+            let read = engine.get_object(owner, &bucket.name, &object.key, &ReadObject::default()).await.unwrap();
+            let bytes: Vec<bytes::Bytes> = read.body.try_collect().await.unwrap();
+            all.insert(format!("{}/{}", bucket.name, object.key), bytes.concat());
+        }
+    }
+    all
+}
+
+/// Settings for a store with its metadata in the directory.
+pub(crate) fn embedded(directory: &TempDir) -> Settings {
+    settings(directory, &Database::Embedded).0
 }
 
 fn settings(directory: &TempDir, database: &Database) -> (Settings, ClockHand) {

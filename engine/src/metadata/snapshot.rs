@@ -1,0 +1,164 @@
+//! Snapshots of the metadata: each is an SQLite file with this program's own schema, whatever database the store uses.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row as _};
+
+use super::FILE;
+use super::db::database_error;
+use crate::names::BlobId;
+use crate::settings::Database;
+use crate::{Error, Result, Settings};
+
+/// Rows of a page.
+const ROWS: i64 = 1000;
+
+/// Tells whether the database changed since it was looked at: the lengths and times of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ChangeMark(Vec<Option<(SystemTime, u64)>>);
+
+/// The files of the database, as they are named beneath a directory.
+pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
+    ["", "-wal", "-shm"].map(|end| directory.join(format!("{FILE}{end}"))).into()
+}
+
+pub(crate) fn change_mark(settings: &Settings) -> ChangeMark {
+    let mark = |path: &PathBuf| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some((meta.modified().ok()?, meta.len()))
+    };
+    // The shared index is rebuilt without any change.
+    ChangeMark(files(&settings.data_dir)[..2].iter().map(mark).collect())
+}
+
+/// How many bytes the database has.
+pub(crate) fn size_bytes(settings: &Settings) -> u64 {
+    change_mark(settings).0.into_iter().flatten().map(|(_, size)| size).sum()
+}
+
+/// Refuses what is done with the file of the embedded database, where there is none.
+pub(crate) fn must_be_embedded(settings: &Settings) -> Result<()> {
+    match &settings.database {
+        Database::Embedded => Ok(()),
+        Database::Postgres(_) => Err(Error::Unusable(
+            "the metadata is in PostgreSQL: back it up with PostgreSQL's own tools (pg_dump, or a base backup and its log), and the \
+             data directory after that"
+                .to_owned(),
+        )),
+    }
+}
+
+fn options(settings: &Settings, file: &Path) -> Result<SqliteConnectOptions> {
+    let options = SqliteConnectOptions::from_str("sqlite:").map_err(|e| database_error("snapshot", e))?;
+    let options = options.filename(file).read_only(true).disable_statement_logging();
+    Ok(match settings.disk.sqlite_vfs() {
+        Some(vfs) => options.vfs(vfs.to_owned()),
+        None => options,
+    })
+}
+
+/// Writes a consistent snapshot of the running store's database into a new file and makes its bytes durable. It is one long read: writers
+/// go on beside it.
+pub(crate) async fn make(settings: &Settings, into: &Path) -> Result<()> {
+    must_be_embedded(settings)?;
+    let failed = |e| Error::io("making a snapshot's file", e);
+    // SQLite takes an empty file for none, and so the file has a mode of our choice.
+    drop(settings.disk.create_new(into).map_err(failed)?);
+    let mut connection =
+        options(settings, &settings.data_dir.join(FILE))?.connect().await.map_err(|e| database_error("snapshot", e))?;
+    let path = into.to_str().ok_or_else(|| Error::invalid("path", "must be UTF-8"))?;
+    let made = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut connection).await;
+    // The answer is that of the snapshot; a connection that only read has nothing to lose.
+    let _ = connection.close().await;
+    made.map_err(|e| database_error("snapshot", e))?;
+    settings.disk.open(into).map_err(failed)?.sync_data().map_err(|e| Error::io("syncing a snapshot", e))
+}
+
+/// A blob that a snapshot refers to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BlobRow {
+    pub(crate) id: BlobId,
+    pub(crate) size_bytes: u64,
+    pub(crate) crc64nvme: Option<u64>,
+}
+
+/// A snapshot that is read.
+#[derive(Debug)]
+pub(crate) struct Snapshot(SqliteConnection);
+
+impl Snapshot {
+    pub(crate) async fn open(settings: &Settings, file: &Path) -> Result<Self> {
+        // A snapshot never changes, and its directory may be read-only: no lock, no log.
+        let options = options(settings, file)?.immutable(true);
+        Ok(Self(options.connect().await.map_err(|e| database_error("open_snapshot", e))?))
+    }
+
+    /// Opens a database that nobody has open, which may need its log to be read.
+    pub(crate) async fn open_database(settings: &Settings) -> Result<Self> {
+        let options = options(settings, &settings.data_dir.join(FILE))?.read_only(false);
+        Ok(Self(options.connect().await.map_err(|e| database_error("open_database", e))?))
+    }
+
+    pub(crate) async fn close(self) {
+        // Nothing was written.
+        let _ = self.0.close().await;
+    }
+
+    /// What the database says of its own structure; nothing when it is whole.
+    pub(crate) async fn integrity(&mut self) -> Result<Vec<String>> {
+        let rows = sqlx::query("PRAGMA integrity_check(100)").fetch_all(&mut self.0).await;
+        let rows = rows.map_err(|e| database_error("integrity", e))?;
+        let lines = rows.iter().map(|row| row.try_get::<String, _>(0)).collect::<std::result::Result<Vec<_>, _>>();
+        let lines = lines.map_err(|e| database_error("integrity", e))?;
+        Ok(lines.into_iter().filter(|line| line != "ok").collect())
+    }
+
+    /// A fact of the store.
+    pub(crate) async fn info(&mut self, name: &str) -> Result<Option<String>> {
+        let row =
+            sqlx::query("SELECT value FROM store_info WHERE name = $1").bind(name).fetch_optional(&mut self.0).await;
+        let row = row.map_err(|e| database_error("snapshot_info", e))?;
+        row.map(|row| row.try_get(0)).transpose().map_err(|e| database_error("snapshot_info", e))
+    }
+
+    /// How many blobs it refers to, and their bytes.
+    pub(crate) async fn blob_totals(&mut self) -> Result<(u64, u64)> {
+        let row = sqlx::query(
+            "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM (
+                 SELECT size_bytes FROM contents WHERE blob_id IS NOT NULL
+                 UNION ALL SELECT size_bytes FROM pieces WHERE blob_id IS NOT NULL
+                 UNION ALL SELECT size_bytes FROM upload_parts WHERE blob_id IS NOT NULL)",
+        );
+        let row = row.fetch_one(&mut self.0).await.map_err(|e| database_error("snapshot_blobs", e))?;
+        let number = |column: usize| row.try_get::<i64, _>(column).map(i64::cast_unsigned);
+        match (number(0), number(1)) {
+            (Ok(count), Ok(size_bytes)) => Ok((count, size_bytes)),
+            (Err(error), _) | (_, Err(error)) => Err(database_error("snapshot_blobs", error)),
+        }
+    }
+
+    /// The blobs that it refers to after an id, which is empty before the first; in the order of their ids.
+    pub(crate) async fn blobs(&mut self, after: &[u8]) -> Result<Vec<BlobRow>> {
+        let rows = sqlx::query(
+            "SELECT blob_id, size_bytes, crc64nvme FROM contents WHERE blob_id > $1
+             UNION ALL SELECT blob_id, size_bytes, crc64nvme FROM pieces WHERE blob_id > $1
+             UNION ALL SELECT blob_id, size_bytes, crc64nvme FROM upload_parts WHERE blob_id > $1
+             ORDER BY 1 LIMIT $2",
+        );
+        let rows = rows.bind(after.to_vec()).bind(ROWS).fetch_all(&mut self.0).await;
+        let rows = rows.map_err(|e| database_error("snapshot_blobs", e))?;
+        rows.iter().map(blob_row).collect()
+    }
+}
+
+fn blob_row(row: &sqlx::sqlite::SqliteRow) -> Result<BlobRow> {
+    let failed = |e| database_error("snapshot_blobs", e);
+    let id: Vec<u8> = row.try_get(0).map_err(failed)?;
+    let size_bytes: i64 = row.try_get(1).map_err(failed)?;
+    let crc64nvme: Option<i64> = row.try_get(2).map_err(failed)?;
+    let size_bytes = u64::try_from(size_bytes).map_err(|_| Error::corrupt("a size in a snapshot is negative"))?;
+    Ok(BlobRow { id: BlobId::stored(&id)?, size_bytes, crc64nvme: crc64nvme.map(i64::cast_unsigned) })
+}

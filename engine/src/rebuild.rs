@@ -1,0 +1,243 @@
+//! Brings a store back whose database was lost or broken: the last snapshot of the metadata, and the blobs that are there.
+//!
+//! A blob knows only its own making, not the names of its objects. So what was stored after the snapshot cannot be named again: its blobs
+//! go into quarantine, and small objects, which lay in the database, are lost. The report says so.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::place;
+use crate::bytes::blocking;
+use crate::disk::ensure_dir;
+use crate::metadata::snapshot::{self, Snapshot};
+use crate::secrets::{KeyRing, RING_CHECK};
+use crate::work::orphans;
+use crate::{
+    Caller, CheckOptions, CheckReport, Engine, Error, OnProgress, Problem, Result, Settings, data_dir, metadata,
+    snapshots, stamp,
+};
+
+/// How the index is rebuilt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RebuildOptions {
+    /// The snapshot; the newest whole one of the data directory when `None`.
+    pub snapshot: Option<PathBuf>,
+    /// Replaces a database that is whole.
+    pub force: bool,
+}
+
+/// What was rebuilt, and what could not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RebuildReport {
+    /// The snapshot that was used.
+    pub snapshot: PathBuf,
+    /// When it was taken, in microseconds of the Unix epoch; `None` when its name does not tell.
+    pub snapshot_taken_us: Option<i64>,
+    /// Newer snapshots that are damaged.
+    pub snapshots_skipped: Vec<PathBuf>,
+    /// The last sign of life of the lost database: names and small objects stored between the snapshot and then are lost.
+    pub lost_until_us: Option<i64>,
+    /// Where the files of the old database are now.
+    pub old_database: Option<PathBuf>,
+    /// Objects whose bytes are gone since the snapshot: deleted or overwritten then, or lost.
+    pub objects_lost_count: u64,
+    /// Blobs that no row of the snapshot knows; they are in quarantine.
+    pub blobs_unmatched_count: u64,
+    /// Their bytes.
+    pub blobs_unmatched_size_bytes: u64,
+    /// When the newest of them was made.
+    pub blobs_unmatched_newest_us: Option<i64>,
+    /// Blobs that came back from quarantine because the snapshot knows them.
+    pub blobs_brought_back_count: u64,
+    /// All that the check of the rebuilt store found and settled.
+    pub check: CheckReport,
+}
+
+/// Rebuilds the database of a store that nobody has open.
+pub async fn rebuild_index(
+    caller: &Caller,
+    settings: Settings,
+    options: &RebuildOptions,
+    on_progress: &OnProgress,
+) -> Result<RebuildReport> {
+    caller.must_operate()?;
+    snapshot::must_be_embedded(&settings)?;
+    if !settings.data_dir.is_dir() {
+        return Err(Error::Unusable(format!("{} is no data directory", settings.data_dir.display())));
+    }
+    let settings = Settings { background_work: false, ..settings };
+    let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
+    on_progress.count("looking at the database", 0, None);
+    if !options.force && is_whole(&settings).await {
+        return Err(Error::Unusable(
+            "the database is whole; `cloudhold fsck` compares it with the blobs, and --force replaces it by a snapshot"
+                .to_owned(),
+        ));
+    }
+    on_progress.count("looking for a snapshot", 0, None);
+    let (found, skipped) = find_snapshot(&settings, options.snapshot.as_deref()).await?;
+    let last_sign_us = last_sign(&settings);
+    let (at, from) = (settings.clone(), found.clone());
+    let old_database = blocking(move || replace(&at, &from)).await?;
+    // The engine takes the lock itself; what it finds from here on is a store like any other.
+    drop(lock);
+    let engine = Engine::open(settings).await?;
+    let rebuilt = settle(&engine, on_progress).await;
+    engine.close().await;
+    let (unmatched, check) = rebuilt?;
+    let settled = |problem: Problem| check.found.get(&problem).map_or(0, |tally| tally.repaired);
+    let name = found.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let newest_us = unmatched.newest_us;
+    Ok(RebuildReport {
+        snapshot_taken_us: name.strip_prefix("metadata-").and_then(stamp::parse),
+        snapshot: found,
+        snapshots_skipped: skipped,
+        lost_until_us: last_sign_us.max(newest_us),
+        old_database,
+        objects_lost_count: settled(Problem::BytesMissing),
+        blobs_unmatched_count: settled(Problem::BlobWithoutRow),
+        blobs_unmatched_size_bytes: unmatched.size_bytes,
+        blobs_unmatched_newest_us: newest_us,
+        blobs_brought_back_count: settled(Problem::BlobInQuarantine),
+        check,
+    })
+}
+
+/// Whether the database can be opened and its structure is whole.
+async fn is_whole(settings: &Settings) -> bool {
+    if !settings.data_dir.join(metadata::FILE).exists() {
+        return false;
+    }
+    let Ok(mut database) = Snapshot::open_database(settings).await else { return false };
+    let whole = database.integrity().await.is_ok_and(|lines| lines.is_empty())
+        && database.info(RING_CHECK).await.is_ok_and(|check| check.is_some());
+    database.close().await;
+    whole
+}
+
+/// The newest snapshot that is whole and fits the key ring, and those newer ones that are not whole.
+async fn find_snapshot(settings: &Settings, named: Option<&Path>) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let candidates = match named {
+        Some(path) => vec![path.to_owned()],
+        None => snapshots::list(settings)?.into_iter().map(|snapshot| snapshot.path).collect(),
+    };
+    let mut skipped = Vec::new();
+    for path in candidates {
+        match look_into(settings, &path).await {
+            Ok(Some(check)) => {
+                let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
+                KeyRing::open_or_create(&key_file, false)?.confirm(&check)?;
+                return Ok((path, skipped));
+            }
+            Ok(None) | Err(Error::Metadata { .. } | Error::Corrupt(_)) => skipped.push(path),
+            Err(error) => return Err(error),
+        }
+    }
+    let folder = settings.data_dir.join(snapshots::FOLDER);
+    Err(Error::Unusable(match skipped.len() {
+        0 => format!(
+            "there is no snapshot in {}: blobs alone do not know the names of their objects; restore a back-up instead \
+             (`cloudhold restore`)",
+            folder.display()
+        ),
+        count => format!("all {count} snapshots are damaged; restore a back-up instead (`cloudhold restore`)"),
+    }))
+}
+
+/// The check value of the key ring that a whole snapshot holds.
+async fn look_into(settings: &Settings, path: &Path) -> Result<Option<String>> {
+    if !path.is_file() {
+        return Err(Error::Unusable(format!("{} is no file", path.display())));
+    }
+    let mut opened = Snapshot::open(settings, path).await?;
+    let whole = opened.integrity().await?.is_empty();
+    let check = opened.info(RING_CHECK).await?;
+    opened.close().await;
+    Ok(check.filter(|_| whole))
+}
+
+/// When the files of the database were last written.
+fn last_sign(settings: &Settings) -> Option<i64> {
+    let written = |path: &PathBuf| {
+        let modified = std::fs::metadata(path).ok()?.modified().ok()?;
+        let since = modified.duration_since(std::time::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_micros()).ok()
+    };
+    // Opening the shared index changes its time, and says nothing.
+    snapshot::files(&settings.data_dir)[..2].iter().filter_map(written).max()
+}
+
+/// Moves the old database aside and puts the snapshot in its place.
+fn replace(settings: &Settings, from: &Path) -> Result<Option<PathBuf>> {
+    let (disk, data_dir) = (&*settings.disk, &settings.data_dir);
+    let part = data_dir.join(format!("{}.part", metadata::FILE));
+    let failed = |e| Error::io("copying the snapshot", e);
+    match disk.remove(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        Ok(()) | Err(_) => {}
+    }
+    let mut copy = disk.create_new(&part).map_err(failed)?;
+    let (mut source, mut buffer) = (File::open(from).map_err(failed)?, vec![0; 1 << 20]);
+    loop {
+        let count = std::io::Read::read(&mut source, &mut buffer).map_err(failed)?;
+        if count == 0 {
+            break;
+        }
+        copy.write(&buffer[..count]).map_err(failed)?;
+    }
+    copy.sync_data().map_err(failed)?;
+    let old = put_aside(settings)?;
+    place(disk, &part, data_dir)?;
+    Ok(old)
+}
+
+/// Old files are never deleted: somebody may know how to read them.
+fn put_aside(settings: &Settings) -> Result<Option<PathBuf>> {
+    let (disk, data_dir) = (&*settings.disk, &settings.data_dir);
+    let files: Vec<PathBuf> = snapshot::files(data_dir).into_iter().filter(|file| file.exists()).collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let failed = |e| Error::io("putting the old database aside", e);
+    let folder = data_dir.join(format!("metadata-before-{}", stamp::of(settings.clock.now_us())));
+    ensure_dir(disk, &folder).map_err(failed)?;
+    for file in files {
+        disk.rename(&file, &folder.join(file.file_name().unwrap_or_default())).map_err(failed)?;
+    }
+    for directory in [&folder, data_dir] {
+        disk.open_dir(directory).and_then(|directory| directory.sync()).map_err(failed)?;
+    }
+    Ok(Some(folder))
+}
+
+/// Blobs that no row knows.
+#[derive(Default)]
+struct Unmatched {
+    size_bytes: u64,
+    newest_us: Option<i64>,
+}
+
+/// Compares the restored metadata with the blobs, and settles what differs.
+async fn settle(engine: &Engine, on_progress: &OnProgress) -> Result<(Unmatched, CheckReport)> {
+    on_progress.count("looking at the blobs", 0, None);
+    let unknown = orphans::find(&engine.inner).await?.unknown;
+    let store = engine.inner.store.clone();
+    let unmatched = blocking(move || {
+        let mut unmatched = Unmatched::default();
+        for id in unknown {
+            // One that was being written when everything ended is no blob yet.
+            if let Ok(reader) = store.open(id) {
+                let facts = reader.facts();
+                unmatched.size_bytes += facts.size_bytes;
+                unmatched.newest_us = unmatched.newest_us.max(Some(facts.created_us));
+            }
+        }
+        Ok(unmatched)
+    })
+    .await?;
+    let options = CheckOptions { repair: true, trust_database: true };
+    let check = engine.check(&Caller::LocalOperator, options, on_progress).await?;
+    Ok((unmatched, check))
+}

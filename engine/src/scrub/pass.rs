@@ -1,0 +1,244 @@
+//! A pass through everything, with its place kept in the database.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+
+use super::verify::{Pace, verify};
+use super::{Damage, ScrubReport};
+use crate::metadata::scrub::{self as rows, Bytes, Item};
+use crate::metadata::{check, store_info};
+use crate::names::ContentId;
+use crate::{Error, Inner, OnProgress, Result};
+
+/// The line of `store_info` that has the scrubber's state.
+const STATE: &str = "scrub";
+/// Bytes verified between two notes of the place.
+const BETWEEN_NOTES_BYTES: u64 = 256 << 20;
+
+/// What the scrubber remembers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// When the scrubber first looked at this store, or last ended a pass: the next is due an interval later.
+    pub(crate) since_us: Option<i64>,
+    /// The pass that is under way.
+    pub(crate) pass: Option<Pass>,
+    /// The last pass that came to its end.
+    pub(crate) last: Option<ScrubReport>,
+}
+
+/// A pass under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pass {
+    pub(crate) started_us: i64,
+    pub(crate) item_count: u64,
+    pub(crate) size_bytes: u64,
+    place: Place,
+}
+
+/// After what a pass goes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// The content of that id, in hexadecimal; empty before the first.
+    Content(String),
+    /// The part of that upload and number.
+    Part(String, i64),
+}
+
+/// What is remembered; a state of an unknown form counts as none.
+pub(crate) async fn state(inner: &Arc<Inner>) -> Result<State> {
+    let text = inner.db.read("scrub_state", |tx| store_info::find(tx, STATE).boxed()).await?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+/// Keeps the state, and what was found damaged.
+pub(crate) async fn keep(inner: &Arc<Inner>, state: &State, damage: Vec<Damage>) -> Result<()> {
+    let text =
+        serde_json::to_string(state).map_err(|_| Error::Internal("the scrubber's state could not be written"))?;
+    inner
+        .db
+        .write("scrub_state", move |tx| {
+            let (text, damage) = (text.clone(), damage.clone());
+            async move {
+                for one in &damage {
+                    rows::note_damage(tx, one).await?;
+                }
+                store_info::set(tx, STATE, &text).await
+            }
+            .boxed()
+        })
+        .await
+}
+
+/// Gives up the pass that is under way.
+pub(super) async fn forget_place(inner: &Arc<Inner>) -> Result<()> {
+    let state = state(inner).await?;
+    keep(inner, &State { pass: None, ..state }, Vec::new()).await
+}
+
+/// Goes on with the pass that is under way, or begins one. Returns what it saw, or `None` when it stepped back before its end. The caller
+/// has the turn.
+pub(crate) async fn run_pass(
+    inner: &Arc<Inner>,
+    rate_bytes_per_second: u64,
+    on_progress: &OnProgress,
+    may_go_on: impl Fn() -> bool + Send,
+) -> Result<Option<ScrubReport>> {
+    let mut state = state(inner).await?;
+    let now_us = inner.settings.clock.now_us();
+    let fresh = Pass { started_us: now_us, item_count: 0, size_bytes: 0, place: Place::Content(String::new()) };
+    let total_bytes = inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await?;
+    let mut walk = Walk {
+        inner: inner.clone(),
+        pace: Pace::new(rate_bytes_per_second),
+        on_progress: on_progress.clone(),
+        total_bytes,
+        pass: state.pass.take().unwrap_or(fresh),
+        found: Vec::new(),
+        noted_bytes: 0,
+        state,
+    };
+    if !walk.contents(&may_go_on).await? || !walk.parts(&may_go_on).await? {
+        walk.note().await?;
+        return Ok(None);
+    }
+    walk.end().await.map(Some)
+}
+
+/// A pass that is walked.
+struct Walk {
+    inner: Arc<Inner>,
+    pace: Pace,
+    on_progress: OnProgress,
+    total_bytes: u64,
+    state: State,
+    pass: Pass,
+    /// Damage that was not noted yet.
+    found: Vec<Damage>,
+    /// Bytes that were verified when the place was last noted.
+    noted_bytes: u64,
+}
+
+impl Walk {
+    /// Verifies contents; `false` when it has to step back.
+    async fn contents(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
+        while let Place::Content(after) = &self.pass.place {
+            let after = hex::decode(after).unwrap_or_default();
+            let page =
+                self.inner.db.read("scrub", |tx| async move { rows::contents(tx, &after).await }.boxed()).await?;
+            if page.is_empty() {
+                self.pass.place = Place::Part(String::new(), i64::MIN);
+            }
+            for item in page {
+                if !may_go_on() {
+                    return Ok(false);
+                }
+                self.verify(&item).await?;
+                if let (Bytes::Pieces, Some(id)) = (&item.bytes, item.content_id) {
+                    self.pieces(id).await?;
+                }
+                self.pass.place = Place::Content(item.content_id.map(|id| id.to_string()).unwrap_or_default());
+                self.note_now_and_then().await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn pieces(&mut self, id: ContentId) -> Result<()> {
+        let mut after = i64::MIN;
+        loop {
+            let page = self.inner.db.read("scrub", |tx| rows::pieces(tx, id, after).boxed()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.number;
+            for item in &page {
+                self.verify(item).await?;
+            }
+        }
+    }
+
+    async fn parts(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
+        while let Place::Part(upload, number) = self.pass.place.clone() {
+            let page =
+                self.inner.db.read("scrub", |tx| async move { rows::parts(tx, (&upload, number)).await }.boxed());
+            let page = page.await?;
+            if page.is_empty() {
+                break;
+            }
+            for item in page {
+                if !may_go_on() {
+                    return Ok(false);
+                }
+                self.verify(&item).await?;
+                self.pass.place = Place::Part(item.upload_id.unwrap_or_default(), item.number);
+                self.note_now_and_then().await?;
+            }
+        }
+        Ok(true)
+    }
+
+    async fn verify(&mut self, item: &Item) -> Result<()> {
+        if let Some(detail) = verify(&self.inner, item, &mut self.pace).await? {
+            let subject = subject(item);
+            tracing::error!(subject, detail, "the scrubber found damage");
+            let objects = match item.content_id {
+                Some(id) => self.inner.db.read("damaged_objects", |tx| rows::objects_of(tx, id).boxed()).await?,
+                None => Vec::new(),
+            };
+            let now_us = self.inner.settings.clock.now_us();
+            self.found.push(Damage { subject, detail, objects, found_us: now_us, seen_us: now_us });
+        }
+        // Pieces are counted each.
+        if !matches!(item.bytes, Bytes::Pieces) {
+            self.pass.item_count += 1;
+            self.pass.size_bytes += item.size_bytes;
+        }
+        self.on_progress.bytes("verifying", self.pass.size_bytes, Some(self.total_bytes.max(self.pass.size_bytes)));
+        Ok(())
+    }
+
+    async fn note_now_and_then(&mut self) -> Result<()> {
+        if !self.found.is_empty() || self.pass.size_bytes - self.noted_bytes >= BETWEEN_NOTES_BYTES {
+            self.note().await?;
+        }
+        Ok(())
+    }
+
+    async fn note(&mut self) -> Result<()> {
+        self.noted_bytes = self.pass.size_bytes;
+        let state = State { pass: Some(self.pass.clone()), ..self.state.clone() };
+        keep(&self.inner, &state, std::mem::take(&mut self.found)).await
+    }
+
+    /// Looks at the database's own structure, and forgets damage that is no more.
+    async fn end(mut self) -> Result<ScrubReport> {
+        self.on_progress.bytes("checking the database", self.pass.size_bytes, None);
+        let lines = match self.inner.db.read("integrity", |tx| check::integrity(tx).boxed()).await {
+            Err(error @ (Error::Corrupt(_) | Error::Metadata { .. })) => vec![error.to_string()],
+            lines => lines?,
+        };
+        let now_us = self.inner.settings.clock.now_us();
+        if !lines.is_empty() {
+            let detail = lines.join("; ");
+            tracing::error!(detail, "the scrubber found damage in the database");
+            let subject = "database".to_owned();
+            self.found.push(Damage { subject, detail, objects: Vec::new(), found_us: now_us, seen_us: now_us });
+        }
+        let Pass { started_us, item_count, size_bytes, place: _ } = self.pass;
+        let report = ScrubReport { started_us, ended_us: now_us, item_count, size_bytes, damage: Vec::new() };
+        let state = State { since_us: Some(now_us), pass: None, last: Some(report.clone()) };
+        keep(&self.inner, &state, self.found).await?;
+        let inner = &self.inner;
+        inner.db.write("forget_damage", move |tx| rows::forget_damage_before(tx, started_us).boxed()).await?;
+        Ok(report)
+    }
+}
+
+fn subject(item: &Item) -> String {
+    match (item.content_id, &item.upload_id) {
+        (Some(id), _) if item.number == 0 => format!("content {id}"),
+        (Some(id), _) => format!("piece {} of content {id}", item.number),
+        (None, Some(upload)) => format!("part {} of upload {upload}", item.number),
+        (None, None) => "unknown".to_owned(),
+    }
+}

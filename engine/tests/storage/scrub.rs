@@ -1,0 +1,133 @@
+//! The scrubber: what it verifies and finds, that it goes on where it stood, and that it holds nothing up.
+
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use engine::{Caller, Error, OnProgress, ScrubOptions, ScrubReport};
+
+use crate::check::furnish;
+use crate::world::{World, noise};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn scrub(world: &World) -> ScrubReport {
+    let options = ScrubOptions { rate_bytes_per_second: Some(0), restart: false };
+    world.engine.scrub(&Caller::LocalOperator, options, &OnProgress::nobody()).await.unwrap()
+}
+
+fn flip(path: &std::path::Path, at: u64) {
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+}
+
+fn status(world: &World, name: &str) -> String {
+    world.engine.workers().into_iter().find(|worker| worker.name == name).unwrap().last_result
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_verified_and_damage_is_listed_until_it_is_mended() {
+    let (mut world, _) = furnish(World::new().await).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let tell = seen.clone();
+    let on_progress = OnProgress::new(move |progress| tell.lock().unwrap().push(progress));
+    let whole = world.engine.scrub(&Caller::LocalOperator, ScrubOptions::default(), &on_progress).await.unwrap();
+    // Three contents of their own (the empty one among them) and three pieces, and three parts that are open.
+    assert_eq!((whole.item_count, whole.damage.len()), (9, 0), "{whole:?}");
+    assert_eq!(whole.size_bytes, 100 + 300_000 + 2 * 42_050);
+    let last = seen.lock().unwrap().iter().rev().find(|progress| progress.total.is_some()).cloned().unwrap();
+    assert_eq!((last.done, last.total), (whole.size_bytes, Some(whole.size_bytes)));
+
+    let large = world.blobs().into_iter().max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    flip(&large, 4096 + 200_000);
+    world.sql("UPDATE contents SET data = CAST('other' AS BLOB) WHERE size_bytes = 100").await;
+    let damaged = scrub(&world).await;
+    let subjects: Vec<&str> = damaged.damage.iter().map(|damage| damage.subject.as_str()).collect();
+    assert_eq!(subjects.len(), 2, "{damaged:?}");
+    let of_large = damaged.damage.iter().find(|damage| damage.detail.contains("block 1")).unwrap();
+    assert_eq!(of_large.objects, ["checked/large", "checked/large-copy"]);
+    assert_eq!(world.engine.damage(&Caller::LocalOperator).await.unwrap(), damaged.damage);
+
+    // It is remembered, also that it was found before; and forgotten when it is whole again.
+    world.restart().await;
+    let remembered = world.engine.damage(&Caller::LocalOperator).await.unwrap();
+    assert_eq!(remembered, damaged.damage);
+    flip(&large, 4096 + 200_000);
+    let mended = scrub(&world).await;
+    assert_eq!(mended.damage.len(), 1);
+    assert_eq!(
+        mended.damage[0].found_us,
+        remembered.iter().find(|one| one.subject == mended.damage[0].subject).unwrap().found_us
+    );
+    assert_eq!(world.blobs().len(), 3, "nothing is deleted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_machines_owner_may_scrub() {
+    let world = World::new().await;
+    for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
+        let refused = world.engine.scrub(&caller, ScrubOptions::default(), &OnProgress::nobody()).await;
+        assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+        assert!(matches!(world.engine.damage(&caller).await, Err(Error::AccessDenied)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_is_due_each_week() {
+    let (world, _) = furnish(World::new().await).await;
+    world.engine.run_workers().await.unwrap();
+    assert!(status(&world, "scrubber").contains("not due"), "{}", status(&world, "scrubber"));
+    world.clock.advance(DAY * 6);
+    world.engine.run_workers().await.unwrap();
+    assert!(status(&world, "scrubber").contains("no pass yet"), "{}", status(&world, "scrubber"));
+    world.clock.advance(DAY * 2);
+    world.engine.run_workers().await.unwrap();
+    assert!(status(&world, "scrubber").contains("bytes verified; 0 damaged"), "{}", status(&world, "scrubber"));
+    world.engine.run_workers().await.unwrap();
+    assert!(status(&world, "scrubber").contains("last pass ended"), "{}", status(&world, "scrubber"));
+}
+
+/// A pass so slow that it does not end stands aside for everything: garbage is collected, and a scrub that is asked for takes over where
+/// it stands, also after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_pass_holds_nothing_up_and_goes_on_where_it_stood() {
+    let mut world = World::new().await;
+    let bucket = world.bucket("slow").await;
+    for number in 0..40 {
+        world.put(&bucket, &format!("o{number}"), noise(100_000)).await;
+    }
+    world.engine.run_workers().await.unwrap();
+    world.restart_with(|settings| settings.scrub_rate_bytes_per_second = 200_000).await;
+    world.clock.advance(DAY * 9);
+    let background = {
+        let engine = world.engine.clone();
+        tokio::spawn(async move { engine.run_workers().await })
+    };
+    // It runs once it is past the others' turn.
+    for _ in 0..500 {
+        if !status(&world, "metadata snapshots").is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!background.is_finished(), "the pass takes 20 s at this rate");
+
+    world.delete(&bucket, "o0").await;
+    world.put(&bucket, "new", noise(100_000)).await;
+    let first = Arc::new(Mutex::new(None));
+    let tell = first.clone();
+    let on_progress = OnProgress::new(move |progress| {
+        tell.lock().unwrap().get_or_insert(progress.done);
+    });
+    let options = ScrubOptions { rate_bytes_per_second: Some(0), restart: false };
+    let report = world.engine.scrub(&Caller::LocalOperator, options, &on_progress).await.unwrap();
+    background.await.unwrap().unwrap();
+    assert!(status(&world, "scrubber").contains("stepped back"), "{}", status(&world, "scrubber"));
+    let first = first.lock().unwrap().unwrap();
+    assert!(first > 100_000, "it began where the other stood: {first}");
+    assert!((39..=41).contains(&report.item_count), "each once: {report:?}");
+    assert!(report.damage.is_empty());
+}
