@@ -16,6 +16,7 @@ mod metrics_door;
 mod run;
 mod secondary_storage;
 mod tls;
+mod upkeep;
 mod views;
 
 pub use config::Config;

@@ -1,15 +1,21 @@
 //! The commands of the binary: `serve` and `demo` run a store, all others speak to one that runs.
 
+mod backup;
 mod config;
 mod connector;
 mod credentials;
 mod demo;
+mod fsck;
 mod output;
 mod progress;
+mod rebuild_index;
+mod restore;
+mod scrub;
 mod secondary_storage;
 mod serve;
 mod staging;
 mod status;
+mod store;
 mod trash;
 
 use std::path::PathBuf;
@@ -66,6 +72,16 @@ enum Command {
     /// CloudStack's secondary storage
     #[command(subcommand)]
     SecondaryStorage(secondary_storage::SecondaryStorageCommand),
+    /// Check that everything in the store agrees: rows, bytes, counters
+    Fsck(fsck::FsckArgs),
+    /// Read everything that is stored and compare it with its checksums
+    Scrub(scrub::ScrubArgs),
+    /// Back the store up into a directory of back-ups
+    Backup(backup::BackupArgs),
+    /// Restore a back-up into an empty data directory
+    Restore(restore::RestoreArgs),
+    /// Bring back the database of a stopped store from its last snapshot and the blobs
+    RebuildIndex(rebuild_index::RebuildArgs),
     /// How the running store is doing
     #[command(alias = "health")]
     Status,
@@ -125,6 +141,11 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Trash(command) => trash::run(&shared, command).await,
         Command::Credentials(command) => credentials::run(&shared, command).await,
         Command::SecondaryStorage(command) => secondary_storage::run(&shared, command).await,
+        Command::Fsck(args) => fsck::run(&shared, &args).await,
+        Command::Scrub(args) => scrub::run(&shared, &args).await,
+        Command::Backup(args) => backup::run(&shared, args).await,
+        Command::Restore(args) => restore::run(&shared, &args).await,
+        Command::RebuildIndex(args) => rebuild_index::run(&shared, args).await,
         Command::Status => status::run(&shared).await,
         Command::Config(command) => config::run(&shared, &command),
         Command::Version => {
@@ -163,6 +184,14 @@ mod tests {
             &["trash", "purge", "0123", "--yes"],
             &["credentials", "reset", "admin-api"],
             &["secondary-storage", "prepare"],
+            &["fsck", "--repair"],
+            &["scrub", "--rate", "1000000"],
+            &["backup", "/backups", "--verify"],
+            &["backup", "list", "/backups"],
+            &["backup", "verify", "/backups"],
+            &["backup", "prune", "/backups", "--keep", "7"],
+            &["restore", "/backups", "--key-file", "/keys.json"],
+            &["rebuild-index", "--force"],
             &["status"],
             &["health"],
             &["config", "show"],

@@ -52,6 +52,15 @@ impl Meter {
     }
 }
 
+/// Shows what the engine tells while a command works on a stopped store.
+pub(super) fn engine_progress() -> engine::OnProgress {
+    let meter = std::sync::Mutex::new(Meter::new());
+    engine::OnProgress::new(move |progress| {
+        // A poisoned lock only means that another thread could not write to stderr.
+        meter.lock().unwrap_or_else(std::sync::PoisonError::into_inner).show(&progress.into());
+    })
+}
+
 impl Drop for Meter {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {

@@ -33,6 +33,12 @@ pub(super) async fn run(shared: &Shared) -> anyhow::Result<u8> {
     for (name, url) in all {
         output::line(format!("door     {name:<16} {}", url.as_deref().unwrap_or("closed")))?;
     }
+    for damage in &status.damage {
+        let objects =
+            if damage.objects.is_empty() { String::new() } else { format!(" ({})", damage.objects.join(", ")) };
+        let since = output::time(damage.found_us);
+        output::line(format!("DAMAGED  {}: {}{objects}, found {since}", damage.subject, damage.detail))?;
+    }
     for worker in &status.health.workers {
         let when = worker.last_run_us.map_or_else(|| "not yet".to_owned(), output::time);
         output::line(format!("worker   {:<26} {when}  {}", worker.name, worker.last_result))?;

@@ -105,6 +105,16 @@ pub struct EngineSection {
     pub reserve_bytes: u64,
     /// Connections that read the database.
     pub readers: u32,
+    /// Days between two passes in which the scrubber verifies everything; 0 switches it off.
+    pub scrub_interval_days: u32,
+    /// Bytes that the scrubber reads in a second at most; 0 sets no limit.
+    pub scrub_rate_bytes_per_second: u64,
+    /// Seconds between two snapshots of the metadata, when something changed; 0 switches them off.
+    pub snapshot_interval_s: u64,
+    /// Newest snapshots that are kept.
+    pub snapshots_kept: u32,
+    /// Days of which, beside those, the last snapshot is kept.
+    pub snapshot_days_kept: u32,
     /// Faults for tests and benchmarks.
     pub faults: FaultsSection,
 }
@@ -257,6 +267,11 @@ impl Default for EngineSection {
             upload_age_days_max: 14,
             reserve_bytes: 256 << 20,
             readers: 4,
+            scrub_interval_days: 7,
+            scrub_rate_bytes_per_second: 16 << 20,
+            snapshot_interval_s: 60 * 60,
+            snapshots_kept: 24,
+            snapshot_days_kept: 7,
             faults: FaultsSection::default(),
         }
     }
@@ -282,6 +297,11 @@ impl EngineSection {
             upload_age_max: days(self.upload_age_days_max),
             reserve_bytes: self.reserve_bytes,
             readers: self.readers,
+            scrub_interval: days(self.scrub_interval_days),
+            scrub_rate_bytes_per_second: self.scrub_rate_bytes_per_second,
+            snapshot_interval: Duration::from_secs(self.snapshot_interval_s),
+            snapshots_kept: self.snapshots_kept,
+            snapshot_days_kept: self.snapshot_days_kept,
             faults: engine::Faults { fsync_delay: Duration::from_millis(self.faults.fsync_delay_ms) },
             ..engine::Settings::new(&data.dir)
         })

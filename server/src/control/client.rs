@@ -27,6 +27,17 @@ impl ControlClient {
         Self { data_dir: data_dir.to_owned() }
     }
 
+    /// Whether a store runs on the data directory.
+    pub(crate) async fn is_running(&self) -> anyhow::Result<bool> {
+        match socket::connect(&self.data_dir).await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(false)
+            }
+            Err(error) => Err(self.not_running(error)),
+        }
+    }
+
     /// Asks and reads the whole answer.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         let response = self.send(Method::GET, path, &Value::Null).await?;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use connector::Connector;
-use engine::{Caller, CanonicalId, Engine};
+use engine::{Caller, CanonicalId, Damage, Engine};
 use nfs_staging::{EvictScope, PullRequest, PushRequest, Staging, Step};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,7 @@ use crate::doors::Doors;
 use crate::first_credentials::{self, Which};
 use crate::metrics_door::HealthReport;
 use crate::secondary_storage::{self, Prepare, Prepared};
+use crate::upkeep::{Backup, Fsck, Scrub};
 
 /// Everybody on this socket is the one who owns the machine.
 const CALLER: Caller = Caller::LocalOperator;
@@ -50,6 +51,9 @@ pub(crate) fn router(parts: Parts) -> Router {
         .route("/staging/pull", post(staging_pull))
         .route("/staging/push", post(staging_push))
         .route("/staging/evict", post(staging_evict))
+        .route("/fsck", post(fsck))
+        .route("/scrub", post(scrub))
+        .route("/backup", post(backup))
         .route("/trash", get(trash_list))
         .route("/trash/restore", post(trash_restore))
         .route("/trash/purge", post(trash_purge))
@@ -68,15 +72,36 @@ pub(crate) struct StatusReport {
     pub(crate) doors: Doors,
     /// Whether a CloudStack is configured.
     pub(crate) has_cloudstack: bool,
+    /// What the scrubber found damaged.
+    pub(crate) damage: Vec<Damage>,
 }
 
-async fn status(State(parts): State<Parts>) -> Json<StatusReport> {
-    Json(StatusReport {
+async fn status(State(parts): State<Parts>) -> Answer<StatusReport> {
+    Ok(Json(StatusReport {
         pid: std::process::id(),
         data_dir: parts.config.data.dir.clone(),
         health: HealthReport::of(&parts.engine).await,
         doors: parts.doors,
         has_cloudstack: parts.connector.is_some(),
+        damage: parts.engine.damage(&CALLER).await?,
+    }))
+}
+
+async fn fsck(State(parts): State<Parts>, Json(request): Json<Fsck>) -> Response {
+    with_progress(|report| async move {
+        Ok(serde_json::to_value(request.run(&parts.engine, &report.engine_progress()).await?)?)
+    })
+}
+
+async fn scrub(State(parts): State<Parts>, Json(request): Json<Scrub>) -> Response {
+    with_progress(|report| async move {
+        Ok(serde_json::to_value(request.run(&parts.engine, &report.engine_progress()).await?)?)
+    })
+}
+
+async fn backup(State(parts): State<Parts>, Json(request): Json<Backup>) -> Response {
+    with_progress(|report| async move {
+        Ok(serde_json::to_value(request.run(&parts.engine, &report.engine_progress()).await?)?)
     })
 }
 

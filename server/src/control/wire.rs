@@ -78,6 +78,20 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// Tells what the engine tells.
+    pub(crate) fn engine_progress(self) -> engine::OnProgress {
+        engine::OnProgress::new(move |progress| self.report(progress.into()))
+    }
+}
+
+impl From<engine::Progress> for Progress {
+    fn from(progress: engine::Progress) -> Self {
+        let engine::Progress { what, done, total, is_bytes } = progress;
+        Self { what, done, total, is_bytes }
+    }
+}
+
 type Job = Pin<Box<dyn Future<Output = anyhow::Result<Value>> + Send>>;
 
 /// Answers with a line for each progress and one for the end. When the client goes away, the work is dropped.

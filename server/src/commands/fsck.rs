@@ -1,0 +1,68 @@
+//! `cloudhold fsck`: whether everything in the store agrees.
+
+use clap::Args;
+use engine::CheckReport;
+
+use super::store::Store;
+use super::{Shared, output};
+use crate::upkeep::Fsck;
+
+/// Findings that are shown; `--json` has more.
+const SHOWN_MAX: usize = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct FsckArgs {
+    /// Set right what can be: counters are corrected, blobs without rows and objects without bytes put aside. Nothing is deleted
+    #[arg(long)]
+    repair: bool,
+    /// Put blobs without rows into quarantine also when they are so many that the database may be an old one
+    #[arg(long, requires = "repair")]
+    trust_database: bool,
+}
+
+/// The exit code is 1 when something is wrong and was not set right.
+pub(super) async fn run(shared: &Shared, args: &FsckArgs) -> anyhow::Result<u8> {
+    let request = Fsck { repair: args.repair, trust_database: args.trust_database };
+    let work = async |request: &Fsck, engine: &_, on_progress: &_| request.run(engine, on_progress).await;
+    let report: CheckReport = Store::reach(shared).await?.run("fsck", &request, work).await?;
+    let code = u8::from(report.open_count() > 0);
+    if shared.json {
+        output::json(&report)?;
+        return Ok(code);
+    }
+    show(&report)?;
+    Ok(code)
+}
+
+/// What was looked at and what was found.
+pub(super) fn show(report: &CheckReport) -> anyhow::Result<()> {
+    let seen = &report.examined;
+    output::line(format!(
+        "checked  {} versions, {} contents, {} pieces, {} parts, {} blobs, {} buckets",
+        seen.versions, seen.contents, seen.pieces, seen.parts, seen.blobs, seen.buckets
+    ))?;
+    if seen.lost_versions > 0 {
+        output::line(format!("aside    {} versions wait for their bytes", seen.lost_versions))?;
+    }
+    for finding in report.findings.iter().take(SHOWN_MAX) {
+        let state = finding.repaired.as_deref().map_or_else(String::new, |what| format!("  -> {what}"));
+        output::line(format!(
+            "found    {}: {} ({}){state}",
+            finding.problem.describe(),
+            finding.subject,
+            finding.detail
+        ))?;
+    }
+    let found: u64 = report.found.values().map(|tally| tally.found).sum();
+    if found > SHOWN_MAX as u64 {
+        for (problem, tally) in &report.found {
+            output::line(format!("sum      {}: {}, {} set right", problem.describe(), tally.found, tally.repaired))?;
+        }
+    }
+    match (found, report.open_count()) {
+        (0, _) => output::line("clean    everything agrees")?,
+        (found, 0) => output::line(format!("repaired {found} findings, all set right"))?,
+        (found, open) => output::line(format!("WRONG    {found} findings, {open} of them not set right"))?,
+    }
+    Ok(())
+}
