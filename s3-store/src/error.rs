@@ -234,7 +234,10 @@ fn from_state(error: &Error) -> S3Error {
         Error::Busy => with_headers(s3_error!(SlowDown), [(RETRY_AFTER, "1".to_owned())]),
         Error::ReadOnly(_) => {
             tracing::warn!(error = error as &dyn StdError, "a write was refused");
-            s3_error!(ServiceUnavailable, "The store takes no writes at the moment.")
+            s3_error!(
+                ServiceUnavailable,
+                "The store is read-only until it is restarted: something could not be made durable. Reads go on."
+            )
         }
         Error::DatabaseUnreachable { .. } => {
             tracing::error!(error = error as &dyn StdError, "a request failed");

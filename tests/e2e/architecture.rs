@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "connector",
             "server",
             "test-databases",
+            "simulated-disk",
         ],
     ),
 ];

@@ -10,6 +10,7 @@ mod commands;
 mod connector;
 mod console;
 mod crash;
+mod disk;
 mod postgres;
 mod s3;
 mod sso;

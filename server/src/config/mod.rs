@@ -9,6 +9,7 @@ mod show;
 mod unknown;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -55,6 +56,10 @@ pub struct Config {
     /// Whether this is the demo, which alone may use a demo's data directory. No key of the configuration.
     #[serde(skip)]
     pub demo: bool,
+    /// The disk that the store lies on, when it is not the machine's own: for tests. No key of the configuration.
+    #[serde(skip)]
+    #[doc(hidden)]
+    pub disk: Option<Arc<dyn engine::disk::Disk>>,
 }
 
 /// `[admin_api]`: how the Admin API answers.
@@ -170,7 +175,20 @@ impl Config {
             staging: nfs_staging::Settings::default(),
             log: LogSection::default(),
             demo: false,
+            disk: None,
         }
+    }
+
+    /// What the engine is opened with.
+    ///
+    /// # Errors
+    /// When a file with a secret cannot be read.
+    pub(crate) fn engine_settings(&self) -> anyhow::Result<engine::Settings> {
+        let mut settings = self.engine.settings(&self.data)?;
+        if let Some(disk) = &self.disk {
+            settings.disk = disk.clone();
+        }
+        Ok(settings)
     }
 
     /// Whether all values can be used together.

@@ -83,7 +83,7 @@ impl Opening {
         demo_mark::check(&config.data.dir, config.demo)?;
         // Before anything counts, because what is counted earlier is lost.
         metrics_door::recorder()?;
-        let engine = Engine::open(config.engine.settings(&config.data)?).await.context("the store cannot be opened")?;
+        let engine = Engine::open(config.engine_settings()?).await.context("the store cannot be opened")?;
         let closing = engine.clone();
         let prepared = prepare(config, engine).await;
         if prepared.is_err() {
