@@ -188,6 +188,34 @@ async fn a_checkpoint_that_cannot_be_synced_loses_nothing() {
     assert!(count >= 2, "{count} checkpoints");
 }
 
+/// SQLite keeps to itself that a checkpoint of its own failed, so nobody may notice: the next one writes everything again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_failed_unnoticed_is_made_good_by_the_next() {
+    let prepared = Prepared::new().await;
+    for number in 1..=2 {
+        let _told = Told(format!("sync {number} of the database failed, and the store went on"));
+        let root = prepared.copy();
+        let disk = SimulatedDisk::open(root.path()).unwrap();
+        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        disk.fail_sync(Target::Database, number);
+        let (client, mut model, mut failures) = (store.client(BUCKET), None, 0);
+        for operation in operations().into_iter().chain([Operation::Checkpoint, put("later", 500), put("later", 6_000)])
+        {
+            match client.perform(&operation, &model).await {
+                Ok(()) => model = operation.apply(&model),
+                Err(error) => {
+                    assert!(matches!(operation, Operation::Checkpoint), "{operation:?}: {error:?}");
+                    failures += 1;
+                }
+            }
+        }
+        assert_eq!(failures, 1, "one checkpoint met it");
+        disk.crash_now();
+        store.engine.close().await;
+        cut_and_check(&disk, &prepared, &[model]).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_that_fails_passes() {
     let prepared = Prepared::new().await;

@@ -177,3 +177,30 @@ async fn a_checkpoint_that_finds_no_room_harms_nothing() {
     }
     assert!(failed > 5, "only {failed} checkpoints found no room");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_opens_although_there_is_no_room_to_write_its_log_out() {
+    let prepared = Prepared::new().await;
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let mut model = perform_all(&store.client(BUCKET), &before()).await;
+    for number in 0..20 {
+        let put = put(&format!("more-{number}"), 4_000);
+        store.client(BUCKET).perform(&put, &model).await.unwrap();
+        model = put.apply(&model);
+    }
+    store.engine.close().await;
+
+    disk.fill_after(1);
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let client = store.client(BUCKET);
+    assert_eq!(client.view().await.unwrap(), view(&model));
+    let again = put("again", 300);
+    let refused = client.perform(&again, &model).await;
+    assert!(matches!(refused, Err(Error::DiskFull)), "{refused:?}");
+    disk.free_space();
+    client.perform(&again, &model).await.unwrap();
+    store.engine.close().await;
+    reopen_after_power_cut(&disk, 1, &prepared, &again.apply(&model)).await;
+}
