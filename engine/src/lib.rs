@@ -21,6 +21,7 @@ mod listing;
 mod logins;
 mod meta;
 mod metadata;
+mod move_metadata;
 mod multipart;
 mod names;
 mod objects;
@@ -67,6 +68,8 @@ pub use error::{BoxError, Error, Result};
 pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
 pub use listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 pub use logins::Session;
+pub use metadata::TableCopied;
+pub use move_metadata::{MetadataMoved, move_metadata};
 pub use multipart::{
     CompleteUpload, CompletedPart, PART_NUMBER_MAX, Part, PartPage, PartSource, Upload, UploadChecksum,
     UploadListRequest, UploadPage,

@@ -9,7 +9,7 @@ use std::path::Path;
 use futures::FutureExt;
 
 use crate::disk::Disk;
-use crate::metadata::{Db, store_info};
+use crate::metadata::{Db, FILE, store_info};
 use crate::settings::Database;
 use crate::{Error, Result, Settings, data_dir};
 
@@ -31,6 +31,12 @@ pub(crate) async fn confirm(db: &Db, settings: &Settings) -> Result<()> {
                 "is empty or of another store, but the database has a store already; name the directory with its blobs",
             )),
         },
+        (None, _) if matches!(settings.database, Database::Postgres(_)) && settings.data_dir.join(FILE).exists() => {
+            Err(unusable(
+                &settings.data_dir,
+                "has its metadata in SQLite; move it into the PostgreSQL database with `cloudhold migrate-metadata`",
+            ))
+        }
         (None, _) if data_dir::has_blobs(&*settings.disk, &settings.data_dir)? => {
             Err(unusable(&settings.data_dir, "has blobs, but the database is a new one; bring the database back"))
         }

@@ -12,6 +12,8 @@ mod check;
 mod damage;
 #[path = "storage/listing.rs"]
 mod listing;
+#[path = "storage/moved.rs"]
+mod moved;
 #[path = "storage/multipart.rs"]
 mod multipart;
 #[path = "storage/objects.rs"]

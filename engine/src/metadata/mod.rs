@@ -3,6 +3,7 @@
 //! [`Db`] is the one way in: [`Db::write`] runs a named transaction, [`Db::read`] one that only reads. SQLite and PostgreSQL run the same
 //! statements, with `$1` placeholders and `ON CONFLICT`; only their schemas and how they commit differ.
 
+mod copy;
 mod db;
 mod migrate;
 mod postgres;
@@ -31,6 +32,8 @@ pub(crate) mod usage;
 pub(crate) mod users;
 pub(crate) mod versions;
 
+pub use copy::TableCopied;
+pub(crate) use copy::copy_to_postgres;
 pub(crate) use db::Db;
 pub(crate) use row::{Row, Value, values};
 pub(crate) use sqlite::FILE;

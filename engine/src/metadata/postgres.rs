@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use super::db::{Running, database_error};
@@ -33,6 +33,19 @@ pub(super) struct Postgres {
     writes: TaskTracker,
 }
 
+fn options(postgres: &PostgresSettings) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(postgres.url.expose_secret())
+        .map_err(|_| Error::Unusable("the URL of the PostgreSQL database is not well formed".to_owned()))?;
+    Ok(options.application_name("cloudhold").statement_cache_capacity(256).disable_statement_logging())
+}
+
+/// Opens one connection, with the schema up to date.
+pub(super) async fn connect(postgres: &PostgresSettings) -> Result<PgConnection> {
+    let mut connection = options(postgres)?.connect().await.map_err(|e| database_error("open", e))?;
+    migrate::postgres(&mut connection).await?;
+    Ok(connection)
+}
+
 /// What a write takes along.
 #[derive(Clone, Debug)]
 struct Shared {
@@ -44,11 +57,7 @@ struct Shared {
 
 impl Postgres {
     pub(super) async fn open(postgres: &PostgresSettings, settings: &Settings, read_only: ReadOnly) -> Result<Self> {
-        let options = PgConnectOptions::from_str(postgres.url.expose_secret())
-            .map_err(|_| Error::Unusable("the URL of the PostgreSQL database is not well formed".to_owned()))?
-            .application_name("cloudhold")
-            .statement_cache_capacity(256)
-            .disable_statement_logging();
+        let options = options(postgres)?;
         let pool = PgPoolOptions::new()
             .max_connections(postgres.connections_max)
             .acquire_timeout(QUEUE_WAIT)

@@ -5,7 +5,7 @@ use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo};
 use sqlx::query::Query;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Encode, Postgres, Row as _, Sqlite, Type};
+use sqlx::{Encode, Postgres, Row as _, SqlSafeStr, Sqlite, Type};
 
 use crate::{Error, Result};
 
@@ -57,7 +57,7 @@ macro_rules! values {
 }
 pub(crate) use values;
 
-pub(super) fn bind_sqlite(sql: &'static str, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
+pub(super) fn bind_sqlite(sql: impl SqlSafeStr, values: Vec<Value>) -> Query<'static, Sqlite, SqliteArguments> {
     values.into_iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Null => query.bind(None::<i64>),
         Value::Int(int) => query.bind(int),
@@ -66,7 +66,7 @@ pub(super) fn bind_sqlite(sql: &'static str, values: Vec<Value>) -> Query<'stati
     })
 }
 
-pub(super) fn bind_postgres(sql: &'static str, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
+pub(super) fn bind_postgres(sql: impl SqlSafeStr, values: Vec<Value>) -> Query<'static, Postgres, PgArguments> {
     values.into_iter().fold(sqlx::query(sql), |query, value| match value {
         Value::Null => query.bind(UntypedNull),
         Value::Int(int) => query.bind(int),

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::db::database_error;
 use super::migrate;
@@ -33,15 +33,7 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
-        let file = settings.data_dir.join(FILE);
-        make_private(&*settings.disk, &file)?;
-        let options = match settings.disk.sqlite_vfs() {
-            Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
-            None => options(&file)?,
-        };
-        let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
-        empty_log(&mut connection).await?;
-        migrate::sqlite(&mut connection).await?;
+        let (connection, options) = connect(settings).await?;
         let writer = Connection::Writer(connection);
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
@@ -70,6 +62,20 @@ impl Sqlite {
         self.writer.close().await;
         self.readers.close().await;
     }
+}
+
+/// Opens the file with a connection that may write, its log emptied and its schema up to date; and how to open it again.
+pub(super) async fn connect(settings: &Settings) -> Result<(SqliteConnection, SqliteConnectOptions)> {
+    let file = settings.data_dir.join(FILE);
+    make_private(&*settings.disk, &file)?;
+    let options = match settings.disk.sqlite_vfs() {
+        Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
+        None => options(&file)?,
+    };
+    let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
+    empty_log(&mut connection).await?;
+    migrate::sqlite(&mut connection).await?;
+    Ok((connection, options))
 }
 
 /// Makes the file before the database does, with mode 0600: small objects lie in it. SQLite gives its other files the same mode.
@@ -101,7 +107,7 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
 ///
 /// When a sync of the log fails, its pages stay readable in memory, count as clean, and never reach the disk. A process that starts then
 /// reads them as commits, and would write its own behind a gap: everything after the gap would be gone after a power cut.
-async fn empty_log(connection: &mut sqlx::SqliteConnection) -> Result<()> {
+async fn empty_log(connection: &mut SqliteConnection) -> Result<()> {
     let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
     match emptied.map_err(|e| database_error("empty_log", e)) {
         // There is no room to write it out. Reads must go on, and the log is no worse than it was.

@@ -30,7 +30,8 @@ impl World {
         Self::on(Database::Embedded).await
     }
 
-    async fn on(database: Database) -> Self {
+    /// A store with its metadata in a database of a given kind.
+    pub(crate) async fn on(database: Database) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (settings, clock) = settings(&directory, &database);
         let engine = Engine::open(settings).await.unwrap();
@@ -50,6 +51,12 @@ impl World {
     /// Closes the store and opens it again.
     pub(crate) async fn restart(&mut self) {
         self.engine.close().await;
+        self.open_on(self.database.clone()).await;
+    }
+
+    /// Opens the store, which is closed, with its metadata in another database.
+    pub(crate) async fn open_on(&mut self, database: Database) {
+        self.database = database;
         let (settings, clock) = settings(&self.directory, &self.database);
         self.clock = clock;
         self.engine = Engine::open(settings).await.unwrap();
