@@ -66,6 +66,8 @@ pub(crate) async fn run(arguments: &Arguments, place: &Place, report: &mut Repor
     let idle_bytes = load.watch.look().await?.store.map_or(0, |usage| usage.rss_bytes);
     report.figure("memory, idle", idle_bytes as f64 / MEBIBYTE, "MiB", Some(Goal::AtMost(60.0)));
     pages(arguments, &load, report).await?;
+    // The load begins with the first number again: these overwrite, and the store keeps its size for the next run.
+    load.level = "s3 overwriting".to_owned();
     let put = Shape { operation: Operation::Put, ..shape(64, Limit::Time(Duration::from_secs(5))) };
     load.phase(&put, report).await?;
     let peak_bytes = load.watch.look().await?.store.map_or(0, |usage| usage.rss_peak_bytes);

@@ -30,8 +30,9 @@ mod wall;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use report::Report;
 
@@ -89,19 +90,19 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
+    if let Command::StandIn(arguments) = &cli.command {
+        return stand_in::serve(arguments).await;
+    }
+    if let Command::Ratio(arguments) = &cli.command {
+        return ratio::run(arguments);
+    }
     let mut report = Report::begin(&cli.place.directory)?;
-    match &cli.command {
-        Command::StandIn(arguments) => return stand_in::serve(arguments).await,
-        Command::Ratio(arguments) => return ratio::run(arguments),
-        Command::S3(arguments) => s3::run(arguments, &cli.place, &mut report).await?,
-        Command::Peers(arguments) => peers::run(arguments, &cli.place, &mut report).await?,
-        Command::Listing(arguments) => listing::run(arguments, &cli.place, &mut report).await?,
-        Command::Fairness(arguments) => fairness::run(arguments, &cli.place, &mut report).await?,
-        Command::Engine(arguments) => engine_level::run(arguments, &cli.place, &mut report).await?,
-        Command::Reconcile(arguments) => reconcile::run(arguments, &cli.place, &mut report).await?,
-        Command::Disk => disk::run(&cli.place.directory, &mut report).await?,
-        Command::Wall => drop(wall::run(&mut report).await?),
-        Command::Packs(arguments) => packs::run(arguments, &cli.place.directory, &mut report).await?,
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // Dropping what runs ends the stores that it started.
+    tokio::select! {
+        done = measure(&cli, &mut report) => done?,
+        _ = terminate.recv() => bail!("ended by a signal"),
+        _ = interrupt.recv() => bail!("ended by a signal"),
     }
     report.end();
     println!("{report}");
@@ -110,4 +111,21 @@ async fn main() -> anyhow::Result<()> {
         std::fs::write(file, text + "\n").with_context(|| format!("{} cannot be written", file.display()))?;
     }
     report.must_be_clean()
+}
+
+async fn measure(cli: &Cli, report: &mut Report) -> anyhow::Result<()> {
+    let place = &cli.place;
+    match &cli.command {
+        Command::S3(arguments) => s3::run(arguments, place, report).await,
+        Command::Peers(arguments) => peers::run(arguments, place, report).await,
+        Command::Listing(arguments) => listing::run(arguments, place, report).await,
+        Command::Fairness(arguments) => fairness::run(arguments, place, report).await,
+        Command::Engine(arguments) => engine_level::run(arguments, place, report).await,
+        Command::Reconcile(arguments) => reconcile::run(arguments, place, report).await,
+        Command::Disk => disk::run(&place.directory, report).await,
+        Command::Wall => wall::run(report).await.map(drop),
+        Command::Packs(arguments) => packs::run(arguments, &place.directory, report).await,
+        // Neither measures anything.
+        Command::StandIn(_) | Command::Ratio(_) => Ok(()),
+    }
 }

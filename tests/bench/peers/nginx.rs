@@ -20,7 +20,7 @@ pub(super) async fn start(program: &Path, folder: TempDir) -> anyhow::Result<Run
     let configuration = format!(
         "{user}daemon off;\nworker_processes auto;\npid {0}/pid;\nerror_log stderr;\nevents {{ worker_connections 1024; }}\nhttp {{\n\
          {temporary}    access_log off;\n    sendfile on;\n    tcp_nopush on;\n    keepalive_requests 1000000000;\n    client_max_body_size 0;\n\
-         \x20   open_file_cache max=100000;\n    server {{\n        listen 127.0.0.1:{port};\n        root {0}/files;\n        \
+         \x20   server {{\n        listen 127.0.0.1:{port};\n        root {0}/files;\n        \
          location / {{ dav_methods PUT DELETE; create_full_put_path on; }}\n    }}\n}}\n",
         path.display()
     );
