@@ -5,8 +5,8 @@ use std::path::Path;
 
 use engine::disk::Disk;
 use engine::{Caller, CheckOptions, OnProgress};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::model::{Seen, View};
 use crate::store::{Store, connect, data_dir};
@@ -117,6 +117,26 @@ pub(crate) async fn check(disk: &dyn Disk, root: &Path, cleaned: bool) {
         assert_eq!(files, known, "the blobs are not those that the rows know");
     }
     connection.close().await.unwrap();
+    check_snapshots(root).await;
+}
+
+/// A snapshot that has its name is whole.
+async fn check_snapshots(root: &Path) {
+    let folder = data_dir(root).join("snapshots");
+    if !folder.is_dir() {
+        return;
+    }
+    for name in files(&folder).into_iter().filter(|name| name.ends_with(".sqlite")) {
+        let options = SqliteConnectOptions::new().filename(folder.join(&name)).immutable(true).read_only(true);
+        let mut snapshot = options.connect().await.unwrap();
+        let damage: String = sqlx::query("PRAGMA integrity_check").fetch_one(&mut snapshot).await.unwrap().get(0);
+        assert_eq!(damage, "ok", "{name}");
+        for (what, count) in RULES {
+            let count: i64 = sqlx::query(count).fetch_one(&mut snapshot).await.unwrap().get(0);
+            assert_eq!(count, 0, "{count} {what} in {name}");
+        }
+        snapshot.close().await.unwrap();
+    }
 }
 
 /// Every row's blob is there and has the right size; those of parts have the right bytes as well (objects are read elsewhere).

@@ -9,7 +9,7 @@ use simulated_disk::SimulatedDisk;
 
 use crate::check::{Told, check, check_quarantine, check_reopened, files};
 use crate::model::{Content, Model, Operation, view};
-use crate::store::{Client, Prepared, Store, data_dir, scratch};
+use crate::store::{Client, Manner, Prepared, Store, data_dir, scratch};
 
 const BUCKET: &str = "full";
 
@@ -128,8 +128,8 @@ async fn those_who_share_a_commit_are_refused_together_and_none_is_lost() {
         let _told = Told(format!("full after {writes} writes"));
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let delay = Duration::from_millis(2);
-        let store = Store::open_slow(Arc::new(disk.clone()), root.path(), &prepared.ada, delay).await.unwrap();
+        let manner = Manner { fsync_delay: Duration::from_millis(2), ..Manner::default() };
+        let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
         let client = store.client(BUCKET);
         let mut model = perform_all(&client, &before()).await;
         disk.fill_after(writes);

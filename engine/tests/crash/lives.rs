@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::check::{Told, check, check_reopened};
 use crate::model::{Content, Model, Operation, View, view};
 use crate::points::{every_crash, in_parallel};
-use crate::store::{Prepared, Store, scratch};
+use crate::store::{Manner, Prepared, Store, scratch};
 
 const BUCKET: &str = "lives";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -124,8 +124,8 @@ fn own_bucket(number: usize) -> String {
 
 /// A store in which each client has a bucket, and whose commits wait for others.
 async fn shared(prepared: &Prepared, root: &Path, disk: &SimulatedDisk) -> Store {
-    let delay = Duration::from_millis(3);
-    let store = Store::open_slow(Arc::new(disk.clone()), root, &prepared.ada, delay).await.unwrap();
+    let manner = Manner { fsync_delay: Duration::from_millis(3), ..Manner::default() };
+    let store = Store::open_as(Arc::new(disk.clone()), root, &prepared.ada, manner).await.unwrap();
     join_all((0..CLIENTS).map(|number| {
         let client = store.client(&own_bucket(number));
         async move { client.perform(&Operation::CreateBucket, &None).await.unwrap() }
@@ -281,6 +281,43 @@ async fn purge_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
         store.clean().await.unwrap();
         assert!(store.engine.list_trash(&Caller::LocalOperator).await.unwrap().is_empty());
         check_reopened(&store, &[(BUCKET.to_owned(), vec![None])]).await;
+        store.engine.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_cut_off_is_none_and_an_acknowledged_one_is_whole() {
+    let prepared = Arc::new(Prepared::new().await);
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    perform_all(&store, BUCKET, &belongings()).await;
+    let before = disk.trail().len();
+    store.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
+    store.engine.close().await;
+    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+        let prepared = prepared.clone();
+        async move { snapshot_and_crash(&prepared, step - before as u64, moment).await }
+    })
+    .await;
+}
+
+async fn snapshot_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
+    let _told = Told(format!("{moment:?} step {step} of a snapshot"));
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let model = perform_all(&store, BUCKET, &belongings()).await;
+    disk.crash_in(step, moment);
+    let acknowledged = store.engine.take_snapshot(&Caller::LocalOperator).await.is_ok();
+    store.engine.close().await;
+    for (disk, root) in aftermaths(&disk, step) {
+        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
+        // This looks into each snapshot that there is.
+        check_reopened(&store, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+        let count = store.engine.snapshots(&Caller::LocalOperator).unwrap().len();
+        assert!(count == 1 || !acknowledged && count == 0, "{count} snapshots");
+        store.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
         store.engine.close().await;
     }
 }

@@ -58,20 +58,72 @@ pub(crate) type Model = Option<Bucket>;
 /// What a bucket holds. There is at most one open upload of a key.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bucket {
-    pub(crate) objects: BTreeMap<String, Content>,
+    keeps_versions: bool,
+    /// The versions of each key, the oldest first; `None` is a delete marker. Without versions, there is one of each.
+    pub(crate) versions: BTreeMap<String, Vec<Option<Content>>>,
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Content>>,
 }
 
-/// What is seen of a bucket, if there is one: its objects, and the parts of its uploads.
-pub(crate) type View = Option<(BTreeMap<String, Seen>, BTreeMap<String, BTreeMap<u32, Seen>>)>;
+impl Bucket {
+    fn current(&self, key: &str) -> Option<&Content> {
+        self.versions.get(key)?.last()?.as_ref()
+    }
+
+    /// The keys of current objects.
+    fn keys(&self) -> Vec<String> {
+        self.versions.keys().filter(|key| self.current(key).is_some()).cloned().collect()
+    }
+
+    fn put(&mut self, key: &str, content: Content) {
+        let versions = self.versions.entry(key.to_owned()).or_default();
+        if !self.keeps_versions {
+            versions.clear();
+        }
+        versions.push(Some(content));
+    }
+
+    fn delete(&mut self, key: &str) {
+        match self.versions.get_mut(key) {
+            Some(versions) if self.keeps_versions => versions.push(None),
+            Some(_) | None => drop(self.versions.remove(key)),
+        }
+    }
+
+    fn delete_version(&mut self, key: &str, number: usize) {
+        if let Some(versions) = self.versions.get_mut(key) {
+            versions.remove(number);
+            if versions.is_empty() {
+                self.versions.remove(key);
+            }
+        }
+    }
+}
+
+/// What is seen of a bucket, if there is one.
+pub(crate) type View = Option<BucketView>;
+
+/// What is seen of a bucket: every version's bytes, and the parts of open uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct BucketView {
+    pub(crate) objects: BTreeMap<String, Seen>,
+    pub(crate) versions: BTreeMap<String, Vec<Option<Seen>>>,
+    pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Seen>>,
+}
 
 /// What the model says must be seen.
 pub(crate) fn view(model: &Model) -> View {
-    let seen = |contents: &BTreeMap<u32, Content>| contents.iter().map(|(n, c)| (*n, c.seen.clone())).collect();
-    model.as_ref().map(|bucket| {
-        let objects = bucket.objects.iter().map(|(key, content)| (key.clone(), content.seen.clone())).collect();
-        let uploads = bucket.uploads.iter().map(|(key, parts)| (key.clone(), seen(parts))).collect();
-        (objects, uploads)
+    let parts = |contents: &BTreeMap<u32, Content>| contents.iter().map(|(n, c)| (*n, c.seen.clone())).collect();
+    let history = |versions: &Vec<Option<Content>>| {
+        versions.iter().map(|version| version.as_ref().map(|content| content.seen.clone())).collect()
+    };
+    model.as_ref().map(|bucket| BucketView {
+        objects: bucket
+            .versions
+            .keys()
+            .filter_map(|key| Some((key.clone(), bucket.current(key)?.seen.clone())))
+            .collect(),
+        versions: bucket.versions.iter().map(|(key, versions)| (key.clone(), history(versions))).collect(),
+        uploads: bucket.uploads.iter().map(|(key, contents)| (key.clone(), parts(contents))).collect(),
     })
 }
 
@@ -80,12 +132,19 @@ pub(crate) fn view(model: &Model) -> View {
 pub(crate) enum Operation {
     CreateBucket,
     DeleteBucket,
+    /// From now on every write makes a version.
+    KeepVersions,
     Put {
         key: String,
         content: Content,
     },
     Delete {
         keys: Vec<String>,
+    },
+    /// Deletes one version for good, or a delete marker; the oldest is number 0.
+    DeleteVersion {
+        key: String,
+        number: usize,
     },
     Copy {
         from: String,
@@ -122,11 +181,13 @@ impl Operation {
         };
         match self {
             Self::CreateBucket | Self::DeleteBucket | Self::Clean | Self::Checkpoint => {}
-            Self::Put { key, content } => drop(bucket.objects.insert(key.clone(), content.clone())),
-            Self::Delete { keys } => bucket.objects.retain(|key, _| !keys.contains(key)),
+            Self::KeepVersions => bucket.keeps_versions = true,
+            Self::Put { key, content } => bucket.put(key, content.clone()),
+            Self::Delete { keys } => keys.iter().for_each(|key| bucket.delete(key)),
+            Self::DeleteVersion { key, number } => bucket.delete_version(key, *number),
             Self::Copy { from, to } => {
-                let content = bucket.objects[from].clone();
-                bucket.objects.insert(to.clone(), content);
+                let content = bucket.current(from).unwrap().clone();
+                bucket.put(to, content);
             }
             Self::CreateUpload { key } => drop(bucket.uploads.insert(key.clone(), BTreeMap::new())),
             Self::PutPart { key, number, content } => {
@@ -135,7 +196,7 @@ impl Operation {
             Self::Complete { key } => {
                 let parts = bucket.uploads.remove(key).unwrap();
                 let bytes: Vec<_> = parts.values().flat_map(|part| part.bytes.iter().copied()).collect();
-                bucket.objects.insert(key.clone(), Content::new(bytes));
+                bucket.put(key, Content::new(bytes));
             }
             Self::Abort { key } => drop(bucket.uploads.remove(key)),
         }
@@ -146,7 +207,7 @@ impl Operation {
     pub(crate) fn random(random: &mut Random, model: &Model) -> Self {
         let Some(bucket) = model else { return Self::CreateBucket };
         let key = format!("k{}", random.below(4));
-        let objects: Vec<_> = bucket.objects.keys().cloned().collect();
+        let objects = bucket.keys();
         let uploads: Vec<_> = bucket.uploads.keys().cloned().collect();
         match random.below(100) {
             0..8 if !objects.is_empty() => Self::Copy { from: objects[random.index(objects.len())].clone(), to: key },
@@ -154,11 +215,19 @@ impl Operation {
             22..25 if !objects.is_empty() => Self::Delete { keys: objects },
             25..40 if !bucket.uploads.contains_key(&key) => Self::CreateUpload { key },
             40..70 if !uploads.is_empty() => Self::on_upload(random, bucket, &uploads),
-            70..75 if objects.is_empty() => Self::DeleteBucket,
+            70..75 if bucket.versions.is_empty() => Self::DeleteBucket,
+            70..75 => Self::random_version(random, bucket),
             75..79 => Self::Checkpoint,
             79..82 => Self::Clean,
+            82..86 if !bucket.keeps_versions => Self::KeepVersions,
             _ => Self::Put { key, content: random_content(random) },
         }
+    }
+
+    fn random_version(random: &mut Random, bucket: &Bucket) -> Self {
+        let keys: Vec<_> = bucket.versions.keys().cloned().collect();
+        let key = keys[random.index(keys.len())].clone();
+        Self::DeleteVersion { number: random.index(bucket.versions[&key].len()), key }
     }
 
     fn on_upload(random: &mut Random, bucket: &Bucket, uploads: &[String]) -> Self {

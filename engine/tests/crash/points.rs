@@ -64,7 +64,8 @@ pub(crate) fn every_crash(trail: &[String], from: usize) -> Vec<(u64, Moment)> {
         let after = (!step.starts_with("write ")).then_some((step_number, Moment::After));
         [(step_number, Moment::Before)].into_iter().chain(after)
     });
-    let crashes: Vec<_> = crashes.collect();
+    // And one when everything was acknowledged.
+    let crashes: Vec<_> = crashes.chain([(trail.len() as u64 + 1, Moment::Before)]).collect();
     assert!(crashes.len() > 10, "only {} points to crash at", crashes.len());
     crashes
 }
@@ -212,6 +213,23 @@ async fn a_complete_is_old_or_new() {
 async fn an_abort_is_old_or_new() {
     let abort = Operation::Abort { key: "k".to_owned() };
     at_every_step(&[Operation::CreateBucket, upload("k"), part("k", 1, LARGE), part("k", 2, SMALL), abort], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_and_delete_markers_are_old_or_new() {
+    let version = |number| Operation::DeleteVersion { key: "k".to_owned(), number };
+    let operations = [
+        Operation::CreateBucket,
+        put("k", SMALL),
+        Operation::KeepVersions,
+        put("k", LARGE),
+        delete(&["k"]),
+        put("k", LARGE + 1),
+        version(2),
+        version(2),
+        version(0),
+    ];
+    at_every_step(&operations, 7).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

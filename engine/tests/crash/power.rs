@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::check::{Told, check_reopened};
 use crate::model::{Model, Operation, view};
-use crate::store::{Client, Prepared, Store, scratch};
+use crate::store::{Client, Manner, Prepared, Store, scratch};
 
 const RUNS: u64 = 1000;
 const PARALLEL: usize = 4;
@@ -89,7 +89,8 @@ async fn operate_and_crash(
 ) -> Vec<Vec<Model>> {
     let disk = SimulatedDisk::open(root.path()).unwrap();
     let fsync_delay = if random.chance(30) { Duration::from_millis(1) } else { Duration::ZERO };
-    let store = Store::open_slow(Arc::new(disk.clone()), root.path(), &prepared.ada, fsync_delay).await.unwrap();
+    let manner = Manner { fsync_delay, takes_snapshots: random.chance(10) };
+    let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
     let moment = if random.chance(50) { Moment::Before } else { Moment::After };
     disk.crash_in(1 + random.below(80 + 60 * models.len() as u64), moment);
     let clients = models.into_iter().enumerate().map(|(number, model)| {

@@ -9,14 +9,15 @@ use engine::disk::{Disk, LocalDisk};
 use engine::{
     Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
     Engine, Error, Faults, GroupId, Identity, ListEntry, ListRequest, NewGroup, NewObject, NewUser, ObjectKey, Profile,
-    ReadConditions, ReadObject, Result, Role, Settings, UploadId, UploadListRequest, UserId,
+    ReadConditions, ReadObject, Result, Role, Settings, UploadId, UploadListRequest, UserId, VersionId,
+    VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
-use crate::model::{Model, Operation, Seen, View};
+use crate::model::{BucketView, Model, Operation, Seen, View};
 
 /// A data directory that was made once and is copied for each run, with its users.
 pub(crate) struct Prepared {
@@ -93,6 +94,15 @@ async fn user(engine: &Engine, id: &str) -> Caller {
     }))
 }
 
+/// How a store works.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Manner {
+    /// Commits wait a little, so that others gather meanwhile.
+    pub(crate) fsync_delay: Duration,
+    /// Background work takes snapshots of the metadata as well.
+    pub(crate) takes_snapshots: bool,
+}
+
 /// An open store.
 pub(crate) struct Store {
     pub(crate) engine: Engine,
@@ -104,23 +114,19 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) async fn open(disk: Arc<dyn Disk>, root: &Path, ada: &Caller) -> Result<Self> {
-        Self::open_slow(disk, root, ada, Duration::ZERO).await
+        Self::open_as(disk, root, ada, Manner::default()).await
     }
 
-    /// A store whose commits wait a little, so that others gather meanwhile.
-    pub(crate) async fn open_slow(
-        disk: Arc<dyn Disk>,
-        root: &Path,
-        ada: &Caller,
-        fsync_delay: Duration,
-    ) -> Result<Self> {
+    pub(crate) async fn open_as(disk: Arc<dyn Disk>, root: &Path, ada: &Caller, manner: Manner) -> Result<Self> {
         let (clock, hand) = engine::Clock::movable();
         let settings = Settings {
             part_size_bytes_min: 1024,
             inline_size_bytes_max: 4096,
             reserve_bytes: 0,
             readers: 2,
-            faults: Faults { fsync_delay },
+            faults: Faults { fsync_delay: manner.fsync_delay },
+            snapshot_interval: if manner.takes_snapshots { Duration::from_secs(1) } else { Duration::ZERO },
+            scrub_interval: Duration::ZERO,
             clock,
             upload_age_max: Duration::ZERO,
             disk: disk.clone(),
@@ -197,7 +203,12 @@ impl Client {
                 let body = Body::from_bytes(content.bytes.to_vec());
                 engine.put_object(ada, bucket, &key(name), NewObject::default(), body).await.map(|_| ())
             }
-            Operation::Delete { keys } => self.delete(keys).await,
+            Operation::KeepVersions => engine.set_versioning(ada, bucket, Versioning::Enabled).await,
+            Operation::Delete { keys } => self.delete(keys.iter().map(|key| (key.as_str(), None)).collect()).await,
+            Operation::DeleteVersion { key: name, number } => {
+                let id = self.versions().await?[name][*number].0.clone();
+                self.delete(vec![(name, Some(id))]).await
+            }
             Operation::Copy { from, to } => {
                 let source = CopySource {
                     bucket: bucket.clone(),
@@ -229,11 +240,25 @@ impl Client {
         }
     }
 
-    async fn delete(&self, keys: &[String]) -> Result<()> {
-        let target = |name: &String| DeleteTarget { key: key(name), version_id: None, if_match: None };
-        let targets = keys.iter().map(target).collect();
+    async fn delete(&self, what: Vec<(&str, Option<VersionId>)>) -> Result<()> {
+        let target = |(name, version_id)| DeleteTarget { key: key(name), version_id, if_match: None };
+        let targets = what.into_iter().map(target).collect();
         let deleted = self.engine.delete_objects(&self.ada, &self.bucket, targets).await?;
         deleted.into_iter().try_for_each(|one| one.map(|_| ()))
+    }
+
+    /// The versions of each key, the oldest first, and whether each is a delete marker.
+    async fn versions(&self) -> Result<BTreeMap<String, Vec<(VersionId, bool)>>> {
+        let list = ListRequest { entries_max: 1000, ..ListRequest::default() };
+        let request = VersionListRequest { list, after_version: None };
+        let page = self.engine.list_versions(&self.ada, &self.bucket, &request).await?;
+        let mut versions = BTreeMap::<String, Vec<_>>::new();
+        for entry in page.entries.into_iter().rev() {
+            let ListEntry::Object(version) = entry else { continue };
+            let of_key = versions.entry(version.key.as_str().to_owned()).or_default();
+            of_key.push((version.version_id, version.delete_marker));
+        }
+        Ok(versions)
     }
 
     async fn complete(&self, name: &str, model: &Model) -> Result<()> {
@@ -260,32 +285,38 @@ impl Client {
         Ok(page.uploads.into_iter().map(|one| (one.key.as_str().to_owned(), one.upload_id)).collect())
     }
 
-    pub(crate) async fn read(&self, name: &str) -> Result<Seen> {
-        let read = ReadObject::default();
+    async fn read(&self, name: &str, version_id: Option<VersionId>) -> Result<Seen> {
+        let read = ReadObject { version_id, ..ReadObject::default() };
         let found = self.engine.get_object(&self.ada, &self.bucket, &key(name), &read).await?;
         let bytes: Vec<bytes::Bytes> = found.body.try_collect().await.map_err(Error::Body)?;
         Ok(Seen::of(&bytes.concat()))
     }
 
-    /// Everything that the bucket has, every byte of its objects read.
+    /// Everything that the bucket has, every byte of every version read.
     pub(crate) async fn view(&self) -> Result<View> {
         let request = ListRequest { entries_max: 1000, ..ListRequest::default() };
         let page = match self.engine.list_objects(&self.ada, &self.bucket, &request).await {
             Err(Error::NoSuchBucket) => return Ok(None),
             page => page?,
         };
-        let mut objects = BTreeMap::new();
+        let mut view = BucketView::default();
         for entry in page.entries {
             let ListEntry::Object(object) = entry else { continue };
             let name = object.key.as_str().to_owned();
-            objects.insert(name.clone(), self.read(&name).await?);
+            view.objects.insert(name.clone(), self.read(&name, None).await?);
         }
-        let mut uploads = BTreeMap::new();
+        for (name, versions) in self.versions().await? {
+            let mut seen = Vec::new();
+            for (id, is_marker) in versions {
+                seen.push(if is_marker { None } else { Some(self.read(&name, Some(id)).await?) });
+            }
+            view.versions.insert(name, seen);
+        }
         for (name, upload) in self.uploads().await? {
             let page = self.engine.list_parts(&self.ada, &self.bucket, &key(&name), &upload, 0, 1000).await?;
             let seen = |part: engine::Part| (part.number, Seen { size_bytes: part.size_bytes, md5: part.etag });
-            uploads.insert(name, page.parts.into_iter().map(seen).collect());
+            view.uploads.insert(name, page.parts.into_iter().map(seen).collect());
         }
-        Ok(Some((objects, uploads)))
+        Ok(Some(view))
     }
 }
