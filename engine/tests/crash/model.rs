@@ -105,6 +105,7 @@ pub(crate) type View = Option<BucketView>;
 /// What is seen of a bucket: every version's bytes, and the parts of open uploads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketView {
+    pub(crate) keeps_versions: bool,
     pub(crate) objects: BTreeMap<String, Seen>,
     pub(crate) versions: BTreeMap<String, Vec<Option<Seen>>>,
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Seen>>,
@@ -117,6 +118,7 @@ pub(crate) fn view(model: &Model) -> View {
         versions.iter().map(|version| version.as_ref().map(|content| content.seen.clone())).collect()
     };
     model.as_ref().map(|bucket| BucketView {
+        keeps_versions: bucket.keeps_versions,
         objects: bucket
             .versions
             .keys()

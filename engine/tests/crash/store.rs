@@ -299,7 +299,8 @@ impl Client {
             Err(Error::NoSuchBucket) => return Ok(None),
             page => page?,
         };
-        let mut view = BucketView::default();
+        let bucket = self.engine.bucket(&self.ada, &self.bucket).await?;
+        let mut view = BucketView { keeps_versions: bucket.versioning == Versioning::Enabled, ..BucketView::default() };
         for entry in page.entries {
             let ListEntry::Object(object) = entry else { continue };
             let name = object.key.as_str().to_owned();
