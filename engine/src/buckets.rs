@@ -2,6 +2,7 @@
 
 use futures::FutureExt;
 
+use crate::fair::Share;
 use crate::metadata::{self, Tx};
 use crate::usage::Usage;
 use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result};
@@ -66,7 +67,7 @@ impl Engine {
         let (name, count_max) = (name.clone(), self.inner.settings.buckets_per_user_max);
         self.inner
             .db
-            .write("create_bucket", move |tx| {
+            .write_for(Share::Tenant(owner.clone()), "create_bucket", move |tx| {
                 let (owner, name) = (owner.clone(), name.clone());
                 async move { insert(tx, &owner, &name, count_max).await }.boxed()
             })
@@ -107,7 +108,7 @@ impl Engine {
         }
         self.inner
             .db
-            .write("set_versioning", move |tx| {
+            .write_for(caller.share(), "set_versioning", move |tx| {
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
                     metadata::buckets::set_versioning(tx, bucket, versioning).await
@@ -117,19 +118,30 @@ impl Engine {
             .await
     }
 
-    /// Deletes a bucket without versions and delete markers; its open uploads are aborted. [`Error::BucketNotEmpty`].
+    /// Deletes a bucket without versions and delete markers; its open uploads are aborted with it, or some at a time when there are very
+    /// many. [`Error::BucketNotEmpty`], also when something is stored while that goes on.
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
         let bucket = self.owned_bucket(caller, name).await?;
+        while !self.delete_bucket_step(caller, bucket).await? {}
+        Ok(())
+    }
+
+    /// Aborts some of the uploads of an empty bucket, and deletes it when those were all; returns whether it is gone.
+    async fn delete_bucket_step(&self, caller: &Caller, bucket: i64) -> Result<bool> {
         self.inner
             .db
-            .write("delete_bucket", move |tx| {
+            .write_for(caller.share(), "delete_bucket", move |tx| {
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
                     if !metadata::buckets::is_empty(tx, bucket).await? {
                         return Err(Error::BucketNotEmpty);
                     }
-                    metadata::multipart::abort_all(tx, bucket).await?;
-                    metadata::buckets::remove(tx, bucket).await
+                    metadata::multipart::abort_some(tx, bucket).await?;
+                    if metadata::multipart::has_any(tx, bucket).await? {
+                        return Ok(false);
+                    }
+                    metadata::buckets::remove(tx, bucket).await?;
+                    Ok(true)
                 }
                 .boxed()
             })

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::fair::Share;
 use crate::names::{CanonicalId, GroupId, UserId};
 use crate::{Error, Result};
 
@@ -71,6 +72,11 @@ impl Caller {
             Self::User(identity) => Some(identity),
             Self::Anonymous | Self::AdminService | Self::LocalOperator => None,
         }
+    }
+
+    /// On whose account this caller's work is done.
+    pub(crate) fn share(&self) -> Share {
+        self.identity().map_or(Share::Store, |identity| Share::Tenant(identity.canonical_id.clone()))
     }
 
     /// Groups, users, keys and usage of everybody.

@@ -15,6 +15,7 @@ mod credentials;
 mod data_dir;
 pub mod disk;
 mod error;
+mod fair;
 mod groups;
 mod identity_cache;
 mod listing;
@@ -48,6 +49,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use crate::bytes::ByteStore;
+use crate::bytes::bounds::{Bounds, ReadBounds};
 use crate::bytes::files::BlobFiles;
 use crate::bytes::in_flight::InFlight;
 use crate::bytes::intake::Intake;
@@ -105,6 +107,7 @@ struct Inner {
     store: Arc<dyn ByteStore>,
     intake: Intake,
     in_flight: InFlight,
+    reads: ReadBounds,
     keys: secrets::KeyRing,
     version_ids: version_ids::VersionIds,
     identities: identity_cache::IdentityCache,
@@ -149,6 +152,7 @@ impl Engine {
             store: store.clone(),
             in_flight: in_flight.clone(),
             inline_size_bytes_max: settings.inline_size_bytes_max,
+            bounds: Bounds::new(settings.uploads_max, settings.intake_size_bytes_max),
         };
         let engine = Self {
             inner: Arc::new(Inner {
@@ -157,6 +161,7 @@ impl Engine {
                 store,
                 intake,
                 in_flight,
+                reads: ReadBounds::new(),
                 keys,
                 version_ids,
                 identities: identity_cache::IdentityCache::new(),

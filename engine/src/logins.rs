@@ -11,7 +11,7 @@ use crate::clock::micros;
 use crate::metadata::Tx;
 use crate::metadata::logins::{self as metadata, PasswordLogin, SessionRow};
 use crate::secrets::{HashLabel, new_token};
-use crate::{Caller, Engine, Error, GroupId, Identity, Result, UserId};
+use crate::{Caller, Engine, Error, GroupId, Identity, Result, UserId, work};
 
 /// Most characters of a service account's name.
 const SERVICE_NAME_CHARS_MAX: usize = 64;
@@ -151,7 +151,18 @@ impl Engine {
         if !self.inner.db.read("find_expired_logins", |tx| metadata::has_expired(tx, now_us).boxed()).await? {
             return Ok(0);
         }
-        self.inner.db.write("forget_expired_logins", move |tx| metadata::delete_expired(tx, now_us).boxed()).await
+        let mut count = 0;
+        loop {
+            let forgotten = self
+                .inner
+                .db
+                .write("forget_expired_logins", move |tx| metadata::delete_expired(tx, now_us, work::ROWS_MAX).boxed())
+                .await?;
+            if forgotten == 0 {
+                return Ok(count);
+            }
+            count += forgotten;
+        }
     }
 
     async fn find_active_user(&self, group_id: &GroupId, user_id: &UserId) -> Result<Option<PasswordLogin>> {

@@ -155,7 +155,7 @@ impl Engine {
         let upload_id = upload.upload_id.clone();
         self.inner
             .db
-            .write("create_upload", move |tx| {
+            .write_for(caller.share(), "create_upload", move |tx| {
                 let (upload, meta) = (upload.clone(), meta.clone());
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
@@ -184,7 +184,7 @@ impl Engine {
         // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
         body.keep.extend(open.upload.checksum.map(|checksum| checksum.algorithm));
         let keep = body.keep.clone();
-        let taken = self.take_in(body, PUT_SIZE_BYTES_MAX).await?;
+        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
         let mut part = Part {
             number,
             size_bytes: taken.size_bytes,
@@ -196,7 +196,7 @@ impl Engine {
         let row = part.clone();
         let (key, upload) = (key.clone(), upload.clone());
         part.modified_us = self
-            .write_with_bytes("put_part", taken, move |tx, place| {
+            .write_with_bytes(caller.share(), "put_part", taken, move |tx, place| {
                 let row = NewPart {
                     number,
                     size_bytes: row.size_bytes,
@@ -249,12 +249,13 @@ impl Engine {
         upload: &UploadId,
         complete: CompleteUpload,
     ) -> Result<ObjectInfo> {
+        let share = caller.share();
         let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (std::sync::Arc::new(complete), self.inner.version_ids.clone());
         self.inner
             .db
-            .write("complete_upload", move |tx| {
+            .write_for(share, "complete_upload", move |tx| {
                 let (caller, name, key, upload) = (caller.clone(), name.clone(), key.clone(), upload.clone());
                 let (complete, ids) = (complete.clone(), ids.clone());
                 async move {
@@ -280,11 +281,11 @@ impl Engine {
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
-            .write("abort_upload", move |tx| {
+            .write_for(caller.share(), "abort_upload", move |tx| {
                 let (key, upload) = (key.clone(), upload.clone());
                 async move {
                     rows::find(tx, bucket, &key, &upload).await?;
-                    rows::abort(tx, bucket, &upload).await
+                    rows::abort(tx, bucket, &upload).await.map(|_| ())
                 }
                 .boxed()
             })

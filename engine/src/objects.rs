@@ -9,6 +9,7 @@ use crate::body::{Body, ByteStream, ChecksumAlgorithm, Digests};
 use crate::bytes::in_flight::Reading;
 use crate::bytes::intake::{Kept, TakenIn};
 use crate::bytes::outflow::{Piece, stream_pieces};
+use crate::fair::Share;
 use crate::meta::Meta;
 use crate::metadata::contents::{self, NewContent, Place};
 use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
@@ -236,7 +237,7 @@ impl Engine {
         let (bucket, owner) = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?;
         let keep = body.keep.clone();
-        let taken = self.take_in(body, PUT_SIZE_BYTES_MAX).await?;
+        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
         let content_id = ContentId::random();
         let version = NewVersion {
             size_bytes: taken.size_bytes,
@@ -250,7 +251,7 @@ impl Engine {
         let (key, ids) = (key.clone(), self.inner.version_ids.clone());
         let made_key = key.clone();
         let made = self
-            .write_with_bytes("put_object", taken, move |tx, place| {
+            .write_with_bytes(caller.share(), "put_object", taken, move |tx, place| {
                 let content = NewContent { crc64nvme, place };
                 let (key, version, conditions) = (key.clone(), version.clone(), new.conditions.clone());
                 let ids = ids.clone();
@@ -293,7 +294,8 @@ impl Engine {
             Some(found) => found,
             None => self.get_in_steps(caller, bucket, key, read).await?,
         };
-        let body = stream_pieces(self.inner.store.clone(), pieces, Some(reading));
+        let turns = self.inner.reads.turns_of(caller.share());
+        let body = stream_pieces(self.inner.store.clone(), turns, pieces, Some(reading));
         Ok(ObjectRead { view, body })
     }
 
@@ -387,7 +389,7 @@ impl Engine {
         let (made, source_version_id) = self
             .inner
             .db
-            .write("copy_object", move |tx| {
+            .write_for(caller.share(), "copy_object", move |tx| {
                 let (source, key, copy, ids) = (source.clone(), key.clone(), copy.clone(), ids.clone());
                 async move { copy_rows(tx, &ids, (from, &source), (to, &key), &copy).await }.boxed()
             })
@@ -406,7 +408,7 @@ impl Engine {
         let ids = self.inner.version_ids.clone();
         self.inner
             .db
-            .write("delete_objects", move |tx| {
+            .write_for(caller.share(), "delete_objects", move |tx| {
                 let (targets, ids) = (targets.clone(), ids.clone());
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
@@ -451,7 +453,7 @@ impl Engine {
 
     /// Takes a body in, when there is room for it. Some room is left for the metadata: on a disk that is full to the last byte, not even
     /// a delete could be written.
-    pub(crate) async fn take_in(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
+    pub(crate) async fn take_in(&self, share: &Share, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
         if let Some(why) = self.inner.db.read_only() {
             return Err(Error::ReadOnly(why));
         }
@@ -460,12 +462,18 @@ impl Engine {
         if self.inner.store.free_bytes()? < wanted_bytes.saturating_add(reserve_bytes) {
             return Err(Error::DiskFull);
         }
-        self.inner.intake.take(body, size_bytes_max).await
+        self.inner.intake.take(share, body, size_bytes_max).await
     }
 
     /// Runs the transaction that makes taken-in bytes visible. It goes on when the client goes away: a commit may be under way, and
     /// then the blob must stay.
-    pub(crate) async fn write_with_bytes<T, F>(&self, name: &'static str, taken: TakenIn, body: F) -> Result<T>
+    pub(crate) async fn write_with_bytes<T, F>(
+        &self,
+        share: Share,
+        name: &'static str,
+        taken: TakenIn,
+        body: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx, Place) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
@@ -480,7 +488,7 @@ impl Engine {
         }
         let inner = self.inner.clone();
         let work = async move {
-            let result = inner.db.write(name, move |tx| body(tx, place.clone())).await;
+            let result = inner.db.write_for(share, name, move |tx| body(tx, place.clone())).await;
             if let (Some(blob), Err(error)) = (blob, &result)
                 && !may_be_committed(error)
             {

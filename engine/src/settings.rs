@@ -32,6 +32,10 @@ pub struct Settings {
     pub upload_age_max: Duration,
     /// Bytes of the disk that objects leave free, so that metadata can always be written.
     pub reserve_bytes: u64,
+    /// Objects and parts too large for the database that are taken in at one time; one tenant may have half of them.
+    pub uploads_max: usize,
+    /// Bytes of memory in which bodies wait for the disk, beside 64 KiB for each. When they are used up, bodies are written in smaller steps.
+    pub intake_size_bytes_max: usize,
     /// Connections that read the database.
     pub readers: u32,
     /// The disk that everything lies on; tests put one with faults in the place of the machine's own.
@@ -96,6 +100,8 @@ impl Settings {
             buckets_per_user_max: 1000,
             upload_age_max: DAY * 14,
             reserve_bytes: 256 << 20,
+            uploads_max: 1024,
+            intake_size_bytes_max: 64 << 20,
             readers: 4,
             disk: Arc::new(LocalDisk),
             scrub_interval: DAY * 7,

@@ -22,8 +22,12 @@ mod objects;
 mod permissions;
 #[path = "storage/postgres.rs"]
 mod postgres;
+#[path = "storage/pressure.rs"]
+mod pressure;
 #[path = "storage/rebuild.rs"]
 mod rebuild;
+#[path = "storage/recorder.rs"]
+mod recorder;
 #[path = "storage/scrub.rs"]
 mod scrub;
 #[path = "storage/snapshots.rs"]

@@ -17,6 +17,9 @@ use crate::{Clock, Error, Result};
 
 /// Room that is taken at once for a large blob.
 const RESERVE_STEP_BYTES: u64 = 64 << 20;
+/// Bytes of a blob after which the disk is told to begin writing them. The journal of a file system makes everybody's sync wait for what
+/// one file has left, so that a large blob must not leave much.
+const WRITEBACK_STEP_BYTES: u64 = 8 << 20;
 
 /// Blobs beneath a directory.
 #[derive(Debug)]
@@ -122,6 +125,7 @@ impl ByteStore for BlobFiles {
             syncs: self.syncs.clone(),
             announced_bytes: size_bytes,
             reserved_bytes: 0,
+            written_back_bytes: 0,
             blocks: Vec::new(),
             block: Digest::new(CrcAlgorithm::Crc32Iscsi),
             block_bytes: 0,
@@ -205,6 +209,8 @@ struct FileWriter {
     syncs: Syncs,
     announced_bytes: Option<u64>,
     reserved_bytes: u64,
+    /// Bytes of which the disk was told to begin writing them.
+    written_back_bytes: u64,
     blocks: Vec<u8>,
     block: Digest,
     block_bytes: u64,
@@ -231,6 +237,14 @@ impl FileWriter {
         Ok(())
     }
 
+    fn write_back(&mut self) {
+        let waiting_bytes = self.size_bytes - self.written_back_bytes;
+        if waiting_bytes >= WRITEBACK_STEP_BYTES {
+            self.file.start_writeback(HEAD_BYTES + self.written_back_bytes, waiting_bytes);
+            self.written_back_bytes = self.size_bytes;
+        }
+    }
+
     fn end_block(&mut self) {
         if self.block_bytes == 0 {
             return;
@@ -248,6 +262,7 @@ impl BlobWriter for FileWriter {
         self.file.write(bytes).map_err(|e| Error::io("writing a blob", e))?;
         self.whole.update(bytes);
         self.size_bytes += bytes.len() as u64;
+        self.write_back();
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = usize::try_from(BLOCK_BYTES - self.block_bytes).unwrap_or(usize::MAX);

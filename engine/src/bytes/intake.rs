@@ -5,18 +5,19 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::Fuse;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
+use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
 use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
 use super::in_flight::{InFlight, NewBlob};
 use super::{BlobWriter, ByteStore, blocking};
 use crate::body::{Body, ByteStream, Digests};
 use crate::error::BoxError;
+use crate::fair::{Share, Slot};
 use crate::names::BlobId;
 use crate::{Error, Result};
 
-/// Bytes that are handed to the disk and the hashes at once; two such chunks are in memory for each upload.
-const CHUNK_BYTES: usize = 1 << 20;
 /// Items of a stream below this size are put together.
 const SMALL_BYTES: usize = 4 << 10;
 
@@ -50,11 +51,13 @@ pub(crate) struct Intake {
     pub(crate) store: Arc<dyn ByteStore>,
     pub(crate) in_flight: InFlight,
     pub(crate) inline_size_bytes_max: usize,
+    pub(crate) bounds: Bounds,
 }
 
 impl Intake {
     /// Reads a body to its end, checks its length and digests, and makes a large one durable.
-    pub(crate) async fn take(&self, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
+    /// [`Error::Busy`] when too many do that already.
+    pub(crate) async fn take(&self, share: &Share, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
         let Body { stream, size_bytes, mut expected, trailer, keep } = body;
         // The body is asked again after its end, to learn that it has ended; a fused one bears that.
         let mut stream = stream.fuse();
@@ -68,7 +71,8 @@ impl Intake {
         let (kept, digests) = if small {
             (Kept::Inline(first.concat()), digest::of_bytes(&first, wanted))
         } else {
-            let (blob, digests) = self.to_blob(first, &mut stream, &mut limit, wanted).await?;
+            let _place = self.bounds.uploads.take(share).await?;
+            let (blob, digests) = self.to_blob(share, first, &mut stream, &mut limit, wanted).await?;
             (Kept::Blob(blob), digests)
         };
         limit.check_end()?;
@@ -81,54 +85,110 @@ impl Intake {
 
     async fn to_blob(
         &self,
-        mut chunk: Vec<Bytes>,
+        share: &Share,
+        first: Vec<Bytes>,
         stream: &mut Fuse<ByteStream>,
         limit: &mut Limit,
         wanted: Wanted,
     ) -> Result<(NewBlob, Digests)> {
         let blob = self.in_flight.write(&self.store, BlobId::random());
         let (store, announced) = (self.store.clone(), limit.announced);
+        let turn = self.bounds.writes.take(share).await?;
         // The guard goes along: when the request is dropped meanwhile, the blob is removed after it was made, not before.
         let (blob, writer) = blocking(move || {
             let writer = store.create(blob.id(), announced)?;
+            drop(turn);
             Ok((blob, writer))
         })
         .await?;
         let mut lanes = Lanes::new(writer, wanted);
-        while !chunk.is_empty() {
-            lanes.start(chunk)?;
+        let (mut bytes, mut memory) = (first, None);
+        while !bytes.is_empty() {
+            let turn = self.bounds.writes.take(share).await?;
+            lanes.start(Chunk { bytes, _memory: memory, _turn: turn })?;
             // The next chunk arrives while the last one is written and hashed.
-            let next = collect(stream, limit, CHUNK_BYTES).await;
+            let next = self.next_chunk(stream, limit).await;
             lanes.wait().await?;
-            chunk = next?;
+            (bytes, memory) = next?;
         }
-        let digests = lanes.finish().await?;
+        let turn = self.bounds.writes.take(share).await?;
+        let digests = lanes.finish(turn).await?;
         Ok((blob, digests))
+    }
+
+    /// What comes next of a body, empty at its end. Memory for more than a little of it is taken only once that little is there, and what
+    /// came is not kept for a client that pauses.
+    async fn next_chunk(&self, stream: &mut Fuse<ByteStream>, limit: &mut Limit) -> Result<(Vec<Bytes>, Memory)> {
+        let (mut gathered, mut memory, mut enough) = (Gathered::default(), None, CHUNK_BYTES_MIN);
+        loop {
+            if gathered.size_bytes >= enough {
+                memory = memory.or_else(|| self.bounds.memory_for_chunk());
+                if memory.is_none() || gathered.size_bytes >= CHUNK_BYTES {
+                    break;
+                }
+                enough = CHUNK_BYTES;
+            }
+            match tokio::time::timeout(self.bounds.pause_max, stream.next()).await {
+                Ok(Some(bytes)) => gathered.add(bytes.map_err(body_error)?, limit)?,
+                Ok(None) => break,
+                Err(_) if gathered.size_bytes > 0 => break,
+                Err(_) => {}
+            }
+        }
+        Ok((gathered.end(), memory))
+    }
+}
+
+/// Memory for a whole chunk.
+type Memory = Option<OwnedSemaphorePermit>;
+
+/// Bytes that are written and hashed. Their memory and their turn are given back when the last of the lanes is through with them.
+struct Chunk {
+    bytes: Vec<Bytes>,
+    _memory: Memory,
+    _turn: Slot,
+}
+
+/// Bytes of a body, put together.
+#[derive(Default)]
+struct Gathered {
+    chunks: Vec<Bytes>,
+    small: BytesMut,
+    size_bytes: usize,
+}
+
+impl Gathered {
+    /// Each item costs an allocation and a write, whatever its size, so small ones are put together.
+    fn add(&mut self, bytes: Bytes, limit: &mut Limit) -> Result<()> {
+        limit.take(bytes.len())?;
+        self.size_bytes += bytes.len();
+        if bytes.len() < SMALL_BYTES {
+            self.small.extend_from_slice(&bytes);
+        }
+        if bytes.len() >= SMALL_BYTES || self.small.len() >= SMALL_BYTES {
+            self.chunks.push(self.small.split().freeze());
+        }
+        if bytes.len() >= SMALL_BYTES {
+            self.chunks.push(bytes);
+        }
+        Ok(())
+    }
+
+    fn end(mut self) -> Vec<Bytes> {
+        self.chunks.push(self.small.freeze());
+        self.chunks.retain(|chunk| !chunk.is_empty());
+        self.chunks
     }
 }
 
 /// Reads until `enough` bytes are there or the stream ends.
 async fn collect(stream: &mut Fuse<ByteStream>, limit: &mut Limit, enough: usize) -> Result<Vec<Bytes>> {
-    let (mut chunks, mut small, mut size) = (Vec::new(), BytesMut::new(), 0);
-    while size < enough {
+    let mut gathered = Gathered::default();
+    while gathered.size_bytes < enough {
         let Some(bytes) = stream.next().await else { break };
-        let bytes = bytes.map_err(body_error)?;
-        limit.take(bytes.len())?;
-        size += bytes.len();
-        // Each item costs an allocation and a write, whatever its size, so small ones are put together.
-        if bytes.len() < SMALL_BYTES {
-            small.extend_from_slice(&bytes);
-        }
-        if bytes.len() >= SMALL_BYTES || small.len() >= SMALL_BYTES {
-            chunks.push(small.split().freeze());
-        }
-        if bytes.len() >= SMALL_BYTES {
-            chunks.push(bytes);
-        }
+        gathered.add(bytes.map_err(body_error)?, limit)?;
     }
-    chunks.push(small.freeze());
-    chunks.retain(|chunk| !chunk.is_empty());
-    Ok(chunks)
+    Ok(gathered.end())
 }
 
 /// A stream of our own (a part copied from an object) brings our own errors; others are the client's.
@@ -196,7 +256,7 @@ impl Lanes {
         }
     }
 
-    fn start(&mut self, chunk: Vec<Bytes>) -> Result<()> {
+    fn start(&mut self, chunk: Chunk) -> Result<()> {
         let chunk = Arc::new(chunk);
         self.disk.start(&chunk, |(writer, crc), bytes| {
             crc.update(bytes);
@@ -224,11 +284,16 @@ impl Lanes {
         }
     }
 
-    async fn finish(self) -> Result<Digests> {
+    async fn finish(self, turn: Slot) -> Result<Digests> {
         let (writer, crc) = self.disk.end()?;
         let sha = self.sha.map(Lane::end).transpose()?;
         let digests = digest::finish(&crc, self.md5.end()?, sha);
-        blocking(move || writer.finish()).await?;
+        blocking(move || {
+            let finished = writer.finish();
+            drop(turn);
+            finished
+        })
+        .await?;
         Ok(digests)
     }
 }
@@ -241,13 +306,13 @@ enum Lane<S> {
 }
 
 impl<S: Send + 'static> Lane<S> {
-    fn start(&mut self, chunk: &Arc<Vec<Bytes>>, step: fn(&mut S, &[u8]) -> Result<()>) -> Result<()> {
+    fn start(&mut self, chunk: &Arc<Chunk>, step: fn(&mut S, &[u8]) -> Result<()>) -> Result<()> {
         let Self::Idle(mut state) = std::mem::replace(self, Self::Failed) else {
             return Err(Error::Internal("a lane of an upload was started twice"));
         };
         let chunk = chunk.clone();
         *self = Self::Running(tokio::task::spawn_blocking(move || {
-            for bytes in chunk.iter() {
+            for bytes in &chunk.bytes {
                 step(&mut state, bytes)?;
             }
             Ok(state)

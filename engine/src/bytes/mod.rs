@@ -3,6 +3,7 @@
 //! [`ByteStore`] is where blobs go; [`files::BlobFiles`] keeps them as files of a [`Disk`](crate::disk::Disk). The calls block; [`intake`]
 //! and [`outflow`] run them beside the async runtime.
 
+pub(crate) mod bounds;
 pub(crate) mod digest;
 pub(crate) mod files;
 mod format;

@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream;
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::bounds::ReadTurns;
 use super::in_flight::Reading;
 use super::{BlobReader, ByteStore, blocking};
 use crate::body::ByteStream;
+use crate::fair::Slot;
 use crate::names::BlobId;
 use crate::{Error, Result};
 
@@ -35,8 +38,13 @@ pub(crate) struct Piece {
 }
 
 /// Streams pieces. `reading` keeps their content from being cleaned away until the stream is dropped.
-pub(crate) fn stream_pieces(store: Arc<dyn ByteStore>, pieces: Vec<Piece>, reading: Option<Reading>) -> ByteStream {
-    let flow = Flow { store, pieces: pieces.into_iter(), at: None, next: None, _reading: reading };
+pub(crate) fn stream_pieces(
+    store: Arc<dyn ByteStore>,
+    turns: ReadTurns,
+    pieces: Vec<Piece>,
+    reading: Option<Reading>,
+) -> ByteStream {
+    let flow = Flow { store, turns, pieces: pieces.into_iter(), at: None, next: None, _reading: reading };
     Box::pin(stream::unfold(flow, |mut flow| async move {
         match flow.step().await {
             Ok(Some(bytes)) => Some((Ok(bytes), flow)),
@@ -49,13 +57,18 @@ pub(crate) fn stream_pieces(store: Arc<dyn ByteStore>, pieces: Vec<Piece>, readi
     }))
 }
 
-type NextRead = tokio::task::JoinHandle<Result<Bytes>>;
+/// A read that runs, and the memory for its bytes until they are sent.
+struct Ahead {
+    read: tokio::task::JoinHandle<Result<Bytes>>,
+    _memory: OwnedSemaphorePermit,
+}
 
 struct Flow {
     store: Arc<dyn ByteStore>,
+    turns: ReadTurns,
     pieces: std::vec::IntoIter<Piece>,
     at: Option<(Arc<dyn BlobReader>, Range<u64>)>,
-    next: Option<NextRead>,
+    next: Option<Ahead>,
     _reading: Option<Reading>,
 }
 
@@ -68,9 +81,15 @@ impl Flow {
 
     async fn step(&mut self) -> Result<Option<Bytes>> {
         loop {
-            if let Some(read) = self.next.take() {
-                let bytes = read.await.map_err(|_| Error::Internal("a read panicked or was cancelled"))??;
-                self.start_read();
+            if let Some(ahead) = self.next.take() {
+                let bytes = ahead.read.await.map_err(|_| Error::Internal("a read panicked or was cancelled"))??;
+                self.read_ahead();
+                return Ok(Some(bytes));
+            }
+            if let Some(read) = self.next_read() {
+                let turn = self.turns.take().await?;
+                let bytes = blocking(move || with(turn, read)).await?;
+                self.read_ahead();
                 return Ok(Some(bytes));
             }
             let Some(piece) = self.pieces.next() else { return Ok(None) };
@@ -95,30 +114,49 @@ impl Flow {
             }
             Source::Blob { id, size_bytes } => {
                 let store = self.store.clone();
-                let reader = blocking(move || store.open(id)).await?;
+                let turn = self.turns.take().await?;
+                let reader = blocking(move || with(turn, move || store.open(id))).await?;
                 if reader.facts().size_bytes != size_bytes {
                     return Err(Error::corrupt(format!("blob {id} has another size than its row says")));
                 }
                 self.at = Some((reader, piece.range));
-                self.start_read();
                 Ok(None)
             }
         }
     }
 
-    fn start_read(&mut self) {
-        let Some((reader, range)) = &mut self.at else { return };
+    /// Begins the next read before it is asked for, when the disk and the memory have room for it. Readers that are slow to take what they
+    /// have do not use more than that.
+    fn read_ahead(&mut self) {
+        if self.at.as_ref().is_none_or(|(_, range)| range.is_empty()) {
+            return;
+        }
+        let Some((turn, memory)) = self.turns.take_ahead() else { return };
+        let Some(read) = self.next_read() else { return };
+        self.next = Some(Ahead { read: tokio::task::spawn_blocking(move || with(turn, read)), _memory: memory });
+    }
+
+    /// The next read of the piece that is being sent; `None` at its end.
+    fn next_read(&mut self) -> Option<impl FnOnce() -> Result<Bytes> + Send + use<>> {
+        let (reader, range) = self.at.as_mut()?;
         if range.is_empty() {
             self.at = None;
-            return;
+            return None;
         }
         // Reads end on block boundaries of the blob, so that no block is read and verified twice.
         let end = (range.start + 1).next_multiple_of(READ_BYTES).min(range.end);
         let (start, length) = (range.start, to_usize(end - range.start));
         range.start = end;
         let reader = reader.clone();
-        self.next = Some(tokio::task::spawn_blocking(move || reader.read(start, length)));
+        Some(move || reader.read(start, length))
     }
+}
+
+/// Does something and gives the place back that it needed.
+fn with<T>(turn: Slot, work: impl FnOnce() -> T) -> T {
+    let done = work();
+    drop(turn);
+    done
 }
 
 fn to_usize(number: u64) -> usize {

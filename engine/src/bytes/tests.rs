@@ -6,13 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use tempfile::TempDir;
 
+use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
 use super::files::BlobFiles;
 use super::in_flight::InFlight;
 use super::intake::{Intake, Kept};
 use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
 use crate::body::Body;
-use crate::disk::LocalDisk;
-use crate::names::BlobId;
+use crate::disk::{Disk, DiskDir, DiskFile, LocalDisk};
+use crate::fair::Share;
+use crate::names::{BlobId, CanonicalId};
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
 
@@ -124,7 +126,8 @@ impl ByteStore for Slow {
 }
 
 fn intake(store: Arc<dyn ByteStore>) -> Intake {
-    Intake { store, in_flight: InFlight::default(), inline_size_bytes_max: 1000 }
+    let bounds = Bounds { pause_max: Duration::from_millis(20), ..Bounds::new(600, 4 * CHUNK_BYTES) };
+    Intake { store, in_flight: InFlight::default(), inline_size_bytes_max: 1000, bounds }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +135,10 @@ async fn a_request_that_goes_away_while_its_blob_is_made_leaves_none() {
     let directory = tempfile::tempdir().unwrap();
     let store: Arc<dyn ByteStore> = Arc::new(Slow(disk(&directory)));
     let intake = intake(store.clone());
-    let given_up =
-        tokio::time::timeout(Duration::from_millis(50), intake.take(Body::from_bytes(bytes(50_000)), 1 << 20));
+    let given_up = tokio::time::timeout(
+        Duration::from_millis(50),
+        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20),
+    );
     assert!(given_up.await.is_err());
     // The file is made after the request is gone, and removed after it was made.
     for _ in 0..100 {
@@ -152,7 +157,7 @@ async fn a_blob_stays_once_it_was_handed_over_and_goes_when_it_was_not() {
     let store: Arc<dyn ByteStore> = Arc::new(disk(&directory));
     let intake = intake(store.clone());
     let take = async || {
-        let taken = intake.take(Body::from_bytes(bytes(50_000)), 1 << 20).await.unwrap();
+        let taken = intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20).await.unwrap();
         let Kept::Blob(blob) = taken.kept else { panic!("it is too large to be inline") };
         blob
     };
@@ -181,7 +186,149 @@ async fn bodies_of_tiny_items_are_put_together() {
     let intake = intake(store.clone());
     let content = bytes(70_001);
     let items: Vec<_> = content.chunks(7).map(|item| Ok(Bytes::copy_from_slice(item))).collect();
-    let taken = intake.take(Body::new(Box::pin(futures::stream::iter(items))), 1 << 20).await.unwrap();
+    let taken = intake.take(&Share::Store, Body::new(Box::pin(futures::stream::iter(items))), 1 << 20).await.unwrap();
     let Kept::Blob(blob) = &taken.kept else { panic!("it is too large to be inline") };
     assert_eq!(store.open(blob.id()).unwrap().read(0, 70_001).unwrap(), content);
+}
+
+fn tenant(name: &str) -> Share {
+    Share::Tenant(CanonicalId::stored(name.to_owned()))
+}
+
+/// A body that sends what it has in items of 8 KiB, and then nothing more for ever.
+fn stalling(content: &[u8]) -> Body {
+    use futures::StreamExt;
+    let items: Vec<_> = content.chunks(8 << 10).map(|item| Ok(Bytes::copy_from_slice(item))).collect();
+    Body::new(Box::pin(futures::stream::iter(items).chain(futures::stream::pending())))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_clients_hold_no_memory_and_no_turn_while_they_are_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ByteStore> = Arc::new(disk(&directory));
+    let intake = Arc::new(intake(store.clone()));
+    let content = bytes(3 * CHUNK_BYTES_MIN + 100);
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let (intake, body) = (intake.clone(), stalling(&content));
+        slow.push(tokio::spawn(async move { intake.take(&tenant("slow"), body, 1 << 40).await.map(drop) }));
+    }
+    let written = || {
+        let lengths = all(&*store).into_iter().map(|id| {
+            let hex = id.to_string();
+            let path = directory.path().join(format!("blobs/{}/{}/{hex}", &hex[..2], &hex[2..4]));
+            path.metadata().map_or(0, |file| file.len())
+        });
+        lengths.sum::<u64>()
+    };
+    // All that came is on its way to the disk, though the clients go on sending nothing.
+    while written() < 200 * content.len() as u64 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    while intake.bounds.memory.available_permits() < 4 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let whole = bytes(5 * CHUNK_BYTES);
+    let taken = intake.take(&tenant("quick"), Body::from_bytes(whole.clone()), 1 << 40).await.unwrap();
+    let Kept::Blob(blob) = &taken.kept else { panic!("it is too large to be inline") };
+    assert_eq!(store.open(blob.id()).unwrap().read(0, whole.len()).unwrap(), whole);
+    assert!(slow.iter().all(|one| !one.is_finished()));
+    slow.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_beyond_the_places_wait_and_one_tenant_never_has_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ByteStore> = Arc::new(disk(&directory));
+    let bounds = Bounds::new(4, 0);
+    let intake = Arc::new(Intake { bounds, ..intake(store.clone()) });
+    let begin = |name: &'static str| {
+        let intake = intake.clone();
+        tokio::spawn(async move { intake.take(&tenant(name), stalling(&bytes(50_000)), 1 << 40).await.map(drop) })
+    };
+    let greedy: Vec<_> = (0..6).map(|_| begin("greedy")).collect();
+    while all(&*store).len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let other = intake.take(&tenant("other"), Body::from_bytes(bytes(300_000)), 1 << 40).await.unwrap();
+    assert_eq!((other.size_bytes, all(&*store).len()), (300_000, 3), "two of the greedy one, and the other's");
+    // Four wait, which is as many as may; of two more, two are refused.
+    let more: Vec<_> = (0..2).map(|_| begin("greedy")).collect();
+    for one in more {
+        assert!(matches!(one.await.unwrap(), Err(Error::Busy)));
+    }
+    greedy.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+/// A disk that remembers for which bytes it was told to begin writing.
+#[derive(Debug, Default)]
+struct Hinted(Arc<std::sync::Mutex<Vec<(u64, u64)>>>);
+
+struct HintedFile(Box<dyn DiskFile>, Arc<std::sync::Mutex<Vec<(u64, u64)>>>);
+
+impl Disk for Hinted {
+    fn create_dir(&self, path: &std::path::Path) -> std::io::Result<()> {
+        LocalDisk.create_dir(path)
+    }
+    fn open_dir(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskDir>> {
+        LocalDisk.open_dir(path)
+    }
+    fn read_dir(&self, path: &std::path::Path) -> std::io::Result<Vec<std::ffi::OsString>> {
+        LocalDisk.read_dir(path)
+    }
+    fn create_new(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(HintedFile(LocalDisk.create_new(path)?, self.0.clone())))
+    }
+    fn open(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
+        LocalDisk.open(path)
+    }
+    fn remove(&self, path: &std::path::Path) -> std::io::Result<()> {
+        LocalDisk.remove(path)
+    }
+    fn rename(&self, from: &std::path::Path, to: &std::path::Path) -> std::io::Result<()> {
+        LocalDisk.rename(from, to)
+    }
+    fn free_bytes(&self, path: &std::path::Path) -> std::io::Result<u64> {
+        LocalDisk.free_bytes(path)
+    }
+}
+
+impl DiskFile for HintedFile {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.write(bytes)
+    }
+    fn set_len(&mut self, length_bytes: u64) -> std::io::Result<()> {
+        self.0.set_len(length_bytes)
+    }
+    fn reserve(&mut self, start: u64, length_bytes: u64) -> std::io::Result<()> {
+        self.0.reserve(start, length_bytes)
+    }
+    fn start_writeback(&self, start: u64, length_bytes: u64) {
+        self.1.lock().unwrap().push((start, length_bytes));
+        self.0.start_writeback(start, length_bytes);
+    }
+    fn sync_data(&mut self) -> std::io::Result<()> {
+        self.0.sync_data()
+    }
+    fn length_bytes(&self) -> std::io::Result<u64> {
+        self.0.length_bytes()
+    }
+    fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(buffer, start)
+    }
+}
+
+#[test]
+fn a_large_blob_leaves_little_to_its_sync() {
+    const STEP: u64 = 8 << 20;
+    let (directory, hinted) = (tempfile::tempdir().unwrap(), Hinted::default());
+    let hints = hinted.0.clone();
+    let store = BlobFiles::open(Arc::new(hinted), directory.path(), Clock::system(), ReadOnly::default()).unwrap();
+    let content = bytes(3 * STEP as usize + 500_000);
+    let id = write(&store, &content, Some(content.len() as u64));
+    let hints = hints.lock().unwrap().clone();
+    assert_eq!(hints.len(), 3, "{hints:?}");
+    assert!(hints.iter().all(|(_, length)| *length < STEP + 100_000), "{hints:?}");
+    assert!(hints.windows(2).all(|two| two[0].0 + two[0].1 == two[1].0), "they follow each other: {hints:?}");
+    assert_eq!(store.open(id).unwrap().read(STEP, 100).unwrap(), content[STEP as usize..STEP as usize + 100]);
 }

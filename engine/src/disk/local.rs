@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{Advice, FallocateFlags};
 use rustix::io::Errno;
 
 use super::{Disk, DiskDir, DiskFile};
@@ -75,6 +76,12 @@ impl DiskFile for LocalFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
             reserved => Ok(reserved?),
         }
+    }
+
+    fn start_writeback(&self, start: u64, length_bytes: u64) {
+        // Linux begins to write dirty pages of the range, and drops only those that are on the disk already. A failure comes back with the
+        // sync at the end.
+        let _ = rustix::fs::fadvise(&self.0, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
     }
 
     fn sync_data(&mut self) -> io::Result<()> {

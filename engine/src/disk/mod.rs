@@ -55,6 +55,9 @@ pub trait DiskFile: Send + Sync {
     fn set_len(&mut self, length_bytes: u64) -> io::Result<()>;
     /// Takes room for bytes to come, without changing the length. [`io::ErrorKind::Unsupported`] where that cannot be done.
     fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()>;
+    /// Begins to write bytes to the disk that were written before, without waiting for them: what is synced at the end, by this file or by
+    /// another one, is less then. A hint; nothing is durable by it.
+    fn start_writeback(&self, _start: u64, _length_bytes: u64) {}
     /// Makes its bytes and its length durable.
     fn sync_data(&mut self) -> io::Result<()>;
     /// Its length in bytes.

@@ -81,6 +81,10 @@ impl DiskFile for SlowFile {
         self.inner.reserve(start, length_bytes)
     }
 
+    fn start_writeback(&self, start: u64, length_bytes: u64) {
+        self.inner.start_writeback(start, length_bytes);
+    }
+
     fn sync_data(&mut self) -> io::Result<()> {
         std::thread::sleep(self.fsync_delay);
         self.inner.sync_data()

@@ -228,7 +228,8 @@ pub(crate) async fn pieces(tx: &mut Tx, after: (&[u8], i64)) -> Result<Vec<Piece
                     COALESCE((SELECT q.start_bytes + q.size_bytes FROM pieces q
                               WHERE q.content_id = p.content_id AND q.number < p.number
                               ORDER BY q.number DESC LIMIT 1), 0) AS expected_start_bytes,
-                    (SELECT COUNT(*) FROM contents c WHERE c.id = p.content_id) AS content_count,
+                    (SELECT COUNT(*) FROM contents c WHERE c.id = p.content_id)
+                        + (SELECT COUNT(*) FROM unused_contents n WHERE n.content_id = p.content_id) AS content_count,
                     (SELECT COUNT(*) FROM contents x WHERE x.blob_id = p.blob_id)
                         + (SELECT COUNT(*) FROM pieces x WHERE x.blob_id = p.blob_id)
                         + (SELECT COUNT(*) FROM upload_parts x WHERE x.blob_id = p.blob_id) AS blob_users,
@@ -273,7 +274,8 @@ pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<PartRow
                     p.blob_id AS blob_id,
                     CAST(LENGTH(p.data) AS BIGINT) AS data_bytes,
                     (SELECT COUNT(*) FROM uploads u JOIN buckets b ON b.id = u.bucket_id
-                     WHERE u.upload_id = p.upload_id) AS upload_count,
+                     WHERE u.upload_id = p.upload_id)
+                        + (SELECT COUNT(*) FROM aborted_uploads a WHERE a.upload_id = p.upload_id) AS upload_count,
                     (SELECT COUNT(*) FROM contents x WHERE x.blob_id = p.blob_id)
                         + (SELECT COUNT(*) FROM pieces x WHERE x.blob_id = p.blob_id)
                         + (SELECT COUNT(*) FROM upload_parts x WHERE x.blob_id = p.blob_id) AS blob_users,

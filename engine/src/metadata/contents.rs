@@ -51,7 +51,7 @@ pub(crate) async fn add_ref(tx: &mut Tx, id: ContentId) -> Result<()> {
     }
 }
 
-/// One version less shares the content; with the last one it goes, and its blobs become garbage.
+/// One version less shares the content; with the last one it goes, and its blobs become garbage. Pieces go later, in small steps.
 pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
     let row = tx
         .fetch_optional(
@@ -65,23 +65,10 @@ pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
     }
     match row.opt_blob("blob_id")? {
         Some(blob_id) => super::garbage::add(tx, &blob_id, Some(id.as_bytes())).await?,
-        None if row.flag("outside")? => release_pieces(tx, id).await?,
+        None if row.flag("outside")? => super::leftovers::add_content(tx, id).await?,
         None => {}
     }
     tx.execute("DELETE FROM contents WHERE id = $1", values![id.as_bytes()]).await?;
-    Ok(())
-}
-
-async fn release_pieces(tx: &mut Tx, id: ContentId) -> Result<()> {
-    let now_us = tx.now_us();
-    tx.execute(
-        "INSERT INTO garbage (blob_id, content_id, added_us)
-         SELECT blob_id, content_id, $2 FROM pieces WHERE content_id = $1 AND blob_id IS NOT NULL
-         ON CONFLICT (blob_id) DO NOTHING",
-        values![id.as_bytes(), now_us],
-    )
-    .await?;
-    tx.execute("DELETE FROM pieces WHERE content_id = $1", values![id.as_bytes()]).await?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use futures::future::BoxFuture;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::tx::Tx;
+use crate::fair::Share;
 use crate::read_only::ReadOnly;
 use crate::settings::Database;
 use crate::{Clock, Error, Result, Settings};
@@ -35,9 +36,18 @@ impl Db {
         Ok(Self { backend, clock: settings.clock.clone(), read_only })
     }
 
-    /// Runs a named transaction and answers once it is durable. It may be run again, so `body` clones what it takes. It goes on when the
-    /// caller goes away.
+    /// Runs a named transaction of the store's own.
     pub(crate) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        self.write_for(Share::Store, name, body).await
+    }
+
+    /// Runs a named transaction and answers once it is durable. It may be run again, so `body` clones what it takes. It goes on when the
+    /// caller goes away. Those that wait are run in turn by share. [`Error::Busy`] when too many wait.
+    pub(crate) async fn write_for<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
@@ -46,8 +56,8 @@ impl Db {
             return Err(Error::ReadOnly(why));
         }
         match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(name, body).await,
-            Backend::Postgres(postgres) => postgres.write(name, body).await,
+            Backend::Sqlite(sqlite) => sqlite.write(share, name, body).await,
+            Backend::Postgres(postgres) => postgres.write(share, name, body).await,
         }
     }
 

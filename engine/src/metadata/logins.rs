@@ -164,10 +164,22 @@ pub(crate) async fn has_expired(tx: &mut Tx, now_us: i64) -> Result<bool> {
     Ok(row.size("count")? > 0)
 }
 
-/// Forgets sessions and links that have ended; returns how many.
-pub(crate) async fn delete_expired(tx: &mut Tx, now_us: i64) -> Result<u64> {
-    let sessions = tx.execute("DELETE FROM sessions WHERE expires_us <= $1", values![now_us]).await?;
-    let links = tx.execute("DELETE FROM used_links WHERE expires_us <= $1", values![now_us]).await?;
+/// Forgets some of the sessions and links that have ended; returns how many, 0 when none is left.
+pub(crate) async fn delete_expired(tx: &mut Tx, now_us: i64, rows_max: u32) -> Result<u64> {
+    let sessions = tx
+        .execute(
+            "DELETE FROM sessions
+             WHERE token_hash IN (SELECT token_hash FROM sessions WHERE expires_us <= $1 LIMIT $2)",
+            values![now_us, rows_max],
+        )
+        .await?;
+    let links = tx
+        .execute(
+            "DELETE FROM used_links
+             WHERE signature IN (SELECT signature FROM used_links WHERE expires_us <= $1 LIMIT $2)",
+            values![now_us, rows_max],
+        )
+        .await?;
     Ok(sessions + links)
 }
 

@@ -19,6 +19,7 @@ pub(crate) mod contents;
 pub(crate) mod credentials;
 pub(crate) mod garbage;
 pub(crate) mod groups;
+pub(crate) mod leftovers;
 pub(crate) mod listing;
 pub(crate) mod logins;
 pub(crate) mod multipart;

@@ -11,6 +11,11 @@ use crate::names::{ObjectKey, UploadId};
 use crate::objects::{ChecksumType, StorageClass};
 use crate::{Error, Result};
 
+/// Uploads given up in one transaction.
+const UPLOADS_MAX: u32 = 200;
+/// Parts looked at in one transaction that gives uploads up; the last upload may have more.
+const PARTS_MAX: u64 = 10_000;
+
 /// A part that is stored already and gets its row.
 #[derive(Clone, Debug)]
 pub(crate) struct NewPart {
@@ -151,43 +156,59 @@ pub(crate) async fn close(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, siz
     Ok(())
 }
 
-/// Gives an upload up: its parts become garbage.
-pub(crate) async fn abort(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId) -> Result<()> {
-    let now_us = tx.now_us();
-    let size_bytes = tx
+/// Gives an upload up: it is gone at once, its parts are removed later, in small steps. Returns how many there are.
+pub(crate) async fn abort(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId) -> Result<u64> {
+    let sums = tx
         .fetch_one(
-            "SELECT CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes FROM upload_parts WHERE upload_id = $1",
+            "SELECT COUNT(*) AS count, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS size_bytes
+             FROM upload_parts WHERE upload_id = $1",
             values![upload_id.as_str()],
         )
-        .await?
-        .size("size_bytes")?;
-    tx.execute(
-        "INSERT INTO garbage (blob_id, added_us)
-         SELECT blob_id, $2 FROM upload_parts WHERE upload_id = $1 AND blob_id IS NOT NULL
-         ON CONFLICT (blob_id) DO NOTHING",
-        values![upload_id.as_str(), now_us],
-    )
-    .await?;
-    tx.execute("DELETE FROM upload_parts WHERE upload_id = $1", values![upload_id.as_str()]).await?;
-    close(tx, bucket_id, upload_id, size_bytes).await
-}
-
-/// Gives up all uploads of a bucket.
-pub(crate) async fn abort_all(tx: &mut Tx, bucket_id: i64) -> Result<()> {
-    let rows = tx.fetch_all("SELECT upload_id FROM uploads WHERE bucket_id = $1", values![bucket_id]).await?;
-    for row in rows {
-        abort(tx, bucket_id, &UploadId::stored(row.text("upload_id")?)).await?;
+        .await?;
+    let count = sums.size("count")?;
+    if count > 0 {
+        super::leftovers::add_upload(tx, upload_id).await?;
     }
-    Ok(())
+    close(tx, bucket_id, upload_id, sums.size("size_bytes")?).await?;
+    Ok(count)
 }
 
-/// Gives up uploads that were begun before a time; returns how many.
+/// Gives some of the uploads of a bucket up; returns how many.
+pub(crate) async fn abort_some(tx: &mut Tx, bucket_id: i64) -> Result<usize> {
+    let rows = tx
+        .fetch_all(
+            "SELECT upload_id, bucket_id FROM uploads WHERE bucket_id = $1 LIMIT $2",
+            values![bucket_id, UPLOADS_MAX],
+        )
+        .await?;
+    abort_rows(tx, &rows).await
+}
+
+/// Whether a bucket has open uploads.
+pub(crate) async fn has_any(tx: &mut Tx, bucket_id: i64) -> Result<bool> {
+    let row =
+        tx.fetch_optional("SELECT 1 AS one FROM uploads WHERE bucket_id = $1 LIMIT 1", values![bucket_id]).await?;
+    Ok(row.is_some())
+}
+
+/// Gives some of the uploads up that were begun before a time; returns how many.
 pub(crate) async fn abort_older(tx: &mut Tx, before_us: i64) -> Result<usize> {
     let rows = tx
-        .fetch_all("SELECT upload_id, bucket_id FROM uploads WHERE created_us < $1 LIMIT 100", values![before_us])
+        .fetch_all(
+            "SELECT upload_id, bucket_id FROM uploads WHERE created_us < $1 LIMIT $2",
+            values![before_us, UPLOADS_MAX],
+        )
         .await?;
-    for row in &rows {
-        abort(tx, row.int("bucket_id")?, &UploadId::stored(row.text("upload_id")?)).await?;
+    abort_rows(tx, &rows).await
+}
+
+async fn abort_rows(tx: &mut Tx, rows: &[Row]) -> Result<usize> {
+    let mut parts = 0;
+    for (index, row) in rows.iter().enumerate() {
+        parts += abort(tx, row.int("bucket_id")?, &UploadId::stored(row.text("upload_id")?)).await?;
+        if parts >= PARTS_MAX {
+            return Ok(index + 1);
+        }
     }
     Ok(rows.len())
 }

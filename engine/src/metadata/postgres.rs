@@ -14,12 +14,15 @@ use tokio_util::task::TaskTracker;
 use super::db::{Running, database_error};
 use super::migrate;
 use super::tx::{Connection, Sequence, Tx, UsageChanges};
+use crate::fair::{Limits, Share, Slots};
 use crate::read_only::ReadOnly;
 use crate::settings::{Faults, PostgresSettings};
 use crate::{Clock, Error, Result, Settings};
 
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// Most writes that may wait for a connection.
+const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
 const RUNS_MAX: u32 = 30;
 /// Longest pause before a transaction is run again.
@@ -53,6 +56,8 @@ struct Shared {
     clock: Clock,
     faults: Faults,
     read_only: ReadOnly,
+    /// Which writes may have a connection.
+    turns: Slots,
 }
 
 impl Postgres {
@@ -69,17 +74,22 @@ impl Postgres {
         let mut connection = pool.acquire().await.map_err(|e| database_error("open", e))?;
         migrate::postgres(&mut connection).await?;
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
-        Ok(Self { shared: Shared { pool, clock, faults, read_only }, writes: TaskTracker::new() })
+        let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
+        let turns = Slots::new(Limits { slots, slots_of_one: slots, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
+        Ok(Self { shared: Shared { pool, clock, faults, read_only, turns }, writes: TaskTracker::new() })
     }
 
     /// Runs a transaction until it does not conflict.
-    pub(super) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    pub(super) async fn write<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         let shared = self.shared.clone();
-        let work = async move { shared.write(name, body).await };
+        let work = async move {
+            let _turn = shared.turns.take(&share).await?;
+            shared.write(name, body).await
+        };
         self.writes.spawn(work).await.map_err(|_| Error::Internal("a transaction panicked"))?
     }
 
@@ -135,9 +145,11 @@ impl Shared {
                 if !self.faults.fsync_delay.is_zero() {
                     tokio::time::sleep(self.faults.fsync_delay).await;
                 }
+                let rows = running.tx.rows;
                 running.end("COMMIT").await?;
                 metrics::counter!("cloudhold_metadata_commits_total").increment(1);
                 metrics::counter!("cloudhold_metadata_transactions_total").increment(1);
+                super::tx::count_rows(name, rows);
                 Ok(answer)
             }
             Err(error) => {

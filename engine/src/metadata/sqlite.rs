@@ -15,6 +15,7 @@ use super::readers::Readers;
 use super::tx::{Connection, Sequence, Tx};
 use super::writer::Writer;
 use crate::disk::Disk;
+use crate::fair::Share;
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result, Settings};
 
@@ -43,12 +44,12 @@ impl Sqlite {
     }
 
     /// Runs a transaction in the group commit.
-    pub(super) async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    pub(super) async fn write<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
-        self.writer.run(name, body).await
+        self.writer.run(share, name, body).await
     }
 
     /// A connection to read with, on which nothing is begun yet.

@@ -116,11 +116,13 @@ pub(crate) struct Tx {
     pub(super) usage: UsageChanges,
     /// Whether a statement failed: then PostgreSQL answers COMMIT with success and rolls back, so that it must not be asked.
     pub(super) failed: bool,
+    /// How many rows its statements changed.
+    pub(super) rows: u64,
 }
 
 impl Tx {
     pub(super) fn new(connection: Connection, name: &'static str, clock: Clock, sequence: Sequence) -> Self {
-        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false }
+        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false, rows: 0 }
     }
 
     /// Whether the database is SQLite in the data directory.
@@ -164,6 +166,7 @@ impl Tx {
                 bind_postgres(sql, values).execute(connection).await.map(|done| done.rows_affected())
             }
         };
+        self.rows += done.as_ref().copied().unwrap_or_default();
         self.noted(done)
     }
 
@@ -218,6 +221,11 @@ impl Tx {
             super::db::database_error(self.name, source)
         })
     }
+}
+
+/// How many rows a transaction changed: one that changes very many keeps all others waiting.
+pub(super) fn count_rows(transaction: &'static str, rows: u64) {
+    metrics::histogram!("cloudhold_metadata_transaction_rows", "transaction" => transaction).record(rows as f64);
 }
 
 pub(super) fn add_usage(changes: &mut UsageChanges, bucket_id: i64, delta: UsageDelta) {

@@ -22,23 +22,28 @@ pub(super) async fn add_deltas(tx: &mut Tx, changes: &BTreeMap<i64, UsageDelta>)
     Ok(())
 }
 
-/// Folds all deltas into the totals; returns how many there were.
-pub(crate) async fn fold(tx: &mut Tx) -> Result<u64> {
-    // Deleting all of nothing would still write a page, and a store that nobody uses would never be unchanged.
-    if tx.fetch_optional("SELECT 1 AS one FROM usage_deltas LIMIT 1", Vec::new()).await?.is_none() {
-        return Ok(0);
-    }
+/// Folds the oldest deltas into the totals; returns how many there were, 0 when none is left.
+pub(crate) async fn fold_some(tx: &mut Tx, rows_max: u32) -> Result<u64> {
+    let last = tx
+        .fetch_one(
+            "SELECT MAX(id) AS last FROM (SELECT id FROM usage_deltas ORDER BY id LIMIT $1) AS oldest",
+            values![rows_max],
+        )
+        .await?
+        .opt_int("last")?;
+    let Some(last) = last else { return Ok(0) };
     tx.execute(
         "INSERT INTO usage_totals (bucket_id, object_count, size_bytes, upload_size_bytes)
-         SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas WHERE true GROUP BY bucket_id
+         SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas
+         WHERE id <= $1 GROUP BY bucket_id
          ON CONFLICT (bucket_id) DO UPDATE SET
              object_count = usage_totals.object_count + excluded.object_count,
              size_bytes = usage_totals.size_bytes + excluded.size_bytes,
              upload_size_bytes = usage_totals.upload_size_bytes + excluded.upload_size_bytes",
-        Vec::new(),
+        values![last],
     )
     .await?;
-    tx.execute("DELETE FROM usage_deltas", Vec::new()).await
+    tx.execute("DELETE FROM usage_deltas WHERE id <= $1", values![last]).await
 }
 
 fn from_row(row: &Row) -> Result<Usage> {

@@ -2,31 +2,115 @@
 //! transaction, commits once, and answers all.
 //!
 //! There is no timer: a batch is what arrived while the previous commit was being made durable. So conditions that a transaction
-//! checks hold until it is visible, and many small writes share one fsync.
+//! checks hold until it is visible, and many small writes share one fsync. When more wait than a batch takes, tenants take turns.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use super::tx::{Sequence, Tx, UsageChanges, add_usage};
 use super::values;
+use crate::fair::{FairQueue, Share};
 use crate::read_only::ReadOnly;
 use crate::settings::Faults;
 use crate::{Error, Result};
 
 /// Most transactions in one commit.
 const BATCH_MAX: usize = 256;
-/// Most transactions that may wait; more are refused as [`Error::Busy`].
+/// Most transactions that may wait; beyond it the newest of who has the most is refused as [`Error::Busy`].
 const QUEUE_MAX: usize = 4096;
 
 /// Hands transactions to the task that owns the writing connection.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Mutex<Option<mpsc::Sender<Box<dyn Job>>>>,
+    queue: Arc<Queue>,
     task: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+}
+
+/// Where transactions wait.
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<Waiting>,
+    filled: Notify,
+}
+
+struct Waiting {
+    jobs: FairQueue<Box<dyn Job>>,
+    is_closed: bool,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Waiting").field("count", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
+
+impl Queue {
+    fn new() -> Self {
+        let waiting = Waiting { jobs: FairQueue::new(QUEUE_MAX), is_closed: false };
+        Self { state: Mutex::new(waiting), filled: Notify::new() }
+    }
+
+    /// A poisoned lock only means that a thread panicked between whole changes.
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn add(&self, share: Share, job: Box<dyn Job>) -> Result<()> {
+        let (refused, count) = {
+            let mut waiting = self.lock();
+            if waiting.is_closed {
+                return Err(Error::Internal("the store is closed"));
+            }
+            (waiting.jobs.push(share, job), waiting.jobs.len())
+        };
+        metrics::gauge!("cloudhold_metadata_waiting").set(count as f64);
+        if let Some(refused) = refused {
+            metrics::counter!("cloudhold_metadata_refused_total").increment(1);
+            refused.refuse();
+        }
+        self.filled.notify_one();
+        Ok(())
+    }
+
+    /// Waits for transactions and moves some to a list; none once the queue is closed and empty.
+    async fn take(&self, batch: &mut Vec<Box<dyn Job>>) {
+        loop {
+            let is_closed = {
+                let mut waiting = self.lock();
+                waiting.jobs.take(batch, BATCH_MAX);
+                metrics::gauge!("cloudhold_metadata_waiting").set(waiting.jobs.len() as f64);
+                waiting.is_closed
+            };
+            if is_closed || !batch.is_empty() {
+                return;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn close(&self) {
+        self.lock().is_closed = true;
+        self.filled.notify_one();
+    }
+}
+
+/// Ends waiting when nobody serves the queue any more, whatever the reason.
+struct Serving(Arc<Queue>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let mut left = Vec::new();
+        let mut waiting = self.0.lock();
+        waiting.is_closed = true;
+        waiting.jobs.take(&mut left, usize::MAX);
+        drop(waiting);
+        // Whoever waits learns by the end of its channel that the writer stopped.
+        drop(left);
+    }
 }
 
 /// A transaction that waits, with whoever waits for it.
@@ -36,6 +120,8 @@ trait Job: Send {
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran>;
     /// Answers: with what it kept, or with why the commit failed.
     fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>);
+    /// Answers that there was no room to wait.
+    fn refuse(self: Box<Self>);
 }
 
 /// What running a transaction leaves behind.
@@ -98,46 +184,51 @@ where
         // Nobody waits any more when the client went away; the commit stands all the same.
         let _ = self.waiting.send(result);
     }
+
+    fn refuse(self: Box<Self>) {
+        let _ = self.waiting.send(Err(Error::Busy));
+    }
 }
 
 impl Writer {
     pub(super) fn start(tx: Tx, faults: Faults, read_only: ReadOnly) -> Self {
-        let (queue, waiting) = mpsc::channel(QUEUE_MAX);
-        let task = tokio::spawn(commit_batches(tx, waiting, faults, read_only));
-        Self { queue: Mutex::new(Some(queue)), task: tokio::sync::Mutex::new(Some(task)) }
+        let queue = Arc::new(Queue::new());
+        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, read_only));
+        Self { queue, task: tokio::sync::Mutex::new(Some(task)) }
     }
 
-    pub(super) async fn run<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    pub(super) async fn run<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         let (waiting, answer) = oneshot::channel();
-        let queue = lock(&self.queue).clone().ok_or(Error::Internal("the store is closed"))?;
-        let call = Box::new(Call { name, body, kept: None, waiting });
-        queue.try_send(call).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Busy,
-            mpsc::error::TrySendError::Closed(_) => Error::Internal("the store is closed"),
-        })?;
+        self.queue.add(share, Box::new(Call { name, body, kept: None, waiting }))?;
         answer.await.map_err(|_| Error::Internal("the writer stopped"))?
     }
 
     pub(super) async fn close(&self) {
-        lock(&self.queue).take();
+        self.queue.close();
         if let Some(task) = self.task.lock().await.take() {
             let _ = task.await;
         }
     }
 }
 
-/// A poisoned lock only means that a thread panicked between two plain assignments; the value is whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
-async fn commit_batches(mut tx: Tx, mut waiting: mpsc::Receiver<Box<dyn Job>>, faults: Faults, read_only: ReadOnly) {
+async fn commit_batches(mut tx: Tx, queue: Arc<Queue>, faults: Faults, read_only: ReadOnly) {
+    let serving = Serving(queue);
     let mut batch = Vec::with_capacity(BATCH_MAX);
-    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    loop {
+        serving.0.take(&mut batch).await;
+        if batch.is_empty() {
+            break;
+        }
         let commit = match read_only.reason() {
             Some(why) => Err(CommitFailure::ReadOnly(why)),
             None => commit_batch(&mut tx, &mut batch, &faults).await,
@@ -191,8 +282,11 @@ async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Resu
     for job in batch.iter_mut() {
         tx.name = job.name();
         tx.usage.clear();
+        tx.rows = 0;
+        let ran = job.run(tx).await;
+        super::tx::count_rows(job.name(), tx.rows);
         // Either way the next one finds a savepoint in which nothing was done yet. COMMIT releases the last.
-        let next_savepoint = match job.run(tx).await {
+        let next_savepoint = match ran {
             Ran::Stays => {
                 for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
                     add_usage(&mut usage, bucket_id, delta);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+use super::ROWS_MAX;
 use crate::clock::micros;
 use crate::metadata::garbage::Place;
 use crate::names::BlobId;
@@ -16,6 +17,7 @@ const AGE_MIN: Duration = Duration::from_secs(60);
 const BATCH: i64 = 256;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
+    remove_leftovers(inner).await?;
     let before_us = inner.settings.clock.now_us() - micros(AGE_MIN);
     let (mut count, mut after) = (0, Place::default());
     loop {
@@ -38,6 +40,16 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
         let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
         count += free_blobs(inner, free.map(|one| one.blob_id).collect()).await?;
     }
+}
+
+/// Removes the rows of pieces and parts that nothing needs any more, a few in each transaction.
+async fn remove_leftovers(inner: &Arc<Inner>) -> Result<()> {
+    while inner.db.read("leftovers", |tx| metadata::leftovers::are_there(tx).boxed()).await? {
+        // Each row that goes leaves another one in the garbage.
+        let rows_max = ROWS_MAX / 2;
+        inner.db.write("remove_leftovers", move |tx| metadata::leftovers::remove_some(tx, rows_max).boxed()).await?;
+    }
+    Ok(())
 }
 
 async fn free_blobs(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<usize> {

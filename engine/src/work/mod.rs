@@ -20,6 +20,8 @@ use crate::{Engine, Error, Inner, Result, metadata};
 
 /// How often the worker looks whether something is due.
 const TICK: Duration = Duration::from_secs(5);
+/// About how many rows a transaction of the background changes; others' writes go between two of them.
+pub(crate) const ROWS_MAX: u32 = 1000;
 
 /// The state of a background worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +118,7 @@ impl Work {
     /// Does it; says in a few words what was done.
     async fn run(self, inner: &Arc<Inner>) -> Result<String> {
         match self {
-            Self::Usage => {
-                let folded = inner.db.write("fold_usage", |tx| metadata::usage::fold(tx).boxed()).await?;
-                Ok(format!("{folded} changes folded"))
-            }
+            Self::Usage => fold_usage(inner).await,
             Self::Purge => purge::run(inner).await,
             Self::Uploads => abandoned_uploads(inner).await,
             Self::Garbage => garbage::run(inner).await,
@@ -225,6 +224,16 @@ async fn run_one(inner: &Arc<Inner>, work: Work) -> Result<()> {
     };
     inner.workers.note(work, inner.settings.clock.now_us(), text);
     done.map(|_| ())
+}
+
+async fn fold_usage(inner: &Arc<Inner>) -> Result<String> {
+    let mut count = 0;
+    loop {
+        match inner.db.write("fold_usage", |tx| metadata::usage::fold_some(tx, ROWS_MAX).boxed()).await? {
+            0 => return Ok(format!("{count} changes folded")),
+            some => count += some,
+        }
+    }
 }
 
 async fn abandoned_uploads(inner: &Arc<Inner>) -> Result<String> {

@@ -7,8 +7,8 @@ use futures::FutureExt;
 use crate::names::CanonicalId;
 use crate::{Inner, Result, metadata};
 
-/// Versions deleted in one transaction; others' writes go between two of them.
-const STEP: i64 = 500;
+/// Versions deleted in one transaction, each with up to five rows; others' writes go between two of them.
+const STEP: i64 = 200;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     let now_us = inner.settings.clock.now_us();
@@ -62,7 +62,9 @@ async fn step(inner: &Arc<Inner>, bucket_id: i64) -> Result<bool> {
                 if !metadata::trash::is_purging(tx, bucket_id).await? {
                     return Ok(false);
                 }
-                metadata::multipart::abort_all(tx, bucket_id).await?;
+                if metadata::multipart::abort_some(tx, bucket_id).await? > 0 {
+                    return Ok(true);
+                }
                 if metadata::versions::delete_some(tx, bucket_id, STEP).await? > 0 {
                     return Ok(true);
                 }

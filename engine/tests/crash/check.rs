@@ -38,13 +38,15 @@ const RULES: [(&str, &str); 16] = [
     ),
     (
         "pieces without content",
-        "SELECT COUNT(*) FROM pieces p WHERE NOT EXISTS (SELECT 1 FROM contents c WHERE c.id = p.content_id)",
+        "SELECT COUNT(*) FROM pieces p WHERE 1 <> EXISTS (SELECT 1 FROM contents c WHERE c.id = p.content_id)
+            + EXISTS (SELECT 1 FROM unused_contents n WHERE n.content_id = p.content_id)",
     ),
     ("pieces that are not in one place", "SELECT COUNT(*) FROM pieces WHERE (blob_id IS NULL) = (data IS NULL)"),
     ("parts that are not in one place", "SELECT COUNT(*) FROM upload_parts WHERE (blob_id IS NULL) = (data IS NULL)"),
     (
         "parts without an upload",
-        "SELECT COUNT(*) FROM upload_parts p WHERE NOT EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = p.upload_id)",
+        "SELECT COUNT(*) FROM upload_parts p WHERE 1 <> EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = p.upload_id)
+            + EXISTS (SELECT 1 FROM aborted_uploads a WHERE a.upload_id = p.upload_id)",
     ),
     (
         "current objects without their version",

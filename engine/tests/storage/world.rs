@@ -187,7 +187,7 @@ pub(crate) async fn tenant_with_bucket(engine: &Engine) -> (Caller, BucketName) 
     (ada, bucket)
 }
 
-async fn user(engine: &Engine, id: &str) -> Caller {
+pub(crate) async fn user(engine: &Engine, id: &str) -> Caller {
     let new = NewUser {
         group_id: GroupId::new("acme").unwrap(),
         user_id: UserId::new(id).unwrap(),

@@ -1,0 +1,246 @@
+//! Taking turns by tenant: who waits in a line of a thousand of its own does not keep another one, who waits alone, waiting as long.
+//!
+//! [`FairQueue`] is the order, [`Slots`] a bounded number of places that are given out in that order.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::names::CanonicalId;
+use crate::{Error, Result};
+
+/// On whose account something is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Share {
+    /// The store's own work, and that of its administrators.
+    #[default]
+    Store,
+    /// A tenant's.
+    Tenant(CanonicalId),
+}
+
+/// A line for each share; what is taken comes from the lines in turn.
+#[derive(Debug)]
+pub(crate) struct FairQueue<T> {
+    lines: HashMap<Share, VecDeque<T>>,
+    /// Shares with a line, in the order in which they are served next.
+    turns: VecDeque<Share>,
+    count: usize,
+    count_max: usize,
+}
+
+impl<T> FairQueue<T> {
+    pub(crate) fn new(count_max: usize) -> Self {
+        Self { lines: HashMap::new(), turns: VecDeque::new(), count: 0, count_max }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Adds to the end of a line. When too many wait already, the newest of the longest line is given back: that may be the one added.
+    pub(crate) fn push(&mut self, share: Share, item: T) -> Option<T> {
+        let mut refused = None;
+        if self.count >= self.count_max {
+            let longest = self.lines.iter().max_by_key(|(_, line)| line.len()).map(|(share, line)| (share, line.len()));
+            let own_length = self.lines.get(&share).map_or(0, VecDeque::len);
+            match longest {
+                Some((longest, length)) if length > own_length + 1 => {
+                    let longest = longest.clone();
+                    refused = self.lines.get_mut(&longest).and_then(VecDeque::pop_back);
+                    self.count -= usize::from(refused.is_some());
+                }
+                Some(_) | None => return Some(item),
+            }
+        }
+        let line = self.lines.entry(share.clone()).or_default();
+        if line.is_empty() {
+            self.turns.push_back(share);
+        }
+        line.push_back(item);
+        self.count += 1;
+        refused
+    }
+
+    /// The next in turn.
+    pub(crate) fn pop(&mut self) -> Option<T> {
+        self.pop_of(|_| true).map(|(_, item)| item)
+    }
+
+    /// The next in turn of the shares that may have one.
+    pub(crate) fn pop_of(&mut self, may_have: impl Fn(&Share) -> bool) -> Option<(Share, T)> {
+        let at = self.turns.iter().position(may_have)?;
+        let share = self.turns.remove(at)?;
+        let line = self.lines.get_mut(&share)?;
+        let item = line.pop_front()?;
+        self.count -= 1;
+        if line.is_empty() {
+            self.lines.remove(&share);
+        } else {
+            self.turns.push_back(share.clone());
+        }
+        Some((share, item))
+    }
+
+    /// Drops what is not wanted any more.
+    fn retain(&mut self, is_wanted: impl Fn(&T) -> bool) {
+        self.lines.retain(|_, line| {
+            line.retain(&is_wanted);
+            !line.is_empty()
+        });
+        self.turns.retain(|share| self.lines.contains_key(share));
+        self.count = self.lines.values().map(VecDeque::len).sum();
+    }
+
+    /// Moves up to so many to the end of a list, in turn.
+    pub(crate) fn take(&mut self, items: &mut Vec<T>, items_max: usize) {
+        items.extend(std::iter::from_fn(|| self.pop()).take(items_max));
+    }
+}
+
+/// How many places there are, and who may wait for them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Places.
+    pub(crate) slots: usize,
+    /// Places that one share may have at a time.
+    pub(crate) slots_of_one: usize,
+    /// How many may wait.
+    pub(crate) waiting_max: usize,
+    /// How long one waits before it is refused.
+    pub(crate) wait_max: Duration,
+}
+
+/// A bounded number of places, given to those who wait in turn.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    held: HashMap<Share, usize>,
+    waiting: FairQueue<oneshot::Sender<Slot>>,
+}
+
+/// A place; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// `None` once it was given on.
+    held: Option<(Arc<Shared>, Share)>,
+}
+
+impl Slots {
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State { free: limits.slots, held: HashMap::new(), waiting: FairQueue::new(limits.waiting_max) };
+        Self(Arc::new(Shared { limits, state: Mutex::new(state) }))
+    }
+
+    /// Takes a place, waiting for it in turn. [`Error::Busy`] when too many wait, or the wait is too long.
+    pub(crate) async fn take(&self, share: &Share) -> Result<Slot> {
+        let receiver = match self.take_or_wait(share) {
+            Taken::Now(slot) => return Ok(slot),
+            Taken::Later(receiver) => receiver,
+        };
+        // A place that comes too late is given on when the receiver is dropped with it.
+        match tokio::time::timeout(self.0.limits.wait_max, receiver).await {
+            Ok(Ok(slot)) => Ok(slot),
+            Ok(Err(_)) | Err(_) => Err(Error::Busy),
+        }
+    }
+
+    /// Takes a place when one is free now.
+    pub(crate) fn try_take(&self, share: &Share) -> Option<Slot> {
+        self.0.lock().take_free(&self.0, share)
+    }
+
+    fn take_or_wait(&self, share: &Share) -> Taken {
+        let mut state = self.0.lock();
+        if let Some(slot) = state.take_free(&self.0, share) {
+            return Taken::Now(slot);
+        }
+        if state.waiting.len() >= self.0.limits.waiting_max {
+            state.waiting.retain(|sender| !sender.is_closed());
+        }
+        let (sender, receiver) = oneshot::channel();
+        // Who is refused, this one or another in its favour, learns it by its channel, which is closed.
+        drop(state.waiting.push(share.clone(), sender));
+        Taken::Later(receiver)
+    }
+}
+
+enum Taken {
+    Now(Slot),
+    Later(oneshot::Receiver<Slot>),
+}
+
+impl Shared {
+    /// A poisoned lock only means that a thread panicked between whole changes.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take_free(&mut self, shared: &Arc<Shared>, share: &Share) -> Option<Slot> {
+        let held = self.held.get(share).copied().unwrap_or_default();
+        if self.free == 0 || held >= shared.limits.slots_of_one {
+            return None;
+        }
+        self.free -= 1;
+        Some(self.give(shared, share.clone()))
+    }
+
+    fn give(&mut self, shared: &Arc<Shared>, share: Share) -> Slot {
+        *self.held.entry(share.clone()).or_default() += 1;
+        Slot { held: Some((shared.clone(), share)) }
+    }
+
+    fn take_back(&mut self, share: &Share) {
+        if let Some(count) = self.held.get_mut(share) {
+            *count -= 1;
+            if *count == 0 {
+                self.held.remove(share);
+            }
+        }
+    }
+
+    /// The next who waits and may have a place, with that place.
+    fn next(&mut self, shared: &Arc<Shared>) -> Option<(oneshot::Sender<Slot>, Slot)> {
+        let held = &self.held;
+        let of_one = shared.limits.slots_of_one;
+        let may_have = |share: &Share| held.get(share).copied().unwrap_or_default() < of_one;
+        let (share, sender) = self.waiting.pop_of(may_have)?;
+        Some((sender, self.give(shared, share)))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Some((shared, mut share)) = self.held.take() else { return };
+        loop {
+            let next = {
+                let mut state = shared.lock();
+                state.take_back(&share);
+                let next = state.next(&shared);
+                state.free += usize::from(next.is_none());
+                next
+            };
+            let Some((sender, slot)) = next else { return };
+            // Sent outside of the lock: a receiver that is gone drops the place, which takes the lock again.
+            let Err(mut unwanted) = sender.send(slot) else { return };
+            let Some((_, of_unwanted)) = unwanted.held.take() else { return };
+            share = of_unwanted;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
