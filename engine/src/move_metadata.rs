@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::metadata::{FILE, TableCopied, copy_to_postgres};
 use crate::settings::Database;
-use crate::{Error, PostgresSettings, Result, Settings, data_dir};
+use crate::{Caller, Error, PostgresSettings, Result, Settings, data_dir};
 
 /// What was moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +15,13 @@ pub struct MetadataMoved {
     pub kept: PathBuf,
 }
 
-/// Moves the metadata into the PostgreSQL database of the settings, which must have no store yet. Nobody may have the store open
+/// Moves the metadata into the PostgreSQL database of the settings, which must have no store yet. Only who operates the machine may ([`Error::AccessDenied`]), and nobody may have the store open
 /// ([`Error::Locked`]).
 ///
 /// All rows arrive in one transaction. When it was committed, and the program died before it put the old database aside, a second call
 /// finds the same store there and only does that.
-pub async fn move_metadata(settings: &Settings) -> Result<MetadataMoved> {
+pub async fn move_metadata(caller: &Caller, settings: &Settings) -> Result<MetadataMoved> {
+    caller.must_operate()?;
     let Database::Postgres(postgres) = &settings.database else {
         return Err(Error::Unusable("no PostgreSQL database is configured; set data.postgres_url".to_owned()));
     };

@@ -58,3 +58,30 @@ async fn a_database_that_is_away_is_a_clear_answer_and_no_loss() {
     let _ = s3.put(BUCKET, "after", body(3)).await.unwrap().ok();
     assert_eq!(s3.keys(BUCKET).await, ["after", "before"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_moves_from_sqlite() {
+    let mut server = Server::start().await;
+    let tenant = server.tenant("acme", "ada").await;
+    let s3 = server.s3(&tenant);
+    s3.create_bucket(BUCKET).await;
+    for number in 0..20 {
+        let _ = s3.put(BUCKET, &format!("{number}"), body(number)).await.unwrap().ok();
+    }
+    let config = format!("[data]\npostgres_url = \"{}\"\n", new_postgres());
+    server.configure(&config);
+    let config = server.scratch().join("postgres.toml");
+    std::fs::copy(server.data_dir().parent().unwrap().join("cloudhold.toml"), &config).unwrap();
+    let words = ["migrate-metadata", "--config", config.to_str().unwrap()];
+    assert!(server.command(&words).await.failed().contains("in use"), "not while the store runs");
+    server.stop().await;
+    let moved = server.json(&words).await;
+    assert!(moved["tables"]["versions"].as_u64().unwrap() >= 20, "{moved}");
+    server.restart().await;
+    let s3 = server.s3(&tenant);
+    for number in 0..20 {
+        let got = s3.get(BUCKET, &format!("{number}")).await.unwrap().ok();
+        assert!(got.body == body(number), "object {number} has other bytes");
+    }
+    assert!(!server.data_dir().join("metadata.sqlite").exists());
+}

@@ -67,17 +67,23 @@ impl UsageDelta {
 /// Usage changes by bucket number.
 pub(super) type UsageChanges = BTreeMap<i64, UsageDelta>;
 
-/// Statements that change rows and are sent as one, for the way to the database costs more than a statement. Each may use any of the
-/// values.
+/// SQL that the two kinds of database spell in their own ways.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Script {
-    /// The statements one after another.
     pub(crate) sqlite: &'static str,
-    /// All but the last in a WITH: none of them sees what another did.
     pub(crate) postgres: &'static str,
 }
 
-/// A [`Script`] of two or three statements.
+impl Script {
+    /// As the transaction's database spells it.
+    pub(crate) fn of(self, tx: &Tx) -> &'static str {
+        if tx.is_embedded() { self.sqlite } else { self.postgres }
+    }
+}
+
+/// A [`Script`] of two or three statements that change rows and are sent as one, for the way to the database costs more than a statement.
+/// Each may use any of the values. SQLite runs one after another; PostgreSQL has all but the last in a WITH, where none of them sees what
+/// another did.
 macro_rules! script {
     ($first:expr, $last:expr $(,)?) => {
         $crate::metadata::Script {
@@ -172,8 +178,7 @@ impl Tx {
 
     /// Runs the statements of a script.
     pub(crate) async fn execute_script(&mut self, script: Script, values: Vec<Value>) -> Result<()> {
-        let sql = if self.is_embedded() { script.sqlite } else { script.postgres };
-        self.execute(sql, values).await.map(|_| ())
+        self.execute(script.of(self), values).await.map(|_| ())
     }
 
     /// Runs an INSERT of a table with a generated integer id and returns the id.

@@ -1,12 +1,14 @@
 //! Metadata that moves from SQLite into PostgreSQL.
 
 use engine::{
-    CheckOptions, CompleteUpload, CompletedPart, Database, Digests, Engine, Error, ListRequest, MetadataMoved,
+    Caller, CheckOptions, CompleteUpload, CompletedPart, Database, Digests, Engine, Error, ListRequest, MetadataMoved,
     NewObject, PostgresSettings, Selection, Settings, VersionListRequest, Versioning, move_metadata,
 };
 use test_databases::{new_postgres, run_sql};
 
 use crate::world::{World, key, noise};
+
+const OPERATOR: &Caller = &Caller::LocalOperator;
 
 fn postgres(url: &str) -> Database {
     Database::Postgres(PostgresSettings { url: url.to_owned().into(), connections_max: 4 })
@@ -24,7 +26,7 @@ async fn history(world: &World, bucket: &engine::BucketName) -> String {
 }
 
 async fn why_unusable(settings: &Settings) -> String {
-    match move_metadata(settings).await {
+    match move_metadata(OPERATOR, settings).await {
         Err(Error::Unusable(why)) => why,
         moved => panic!("should be refused: {moved:?}"),
     }
@@ -64,7 +66,7 @@ async fn a_moved_store_is_the_same_store() {
     let url = new_postgres();
     world.engine.close().await;
     let settings = Settings { database: postgres(&url), ..world.settings() };
-    let moved = move_metadata(&settings).await.unwrap();
+    let moved = move_metadata(OPERATOR, &settings).await.unwrap();
     assert!(moved.kept.exists() && !world.directory.path().join("metadata.sqlite").exists());
     assert_eq!(rows(&moved, "versions"), 605);
     assert_eq!(rows(&moved, "pieces"), 2);
@@ -86,7 +88,7 @@ async fn a_moved_store_is_the_same_store() {
     let number = run_sql(&url, "SELECT id FROM buckets WHERE name = 'next'");
     assert_eq!(number, "3", "the number of a deleted bucket does not come again");
     let nobody = engine::OnProgress::nobody();
-    let report = world.engine.check(&engine::Caller::LocalOperator, CheckOptions::default(), &nobody).await.unwrap();
+    let report = world.engine.check(OPERATOR, CheckOptions::default(), &nobody).await.unwrap();
     assert!(report.is_clean(), "{report:?}");
     world.engine.close().await;
 }
@@ -99,10 +101,10 @@ async fn a_move_that_was_cut_after_its_commit_is_finished_by_the_next() {
     world.engine.close().await;
     let url = new_postgres();
     let settings = Settings { database: postgres(&url), ..world.settings() };
-    let moved = move_metadata(&settings).await.unwrap();
+    let moved = move_metadata(OPERATOR, &settings).await.unwrap();
     // As if the program had died before it put the old database aside.
     std::fs::rename(&moved.kept, world.directory.path().join("metadata.sqlite")).unwrap();
-    let finished = move_metadata(&settings).await.unwrap();
+    let finished = move_metadata(OPERATOR, &settings).await.unwrap();
     assert!(finished.tables.is_empty() && finished.kept.exists());
     world.open_on(postgres(&url)).await;
     assert_eq!(world.get(&bucket, "o").await.unwrap(), noise(100));
@@ -114,9 +116,12 @@ async fn a_move_that_was_cut_after_its_commit_is_finished_by_the_next() {
 async fn a_move_that_cannot_be_is_refused_and_changes_nothing() {
     let (world, other) = (World::on(Database::Embedded).await, World::on(postgres(&new_postgres())).await);
     let settings = Settings { database: postgres(&new_postgres()), ..world.settings() };
-    assert!(matches!(move_metadata(&settings).await, Err(Error::Locked(_))));
+    assert!(matches!(move_metadata(OPERATOR, &settings).await, Err(Error::Locked(_))));
     world.engine.close().await;
     let taken = Settings { database: other.settings().database, ..world.settings() };
+    for caller in [&world.ada, &Caller::AdminService] {
+        assert!(matches!(move_metadata(caller, &settings).await, Err(Error::AccessDenied)));
+    }
     assert!(why_unusable(&taken).await.contains("another store"));
     let embedded = Settings { database: Database::Embedded, ..world.settings() };
     assert!(why_unusable(&embedded).await.contains("no PostgreSQL database"));

@@ -6,6 +6,7 @@ mod connector;
 mod credentials;
 mod demo;
 mod fsck;
+mod migrate_metadata;
 mod output;
 mod progress;
 mod rebuild_index;
@@ -82,6 +83,8 @@ enum Command {
     Restore(restore::RestoreArgs),
     /// Bring back the database of a stopped store from its last snapshot and the blobs
     RebuildIndex(rebuild_index::RebuildArgs),
+    /// Move the metadata from SQLite into the PostgreSQL database that the configuration names; the store must not run
+    MigrateMetadata,
     /// How the running store is doing
     #[command(alias = "health")]
     Status,
@@ -146,6 +149,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Backup(args) => backup::run(&shared, args).await,
         Command::Restore(args) => restore::run(&shared, &args).await,
         Command::RebuildIndex(args) => rebuild_index::run(&shared, args).await,
+        Command::MigrateMetadata => migrate_metadata::run(&shared).await,
         Command::Status => status::run(&shared).await,
         Command::Config(command) => config::run(&shared, &command),
         Command::Version => {
