@@ -1,7 +1,7 @@
 //! SQL of listings: loops of indexed range reads that jump over common prefixes.
 
 use super::objects::is_marker;
-use super::{Row, Tx, values, versions};
+use super::{Row, Script, Tx, values, versions};
 use crate::listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 use crate::names::{ObjectKey, VersionId};
 use crate::objects::StorageClass;
@@ -92,12 +92,14 @@ struct Page<'r> {
     /// How many rows to read at once. After a jump the next row is likely a common prefix again, so reads begin small and grow while
     /// objects come.
     at_once: usize,
+    /// How many jumps to make at once; 0 while objects come. It grows while common prefixes come.
+    jumps: usize,
 }
 
 impl<'r> Page<'r> {
     fn new(request: &'r ListRequest) -> Self {
         let at_once = if request.delimiter.is_some() { ROWS_AT_FIRST } else { ROWS_AT_ONCE };
-        Self { request, entries: Vec::new(), at_once }
+        Self { request, entries: Vec::new(), at_once, jumps: 0 }
     }
 
     /// How many rows the next read needs: never more than the page takes, and one that says whether more follows.
@@ -116,8 +118,10 @@ impl<'r> Page<'r> {
             let next = successor(text.as_bytes()).unwrap_or_else(|| vec![0xff]);
             self.entries.push(ListEntry::CommonPrefix(text));
             self.at_once = 1;
+            self.jumps = (self.jumps * 4).clamp(1, ROWS_AT_ONCE);
             return Ok(Step::Jump(next));
         }
+        self.jumps = 0;
         self.entries.push(ListEntry::Object(listed(row, key, latest, delete_marker)?));
         Ok(Step::Taken)
     }
@@ -154,6 +158,21 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
     let mut cursor = Cursor::new(&request.prefix, request.delimiter.as_deref(), request.after.as_deref());
     let end = cursor.end_or_last();
     'reads: loop {
+        if let (1.., Some(delimiter)) = (page.jumps, request.delimiter.as_deref()) {
+            let steps_max = page.jumps.min(request.entries_max + 1 - page.entries.len());
+            let rows = walk(tx, bucket_id, &cursor.from, &end, (&request.prefix, delimiter), steps_max).await?;
+            for row in &rows {
+                match page.take(row, true, false)? {
+                    Step::Full => return Ok(page.end(true)),
+                    Step::Taken => cursor.from = just_after(&row.blob("key")?),
+                    Step::Jump(next) => cursor.from = next,
+                }
+            }
+            if rows.len() < steps_max {
+                return Ok(page.end(false));
+            }
+            continue;
+        }
         let rows_max = page.rows_max();
         let rows = tx
             .fetch_all(
@@ -176,6 +195,76 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
         cursor.from = just_after(&last.blob("key")?);
         page.grow();
     }
+}
+
+/// Reads a key, then the first one beyond all that fold into the same common prefix, and so on. In SQLite two BLOBs put together are TEXT,
+/// which sorts below every BLOB, hence the casts.
+const WALK: Script = Script {
+    sqlite: "WITH RECURSIVE walk (key, step) AS (
+                 SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1), 1
+                 UNION ALL
+                 SELECT (SELECT c.key FROM current c
+                         WHERE c.bucket_id = $1
+                           AND c.key >= CASE instr(substr(w.key, $4), $5)
+                                   WHEN 0 THEN CAST(w.key || $7 AS BLOB)
+                                   ELSE CAST(substr(w.key, 1, $4 + instr(substr(w.key, $4), $5) - 2) || $6 AS BLOB)
+                               END
+                           AND c.key < $3
+                         ORDER BY c.key LIMIT 1),
+                        w.step + 1
+                 FROM walk w
+                 WHERE w.key IS NOT NULL AND w.step < $8
+             )
+             SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
+             FROM walk w JOIN current c ON c.bucket_id = $1 AND c.key = w.key
+             ORDER BY c.key",
+    postgres: "WITH RECURSIVE walk (key, step) AS (
+                   SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1),
+                          CAST(1 AS BIGINT)
+                   UNION ALL
+                   SELECT (SELECT c.key FROM current c
+                           WHERE c.bucket_id = $1
+                             AND c.key >= CASE position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))
+                                     WHEN 0 THEN w.key || $7
+                                     ELSE substring(w.key FROM 1 FOR CAST($4 AS INTEGER) - 2
+                                              + position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))) || $6
+                                 END
+                             AND c.key < $3
+                           ORDER BY c.key LIMIT 1),
+                          w.step + 1
+                   FROM walk w
+                   WHERE w.key IS NOT NULL AND w.step < $8
+               )
+               SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
+               FROM walk w JOIN current c ON c.bucket_id = $1 AND c.key = w.key
+               ORDER BY c.key",
+};
+
+/// The rows at which a listing with a delimiter would look next, at most so many.
+async fn walk(
+    tx: &mut Tx,
+    bucket_id: i64,
+    from: &[u8],
+    end: &[u8],
+    (prefix, delimiter): (&str, &str),
+    steps_max: usize,
+) -> Result<Vec<Row>> {
+    // No delimiter of UTF-8 ends with 0xff, so that it has a successor of its own length.
+    let beyond = successor(delimiter.as_bytes()).unwrap_or_default();
+    tx.fetch_all(
+        WALK.of(tx),
+        values![
+            bucket_id,
+            from,
+            end,
+            (prefix.len() + 1) as i64,
+            delimiter.as_bytes(),
+            beyond,
+            [0_u8].as_slice(),
+            steps_max as i64
+        ],
+    )
+    .await
 }
 
 /// Where a listing of versions goes on: at a key, below a place in its history.

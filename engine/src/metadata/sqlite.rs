@@ -60,8 +60,9 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
-        self.writer.close().await;
+        // Only a connection that may write empties the log when it is the last one.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }
 
