@@ -2,6 +2,7 @@
 //!
 //! Keys are of ASCII letters, digits and `-._/`, which need no encoding.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -32,6 +33,8 @@ pub struct S3Answer {
     pub status: StatusCode,
     /// The entity tag without quotes; empty when there is none.
     pub etag: String,
+    /// The version of the object, where its bucket keeps versions.
+    pub version_id: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -156,14 +159,36 @@ impl S3 {
     /// # Panics
     /// When the address is none.
     pub async fn send(&self, method: Method, path: &str, query: &str, body: Vec<u8>) -> reqwest::Result<S3Answer> {
+        self.send_with(method, path, query, &[], body).await
+    }
+
+    /// Copies an object inside of a bucket.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn copy(&self, bucket: &str, from: &str, to: &str) -> reqwest::Result<S3Answer> {
+        let source = format!("{bucket}/{from}");
+        self.send_with(Method::PUT, &format!("{bucket}/{to}"), "", &[("x-amz-copy-source", &source)], Vec::new()).await
+    }
+
+    /// Sends a request with more headers, all of them signed; their names are in lower case.
+    async fn send_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+        more: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> reqwest::Result<S3Answer> {
         let host = format!("{}:{}", self.base.host_str().unwrap(), self.base.port_or_known_default().unwrap());
         let now = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
         let now = now.unwrap();
         let hash = sha256(&body);
-        let names = "host;x-amz-content-sha256;x-amz-date";
-        let canonical = format!(
-            "{method}\n/{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{hash}\nx-amz-date:{now}\n\n{names}\n{hash}"
-        );
+        let own = [("host", host.as_str()), ("x-amz-content-sha256", &hash), ("x-amz-date", &now)];
+        let signed: BTreeMap<&str, &str> = own.into_iter().chain(more.iter().copied()).collect();
+        let names = signed.keys().copied().collect::<Vec<_>>().join(";");
+        let lines: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+        let canonical = format!("{method}\n/{path}\n{query}\n{lines}\n{names}\n{hash}");
         let scope = format!("{}/{REGION}/s3/aws4_request", &now[..8]);
         let text = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{}", sha256(canonical.as_bytes()));
         let signature = hex::encode(mac(&self.signing_key(&now[..8]), &text));
@@ -172,19 +197,18 @@ impl S3 {
             self.access_key
         );
         let mark = if query.is_empty() { "" } else { "?" };
-        let response = self
-            .http
-            .request(method, format!("{}{path}{mark}{query}", self.base))
-            .header("x-amz-date", now)
-            .header("x-amz-content-sha256", hash)
-            .header("authorization", authorization)
-            .body(body)
-            .send()
-            .await?;
+        let mut request = self.http.request(method, format!("{}{path}{mark}{query}", self.base));
+        // Of an empty body the client would not say that it is one, and S3 wants to know.
+        request = request.header("content-length", body.len());
+        for (name, value) in &signed {
+            request = request.header(*name, *value);
+        }
+        let response = request.header("authorization", authorization).body(body).send().await?;
         let status = response.status();
-        let etag = response.headers().get("etag").and_then(|etag| etag.to_str().ok()).unwrap_or_default();
-        let etag = etag.trim_matches('"').to_owned();
-        Ok(S3Answer { status, etag, body: response.bytes().await?.to_vec() })
+        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
+        let version_id = header("x-amz-version-id");
+        Ok(S3Answer { status, etag, version_id, body: response.bytes().await?.to_vec() })
     }
 
     fn signing_key(&self, date: &str) -> Vec<u8> {

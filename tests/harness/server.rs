@@ -175,6 +175,17 @@ impl Server {
         self.doors = doors;
     }
 
+    /// Starts the store again and kills it after a while, wherever it is by then.
+    ///
+    /// # Panics
+    /// When it still runs.
+    pub async fn restart_and_kill(&mut self, after: Duration) {
+        assert!(self.child.is_none(), "the store still runs");
+        let mut child = spawn(self.folder.path(), self.has_config);
+        tokio::time::sleep(after).await;
+        child.kill().await.unwrap();
+    }
+
     /// Replaces the configuration file, for the next start.
     pub fn configure(&mut self, toml: &str) {
         std::fs::write(self.folder.path().join("cloudhold.toml"), toml).unwrap();
@@ -313,12 +324,9 @@ fn tail(folder: &Path) -> String {
     })
 }
 
-/// Starts the binary and waits until all its doors are open.
-async fn open(folder: &Path, has_config: bool) -> (Child, Doors) {
+/// Starts the binary.
+fn spawn(folder: &Path, has_config: bool) -> Child {
     let data_dir = folder.join("data");
-    let doors = data_dir.join("doors.json");
-    // A killed store leaves its file behind.
-    let _ = std::fs::remove_file(&doors);
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new(binary());
     clean(&mut command).args(["serve", "--ports", "auto", "--data-dir"]).arg(&data_dir).current_dir(folder);
@@ -326,7 +334,15 @@ async fn open(folder: &Path, has_config: bool) -> (Child, Doors) {
         command.arg("--config").arg(folder.join("cloudhold.toml"));
     }
     command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).kill_on_drop(true);
-    let mut child = command.spawn().unwrap();
+    command.spawn().unwrap()
+}
+
+/// Starts the binary and waits until all its doors are open.
+async fn open(folder: &Path, has_config: bool) -> (Child, Doors) {
+    let doors = folder.join("data/doors.json");
+    // A killed store leaves its file behind.
+    let _ = std::fs::remove_file(&doors);
+    let mut child = spawn(folder, has_config);
     let started = Instant::now();
     loop {
         if let Ok(text) = std::fs::read(&doors) {
@@ -337,6 +353,6 @@ async fn open(folder: &Path, has_config: bool) -> (Child, Doors) {
             panic!("the store ended with {status}\n{}", tail(folder));
         }
         assert!(started.elapsed() < START_LIMIT, "the store does not start\n{}", tail(folder));
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
