@@ -116,7 +116,7 @@ pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
 pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> Result<Vec<Piece>> {
     let rows = tx
         .fetch_all(
-            "SELECT start_bytes, size_bytes, crc64nvme, blob_id, data FROM pieces
+            "SELECT content_id, start_bytes, size_bytes, crc64nvme, blob_id, data FROM pieces
              WHERE content_id = $1 AND start_bytes < $3 AND start_bytes + size_bytes > $2 ORDER BY number",
             values![id.as_bytes(), to_i64(start), to_i64(end)],
         )
@@ -124,6 +124,9 @@ pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> 
     let (mut at, mut pieces) = (start, Vec::with_capacity(rows.len()));
     for row in &rows {
         let (piece_start, size) = (row.size("start_bytes")?, row.size("size_bytes")?);
+        if row.blob("content_id")? != id.as_bytes() {
+            return Err(Error::corrupt("the table of pieces is out of order"));
+        }
         let source = source_of(row)?.ok_or_else(|| Error::corrupt("a piece has no bytes"))?;
         let range = start.saturating_sub(piece_start)..(end - piece_start).min(size);
         // Pieces that overlap or leave a gap would give other bytes than were stored.

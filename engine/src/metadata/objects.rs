@@ -74,18 +74,18 @@ impl Entry {
     }
 }
 
-impl TryFrom<&Row> for Entry {
-    type Error = Error;
-
-    fn try_from(row: &Row) -> Result<Self> {
+impl Entry {
+    /// The version or marker of a row that was asked for by bucket and key.
+    pub(super) fn from_row(row: &Row, (bucket_id, key): (i64, &ObjectKey)) -> Result<Self> {
         if is_marker(row)? {
+            confirm_place(row, bucket_id, key)?;
             return Ok(Self::Marker(Marker {
                 seq: row.int("seq")?,
                 version_id: VersionId::stored(row.text("version_id")?),
                 modified_us: row.int("modified_us")?,
             }));
         }
-        Ok(Self::Object(Box::new(from_row(row)?)))
+        Ok(Self::Object(Box::new(from_row(row, (bucket_id, key))?)))
     }
 }
 
@@ -98,7 +98,17 @@ pub(super) fn is_marker(row: &Row) -> Result<bool> {
     }
 }
 
-fn from_row(row: &Row) -> Result<Version> {
+/// Refuses a row of another object than was asked for. In an index that is out of order, SQLite takes the neighbour of what it looks for:
+/// of a range, it compares one end only.
+fn confirm_place(row: &Row, bucket_id: i64, key: &ObjectKey) -> Result<()> {
+    match row.int("bucket_id")? == bucket_id && row.blob("key")? == key.as_bytes() {
+        true => Ok(()),
+        false => Err(Error::corrupt("the table of versions is out of order")),
+    }
+}
+
+fn from_row(row: &Row, (bucket_id, key): (i64, &ObjectKey)) -> Result<Version> {
+    confirm_place(row, bucket_id, key)?;
     let parts_count = row.opt_int("parts_count")?.map(u32::try_from).transpose();
     let content_id = row.opt_blob("content_id")?.ok_or_else(|| Error::corrupt("an object version has no content"))?;
     Ok(Version {
@@ -117,7 +127,7 @@ fn from_row(row: &Row) -> Result<Version> {
 /// The columns that [`Version`] is made of, of the table called `v`.
 macro_rules! version_columns {
     () => {
-        "v.seq, v.version_id, v.size_bytes, v.etag, v.modified_us, v.storage_class, v.parts_count, v.content_id, v.meta"
+        "v.bucket_id, v.key, v.seq, v.version_id, v.size_bytes, v.etag, v.modified_us, v.storage_class, v.parts_count, v.content_id, v.meta"
     };
 }
 
@@ -160,14 +170,14 @@ pub(crate) async fn current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Res
             values![bucket_id, key.as_bytes()],
         )
         .await?;
-    row.as_ref().map(from_row).transpose()
+    row.as_ref().map(|row| from_row(row, (bucket_id, key))).transpose()
 }
 
 /// Where the bytes of a version are; `None` when they are in pieces.
 pub(crate) async fn source(tx: &mut Tx, version: &Version) -> Result<Option<Source>> {
     let row = tx
         .fetch_optional(
-            "SELECT blob_id, data, size_bytes, crc64nvme FROM contents WHERE id = $1",
+            "SELECT id AS content_row, blob_id, data, size_bytes, crc64nvme FROM contents WHERE id = $1",
             values![version.content_id.as_bytes()],
         )
         .await?
@@ -248,13 +258,13 @@ async fn bucket_and_current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Res
         .await?
         .ok_or(Error::NoSuchBucket)?;
     let versioning = super::buckets::versioning_of(&row.text("versioning")?)?;
-    Ok((versioning, joined_version(&row)?))
+    Ok((versioning, joined_version(&row, (bucket_id, key))?))
 }
 
 /// The version of a row in which there may be none.
-fn joined_version(row: &Row) -> Result<Option<Version>> {
+fn joined_version(row: &Row, place: (i64, &ObjectKey)) -> Result<Option<Version>> {
     match row.opt_int("seq")? {
-        Some(_) => from_row(row).map(Some),
+        Some(_) => from_row(row, place).map(Some),
         None => Ok(None),
     }
 }
@@ -274,7 +284,7 @@ pub(crate) async fn look_up(tx: &mut Tx, name: &BucketName, key: &ObjectKey) -> 
         .fetch_optional(
             concat!(
                 "SELECT b.id, b.name, b.owner_ref, b.created_us, b.versioning, b.trashed,
-                        o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
+                        o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
                 version_columns!(),
                 " FROM buckets b
                   LEFT JOIN current c ON c.bucket_id = b.id AND c.key = $3
@@ -286,7 +296,7 @@ pub(crate) async fn look_up(tx: &mut Tx, name: &BucketName, key: &ObjectKey) -> 
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let current = match joined_version(&row)? {
+    let current = match joined_version(&row, (row.int("id")?, key))? {
         Some(version) => {
             let source = checked_source(&row, &version, row.opt_int("content_size_bytes")?)?;
             Some((version, source))
@@ -303,6 +313,10 @@ fn checked_source(row: &Row, version: &Version, content_size_bytes: Option<i64>)
         None => Err(Error::corrupt("an object version refers to content that is not there")),
         Some(size_bytes) if size_bytes != contents::to_i64(version.size_bytes) => {
             Err(Error::corrupt("an object version and its content have different sizes"))
+        }
+        // An index that is damaged may lead to other content.
+        Some(_) if row.blob("content_row")? != version.content_id.as_bytes() => {
+            Err(Error::corrupt("the index of contents leads to other content"))
         }
         Some(_) => contents::source_of(row),
     }

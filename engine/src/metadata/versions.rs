@@ -16,7 +16,7 @@ use crate::{Error, Result};
 macro_rules! select_entries {
     ($rest:literal) => {
         concat!(
-            "SELECT seq, version_id, kind, size_bytes, etag, modified_us, storage_class, parts_count, content_id, meta
+            "SELECT bucket_id, key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class, parts_count, content_id, meta
              FROM versions WHERE bucket_id = $1 AND key = $2 ",
             $rest
         )
@@ -27,7 +27,7 @@ macro_rules! select_entries {
 pub(crate) async fn latest(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<Entry>> {
     let row =
         tx.fetch_optional(select_entries!("ORDER BY seq DESC LIMIT 1"), values![bucket_id, key.as_bytes()]).await?;
-    row.as_ref().map(Entry::try_from).transpose()
+    row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()
 }
 
 /// The version or marker of an id. A made id tells its place; the version `null` is mostly the newest or the oldest one.
@@ -43,7 +43,7 @@ pub(crate) async fn by_id(
         Some(seq) => {
             let row =
                 tx.fetch_optional(select_entries!("AND seq = $3"), values![bucket_id, key.as_bytes(), seq]).await?;
-            row.as_ref().map(Entry::try_from).transpose()?
+            row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()?
         }
     };
     if guess.as_ref().is_some_and(|entry| entry.version_id() == id) {
@@ -55,7 +55,7 @@ pub(crate) async fn by_id(
             values![bucket_id, key.as_bytes(), id.as_str()],
         )
         .await?;
-    row.as_ref().map(Entry::try_from).transpose()
+    row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()
 }
 
 /// Deletes an object as the bucket's versioning has it, or the version that is named; none is no error.
