@@ -75,7 +75,7 @@ pub(crate) async fn pieces(tx: &mut Tx, content_id: ContentId, after: i64) -> Re
 pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<Item>> {
     let rows = tx
         .fetch_all(
-            "SELECT CAST(NULL AS BLOB) AS content_id, upload_id, number, size_bytes, crc64nvme, blob_id, data
+            "SELECT NULLIF(blob_id, blob_id) AS content_id, upload_id, number, size_bytes, crc64nvme, blob_id, data
              FROM upload_parts WHERE (upload_id, number) > ($1, $2) ORDER BY upload_id, number LIMIT $3",
             values![after.0, after.1, ROWS],
         )
