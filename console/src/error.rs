@@ -4,9 +4,13 @@
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 use engine::Error;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
 
 use crate::shell::Shell;
+
+/// What a program should wait before it tries again, in seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// A refusal or a failure, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,11 @@ struct FailurePage<'a> {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let page = FailurePage { shell: Shell::anonymous(self.title), failure: &self };
-        (self.status, render(&page)).into_response()
+        let mut response = (self.status, render(&page)).into_response();
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECONDS);
+        }
+        response
     }
 }
 

@@ -35,8 +35,14 @@ pub struct DoorsSection {
     pub header_timeout_s: u64,
     /// Seconds that the body of a request may stand still, and that an answer may wait to be taken; then the connection ends.
     pub idle_timeout_s: u64,
+    /// Bytes that a client must send or take in a second while it is waited for, on average; 0 sets no such limit.
+    pub rate_bytes_per_second_min: u64,
+    /// Seconds that a client may be waited for, in sum, beyond what it earns at that rate.
+    pub rate_grace_s: u64,
     /// Most connections of each door at a time; more wait.
     pub connections_max: usize,
+    /// Most connections of one address at each door; more are refused.
+    pub connections_of_peer_max: usize,
     /// Seconds that requests may take to finish at shutdown.
     pub shutdown_timeout_s: u64,
     /// S3, plain.
@@ -110,7 +116,10 @@ impl Default for DoorsSection {
             metrics_token_file: None,
             header_timeout_s: 60,
             idle_timeout_s: 60,
+            rate_bytes_per_second_min: 1024,
+            rate_grace_s: 60,
             connections_max: 4096,
+            connections_of_peer_max: 2048,
             shutdown_timeout_s: 30,
             s3: Door::default(),
             s3_tls: Door::default(),
@@ -132,6 +141,8 @@ impl DoorsSection {
             "doors.tls.certificate_file and doors.tls.key_file belong together: one of them is missing"
         );
         ensure!(self.connections_max > 0, "doors.connections_max must be at least 1");
+        ensure!(self.connections_of_peer_max > 0, "doors.connections_of_peer_max must be at least 1");
+        ensure!(self.rate_grace_s > 0, "doors.rate_grace_s must be at least 1");
         ensure!(self.header_timeout_s > 0, "doors.header_timeout_s must be at least 1");
         ensure!(self.idle_timeout_s > 0, "doors.idle_timeout_s must be at least 1");
         ensure!(

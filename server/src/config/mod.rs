@@ -108,6 +108,10 @@ pub struct EngineSection {
     pub upload_age_days_max: u32,
     /// Bytes of the disk that objects leave free, so that metadata can always be written.
     pub reserve_bytes: u64,
+    /// Objects and parts too large for the database that are taken in at one time; one tenant may have half of them.
+    pub uploads_max: usize,
+    /// Bytes of memory in which bodies wait for the disk, beside 64 KiB for each.
+    pub intake_size_bytes_max: usize,
     /// Connections that read the database.
     pub readers: u32,
     /// Days between two passes in which the scrubber verifies everything; 0 switches it off.
@@ -202,6 +206,7 @@ impl Config {
             self.version
         );
         anyhow::ensure!(self.engine.readers > 0, "engine.readers must be at least 1");
+        anyhow::ensure!(self.engine.uploads_max > 0, "engine.uploads_max must be at least 1");
         anyhow::ensure!(self.data.postgres_connections_max > 0, "data.postgres_connections_max must be at least 1");
         anyhow::ensure!(self.engine.keys_per_user_max > 0, "engine.keys_per_user_max must be at least 1");
         self.doors.validate()?;
@@ -284,6 +289,8 @@ impl Default for EngineSection {
             buckets_per_user_max: 1000,
             upload_age_days_max: 14,
             reserve_bytes: 256 << 20,
+            uploads_max: 1024,
+            intake_size_bytes_max: 64 << 20,
             readers: 4,
             scrub_interval_days: 7,
             scrub_rate_bytes_per_second: 16 << 20,
@@ -314,6 +321,8 @@ impl EngineSection {
             buckets_per_user_max: self.buckets_per_user_max,
             upload_age_max: days(self.upload_age_days_max),
             reserve_bytes: self.reserve_bytes,
+            uploads_max: self.uploads_max,
+            intake_size_bytes_max: self.intake_size_bytes_max,
             readers: self.readers,
             scrub_interval: days(self.scrub_interval_days),
             scrub_rate_bytes_per_second: self.scrub_rate_bytes_per_second,

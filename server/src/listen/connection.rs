@@ -23,7 +23,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::access;
-use super::patience::{PatientBody, PatientWriter};
+use super::patience::{Pace, PatientBody, PatientWriter};
+use super::peers::Peers;
 
 /// A client that opens a connection must agree on TLS within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,10 +40,12 @@ const STREAMS_MAX: u32 = 256;
 pub(crate) struct Limits {
     /// Time for the head of a request; also how long an idle connection is kept.
     pub(crate) header_timeout: Duration,
-    /// How long a body may stand still, in either direction.
-    pub(crate) idle_timeout: Duration,
+    /// How slow the other end may be, in either direction.
+    pub(crate) pace: Pace,
     /// Connections at a time.
     pub(crate) connections_max: usize,
+    /// Connections of one peer at a time.
+    pub(crate) connections_of_peer_max: usize,
 }
 
 /// A door that answers.
@@ -67,6 +70,7 @@ pub(crate) struct Listening {
 /// Accepts connections until `stop`.
 pub(crate) async fn serve(listener: TcpListener, door: Listening) {
     let free = Arc::new(Semaphore::new(door.limits.connections_max));
+    let peers = Peers::new(door.limits.connections_of_peer_max);
     loop {
         // A place is taken before a connection is, so that those beyond the limit wait in the system's queue.
         let place = tokio::select! {
@@ -80,10 +84,14 @@ pub(crate) async fn serve(listener: TcpListener, door: Listening) {
         };
         match accepted {
             Ok((stream, peer)) => {
+                let Some(counted) = peers.count(peer.ip()) else {
+                    refuse(&stream, peer, &door);
+                    continue;
+                };
                 let door_of_connection = door.clone();
                 door.tracker.spawn(async move {
                     connection(stream, peer, &door_of_connection).await;
-                    drop(place);
+                    drop((place, counted));
                 });
             }
             Err(error) => {
@@ -91,6 +99,18 @@ pub(crate) async fn serve(listener: TcpListener, door: Listening) {
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Tells a peer that it has too many connections, as far as that can be said without waiting for it.
+fn refuse(stream: &TcpStream, peer: SocketAddr, door: &Listening) {
+    const ANSWER: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    metrics::counter!("cloudhold_connections_refused_total", "door" => door.name).increment(1);
+    tracing::debug!(door = door.name, %peer, "the peer has too many connections");
+    if door.tls.is_none() {
+        // Whoever does not read it sees a connection that ends, which says the same.
+        let _ = stream.try_write(ANSWER);
     }
 }
 
@@ -131,16 +151,15 @@ async fn speak<S>(stream: S, peer: SocketAddr, door: &Listening, http2: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let idle_timeout = door.limits.idle_timeout;
-    let body =
-        |request: Request<Incoming>| request.map(|body| axum::body::Body::new(PatientBody::new(body, idle_timeout)));
+    let pace = door.limits.pace;
+    let body = |request: Request<Incoming>| request.map(|body| axum::body::Body::new(PatientBody::new(body, pace)));
     let answer = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = access::answer(door.name, peer, door.router.clone(), body(request));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let builder = builder(door.limits, http2);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(PatientWriter::new(stream, idle_timeout)), answer));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(PatientWriter::new(stream, pace)), answer));
     let mut stopping = false;
     loop {
         tokio::select! {

@@ -3,5 +3,7 @@
 mod access;
 mod connection;
 mod patience;
+mod peers;
 
 pub(crate) use connection::{Limits, Listening, serve};
+pub(crate) use patience::Pace;

@@ -22,7 +22,7 @@ use super::{Foundation, Running};
 use crate::config::Config;
 use crate::doors::{self, BoundDoor, DoorKind, Doors};
 use crate::first_credentials::{self, FirstCredentials};
-use crate::listen::{self, Limits, Listening};
+use crate::listen::{self, Limits, Listening, Pace};
 use crate::metrics_door::{self, MetricsDoor};
 use crate::tls::{self, Certificates};
 use crate::views::{ConnectorPage, SsoKey};
@@ -134,9 +134,14 @@ fn open_door(config: &Config, base: &Foundation, door: BoundDoor, router: Router
         router,
         tls,
         limits: Limits {
-            idle_timeout: Duration::from_secs(config.doors.idle_timeout_s),
+            pace: Pace {
+                idle: Duration::from_secs(config.doors.idle_timeout_s),
+                grace: Duration::from_secs(config.doors.rate_grace_s),
+                bytes_per_second_min: config.doors.rate_bytes_per_second_min,
+            },
             header_timeout: Duration::from_secs(config.doors.header_timeout_s),
             connections_max: config.doors.connections_max,
+            connections_of_peer_max: config.doors.connections_of_peer_max,
         },
         stop: base.stop.clone(),
         abort: base.abort.clone(),
