@@ -34,8 +34,8 @@ pub(crate) async fn fold_some(tx: &mut Tx, rows_max: u32) -> Result<u64> {
     let Some(last) = last else { return Ok(0) };
     tx.execute(
         "INSERT INTO usage_totals (bucket_id, object_count, size_bytes, upload_size_bytes)
-         SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas
-         WHERE id <= $1 GROUP BY bucket_id
+         SELECT bucket_id, SUM(object_count), SUM(size_bytes), SUM(upload_size_bytes) FROM usage_deltas d
+         WHERE id <= $1 AND EXISTS (SELECT 1 FROM buckets b WHERE b.id = d.bucket_id) GROUP BY bucket_id
          ON CONFLICT (bucket_id) DO UPDATE SET
              object_count = usage_totals.object_count + excluded.object_count,
              size_bytes = usage_totals.size_bytes + excluded.size_bytes,
@@ -102,10 +102,9 @@ pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<(Ro
     rows.into_iter().map(|row| from_row(&row).map(|usage| (row, usage))).collect()
 }
 
-/// Drops what is known of a bucket that is gone.
+/// Drops what is known of a bucket that is gone. Its last changes, which may be many, go when they would be folded.
 pub(super) async fn forget(tx: &mut Tx, bucket_id: i64) -> Result<()> {
     tx.execute("DELETE FROM usage_totals WHERE bucket_id = $1", values![bucket_id]).await?;
-    tx.execute("DELETE FROM usage_deltas WHERE bucket_id = $1", values![bucket_id]).await?;
     Ok(())
 }
 

@@ -63,8 +63,8 @@ const RULES: [(&str, &str); 16] = [
     (
         "rows of no bucket",
         "SELECT COUNT(*) FROM (SELECT bucket_id FROM versions UNION SELECT bucket_id FROM current
-            UNION SELECT bucket_id FROM uploads UNION SELECT bucket_id FROM usage_totals
-            UNION SELECT bucket_id FROM usage_deltas) WHERE bucket_id NOT IN (SELECT id FROM buckets)",
+            UNION SELECT bucket_id FROM uploads UNION SELECT bucket_id FROM usage_totals)
+            WHERE bucket_id NOT IN (SELECT id FROM buckets)",
     ),
     (
         "blobs with two rows",
