@@ -4,3 +4,4 @@ mod demo;
 mod doors;
 mod refusals;
 mod secondary_storage;
+mod upkeep;
