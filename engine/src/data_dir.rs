@@ -10,15 +10,27 @@ use rustix::fs::FlockOperation;
 use crate::disk::{self, Disk};
 use crate::{Error, Result};
 
+/// The lock of a data directory, held until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started has it open, too, until it runs its program. When this
+        // fails, the end of that process releases the lock.
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
 /// Makes the directory with mode 0700 when it is absent, and takes its lock. [`Error::Locked`] when another process has it.
-pub(crate) fn make_and_lock(disk: &dyn Disk, path: &Path) -> Result<File> {
+pub(crate) fn make_and_lock(disk: &dyn Disk, path: &Path) -> Result<Lock> {
     disk::ensure_dirs_durably(disk, path).map_err(|e| Error::io("making the data directory", e))?;
     keep_private(path)?;
     lock(path)
 }
 
 /// Takes the lock of a directory that exists.
-pub(crate) fn lock(path: &Path) -> Result<File> {
+pub(crate) fn lock(path: &Path) -> Result<Lock> {
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -27,7 +39,7 @@ pub(crate) fn lock(path: &Path) -> Result<File> {
         .open(path.join("lock"))
         .map_err(|e| Error::io("opening the lock of a directory", e))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::Locked(path.to_path_buf())),
         Err(error) => Err(Error::io("locking a directory", error.into())),
     }

@@ -43,7 +43,6 @@ mod users;
 mod version_ids;
 mod work;
 
-use std::fs::File;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
@@ -120,7 +119,7 @@ struct Inner {
     /// Writes whose transaction is on its way; they are waited for before the database is closed.
     writes: TaskTracker,
     /// Held for as long as the engine is open; `None` once it is closed.
-    lock: Mutex<Option<File>>,
+    lock: Mutex<Option<data_dir::Lock>>,
 }
 
 /// How the store is doing.

@@ -1,6 +1,5 @@
 //! The directory that holds the back-ups of one store.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ struct Mark {
 pub(super) struct Target {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) path: PathBuf,
-    _lock: File,
+    _lock: data_dir::Lock,
 }
 
 impl Target {

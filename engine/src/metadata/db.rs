@@ -103,8 +103,8 @@ impl Db {
     }
 }
 
-/// A transaction on a pooled connection. One that did not end leaves its connection in an unknown state, so that connection is closed
-/// instead of going back to the pool.
+/// A transaction on a pooled connection. One that did not end leaves its connection in an unknown state, so that it does not go back to the
+/// pool as it is.
 pub(super) struct Running {
     pub(super) tx: Tx,
     ended: bool,
@@ -129,7 +129,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if !self.ended {
-            self.tx.connection.close_on_drop();
+            self.tx.connection.give_up();
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod copy;
 mod db;
+mod lent;
 mod migrate;
 mod postgres;
 mod readers;

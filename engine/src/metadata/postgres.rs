@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use super::db::{Running, database_error};
+use super::lent::Lent;
 use super::migrate;
 use super::tx::{Connection, Sequence, Tx, UsageChanges};
 use crate::fair::{Limits, Share, Slots};
@@ -167,7 +168,7 @@ impl Shared {
                 sqlx::Error::PoolTimedOut => Error::Busy,
                 source => Error::DatabaseUnreachable { transaction: name, source },
             })?;
-            let tx = Tx::new(Connection::Postgres(connection), name, self.clock.clone(), Sequence::Shared);
+            let tx = Tx::new(Connection::Postgres(Lent::new(connection)), name, self.clock.clone(), Sequence::Shared);
             match Running::begin(tx, statement).await {
                 // Each such connection is closed, so that this ends: acquire fails when no new one can be made.
                 Err(Error::DatabaseUnreachable { .. }) => {}

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, Postgres, SqliteConnection};
+use sqlx::{PgConnection, SqliteConnection};
 
+use super::lent::Lent;
 use super::readers::Reader;
 use super::row::{Row, Value, bind_postgres, bind_sqlite};
 use crate::{Clock, Result};
@@ -14,7 +14,7 @@ use crate::{Clock, Result};
 pub(super) enum Connection {
     Writer(SqliteConnection),
     Reader(Reader),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(Lent),
 }
 
 /// The database behind a connection.
@@ -28,16 +28,16 @@ impl Connection {
         match self {
             Self::Writer(connection) => Backend::Sqlite(connection),
             Self::Reader(reader) => Backend::Sqlite(reader.connection()),
-            Self::Postgres(connection) => Backend::Postgres(connection),
+            Self::Postgres(lent) => Backend::Postgres(lent.connection()),
         }
     }
 
-    /// Closes a pooled connection instead of giving it back: nobody knows what state it is in.
-    pub(super) fn close_on_drop(&mut self) {
+    /// Says that nobody knows what state the connection is in: it does not go back to the others as it is.
+    pub(super) fn give_up(&mut self) {
         match self {
             Self::Writer(_) => {}
             Self::Reader(reader) => reader.close_on_drop(),
-            Self::Postgres(connection) => connection.close_on_drop(),
+            Self::Postgres(lent) => lent.give_up(),
         }
     }
 }
