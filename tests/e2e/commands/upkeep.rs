@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tests::{Output, S3, Script, Server, binary, content};
 
-/// The objects of the tests: small ones lie in the database, large ones in blobs, one comes in parts.
+/// The objects of the tests: small ones lie in the database, large ones in blobs, one comes in parts, of
+/// which the last is small. So there are three blobs.
 const SIZES: [(&str, usize); 4] = [("small", 100), ("inline", 16_000), ("blob", 200_000), ("large", 3 << 20)];
 
 async fn fill(s3: &S3) {
@@ -46,14 +47,14 @@ async fn a_store_is_backed_up_while_it_runs_and_restored() {
     fill(&s3).await;
     let backups = server.scratch().join("backups");
     let first = server.json(&["backup", text(&backups), "--verify"]).await;
-    assert_eq!((&first["made"]["blob_count"], &first["made"]["copied_count"]), (&4.into(), &4.into()), "{first}");
+    assert_eq!((&first["made"]["blob_count"], &first["made"]["copied_count"]), (&3.into(), &3.into()), "{first}");
     assert_eq!(first["verified"]["damaged"], Value::Array(Vec::new()));
 
     let _ = s3.put("kept", "later", content(100_000, 99)).await.unwrap().ok();
     let second = server.command(&["backup", text(&backups)]).await;
     assert!(second.stderr.contains("NOT IN IT the key ring"), "{second:?}");
     let said = second.ok();
-    assert!(said.contains("5 blobs") && said.contains("1 copied now"), "{said}");
+    assert!(said.contains("4 blobs") && said.contains("1 copied now"), "{said}");
     let listed = server.json(&["backup", "list", text(&backups)]).await;
     assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
 
@@ -65,7 +66,7 @@ async fn a_store_is_backed_up_while_it_runs_and_restored() {
     assert!(refused.contains("is not empty") && refused.contains("--force"), "{refused}");
     std::fs::remove_dir_all(server.data_dir()).unwrap();
     let restored = server.command(&["restore", text(&backups), "--key-file", text(&keys)]).await.ok();
-    assert!(restored.contains("5 blobs"), "{restored}");
+    assert!(restored.contains("4 blobs"), "{restored}");
     server.restart().await;
     // Its access keys are good: they were read with the ring.
     let s3 = server.s3(&tenant);
