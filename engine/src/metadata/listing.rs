@@ -198,7 +198,7 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
 }
 
 /// Reads a key, then the first one beyond all that fold into the same common prefix, and so on. In SQLite two BLOBs put together are TEXT,
-/// which sorts below every BLOB, hence the casts.
+/// which sorts below every BLOB, hence the casts. CROSS JOIN and the order by steps keep it from going over all keys instead of all steps.
 const WALK: Script = Script {
     sqlite: "WITH RECURSIVE walk (key, step) AS (
                  SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1), 1
@@ -216,8 +216,9 @@ const WALK: Script = Script {
                  WHERE w.key IS NOT NULL AND w.step < $8
              )
              SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
-             FROM walk w JOIN current c ON c.bucket_id = $1 AND c.key = w.key
-             ORDER BY c.key",
+             FROM walk w CROSS JOIN current c
+             WHERE c.bucket_id = $1 AND c.key = w.key
+             ORDER BY w.step",
     postgres: "WITH RECURSIVE walk (key, step) AS (
                    SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1),
                           CAST(1 AS BIGINT)
@@ -236,8 +237,9 @@ const WALK: Script = Script {
                    WHERE w.key IS NOT NULL AND w.step < $8
                )
                SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
-               FROM walk w JOIN current c ON c.bucket_id = $1 AND c.key = w.key
-               ORDER BY c.key",
+               FROM walk w CROSS JOIN current c
+               WHERE c.bucket_id = $1 AND c.key = w.key
+               ORDER BY w.step",
 };
 
 /// The rows at which a listing with a delimiter would look next, at most so many.
