@@ -32,6 +32,8 @@ mod recorder;
 mod scrub;
 #[path = "storage/snapshots.rs"]
 mod snapshots;
+#[path = "shared/tenants.rs"]
+mod tenants;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
 #[path = "storage/versions.rs"]

@@ -14,3 +14,5 @@ mod model;
 mod points;
 mod power;
 mod store;
+#[path = "../shared/tenants.rs"]
+mod tenants;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use engine::disk::{Disk, LocalDisk};
 use engine::{
     Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
-    Engine, Error, Faults, GroupId, Identity, ListEntry, ListRequest, NewGroup, NewObject, NewUser, ObjectKey, Profile,
-    ReadConditions, ReadObject, Result, Role, Settings, UploadId, UploadListRequest, UserId, VersionId,
-    VersionListRequest, Versioning,
+    Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions, ReadObject, Result, Settings,
+    UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -18,6 +17,7 @@ use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
 use crate::model::{BucketView, Model, Operation, Seen, View};
+use crate::tenants::{group, user};
 
 /// A data directory that was made once and is copied for each run, with its users.
 pub(crate) struct Prepared {
@@ -29,9 +29,7 @@ impl Prepared {
     pub(crate) async fn new() -> Self {
         let directory = scratch();
         let engine = Engine::open(Settings::new(data_dir(directory.path()))).await.unwrap();
-        let group_id = GroupId::new("acme").unwrap();
-        let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
-        engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+        group(&engine).await;
         let ada = user(&engine, "ada").await;
         engine.close().await;
         // The last connection to be closed takes the log away, unless it may only read: so each run makes its own log.
@@ -71,27 +69,6 @@ fn copy_directory(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to).unwrap();
         }
     }
-}
-
-async fn user(engine: &Engine, id: &str) -> Caller {
-    let new = NewUser {
-        group_id: GroupId::new("acme").unwrap(),
-        user_id: UserId::new(id).unwrap(),
-        role: Role::User,
-        full_name: id.into(),
-        email: String::new(),
-        active: true,
-        profile: Profile::new(),
-        with_credential: false,
-    };
-    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    Caller::User(Arc::new(Identity {
-        canonical_id: user.canonical_id,
-        group_id: user.group_id,
-        user_id: user.user_id,
-        display_name: user.full_name,
-        role: user.role,
-    }))
 }
 
 /// How a store works.

@@ -5,9 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use engine::{
-    Body, BucketName, Caller, Database, DeleteTarget, Engine, Error, GroupId, Identity, ListEntry, ListRequest,
-    NewGroup, NewObject, NewUser, ObjectKey, PostgresSettings, Profile, ReadObject, Role, Settings, UserId, Versioning,
-    WriteConditions,
+    Body, BucketName, Caller, Database, DeleteTarget, Engine, Error, ListEntry, ListRequest, NewObject, ObjectKey,
+    PostgresSettings, ReadObject, Settings, Versioning, WriteConditions,
 };
 use futures::TryStreamExt;
 use futures::future::join_all;
@@ -15,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::checker::{Answer, Call, Operation, State, is_linearizable};
+use crate::tenants::{group, user};
 
 /// Histories that are recorded.
 const HISTORIES: u64 = 300;
@@ -153,29 +153,9 @@ async fn open(directory: &tempfile::TempDir) -> (Engine, Caller) {
         ..Settings::new(directory.path())
     };
     let engine = Engine::open(settings).await.unwrap();
-    let group_id = GroupId::new("acme").unwrap();
-    let group =
-        NewGroup { group_id: group_id.clone(), group_name: "/acme/".into(), active: true, profile: Profile::new() };
-    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
-    let new = NewUser {
-        group_id,
-        user_id: UserId::new("ada").unwrap(),
-        role: Role::User,
-        full_name: "ada".into(),
-        email: String::new(),
-        active: true,
-        profile: Profile::new(),
-        with_credential: false,
-    };
-    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    let identity = Identity {
-        canonical_id: user.canonical_id,
-        group_id: user.group_id,
-        user_id: user.user_id,
-        display_name: user.full_name,
-        role: user.role,
-    };
-    (engine, Caller::User(Arc::new(identity)))
+    group(&engine).await;
+    let tenant = user(&engine, "ada").await;
+    (engine, tenant)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -6,3 +6,5 @@
 mod checker;
 mod load;
 mod planted;
+#[path = "../shared/tenants.rs"]
+mod tenants;

@@ -14,6 +14,8 @@ mod multipart;
 mod operation;
 mod resolve;
 mod seen;
+#[path = "../shared/tenants.rs"]
+mod tenants;
 mod whole;
 mod world;
 

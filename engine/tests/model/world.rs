@@ -1,15 +1,12 @@
 //! The store under test, on SQLite or on the database that the environment asks for (see `test-databases`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{
-    Caller, CheckOptions, Clock, ClockHand, Database, Engine, GroupId, Identity, NewGroup, NewUser, OnProgress,
-    PostgresSettings, Profile, Role, Settings, UserId,
-};
+use engine::{Caller, CheckOptions, Clock, ClockHand, Database, Engine, OnProgress, PostgresSettings, Settings};
 use tempfile::TempDir;
 
 use crate::content::INLINE_SIZE_BYTES_MAX;
+use crate::tenants::{group, user};
 
 /// Least size of a part that is not the last.
 pub(crate) const PART_SIZE_BYTES_MIN: u64 = 32;
@@ -35,7 +32,8 @@ impl World {
             ..Settings::new(directory.path())
         };
         let engine = Engine::open(settings.clone()).await.unwrap();
-        let tenant = tenant(&engine).await;
+        group(&engine).await;
+        let tenant = user(&engine, "ada").await;
         Self { engine, tenant, settings, hand, directory }
     }
 
@@ -75,29 +73,4 @@ fn database() -> Database {
 fn files(directory: &std::path::Path) -> usize {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
-}
-
-async fn tenant(engine: &Engine) -> Caller {
-    let group_id = GroupId::new("acme").unwrap();
-    let group =
-        NewGroup { group_id: group_id.clone(), group_name: "/acme/".into(), active: true, profile: Profile::new() };
-    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
-    let new = NewUser {
-        group_id,
-        user_id: UserId::new("ada").unwrap(),
-        role: Role::User,
-        full_name: "ada".into(),
-        email: String::new(),
-        active: true,
-        profile: Profile::new(),
-        with_credential: false,
-    };
-    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    Caller::User(Arc::new(Identity {
-        canonical_id: user.canonical_id,
-        group_id: user.group_id,
-        user_id: user.user_id,
-        display_name: user.full_name,
-        role: user.role,
-    }))
 }

@@ -131,7 +131,7 @@ async fn one_write_among_thousands_of_another_tenant_waits_for_a_few_commits() {
     let faults = Faults { fsync_delay: Duration::from_millis(100) };
     let engine = Engine::open(Settings { faults, ..Settings::new(directory.path()) }).await.unwrap();
     let (ada, bucket) = tenant_with_bucket(&engine).await;
-    let eve = crate::world::user(&engine, "eve").await;
+    let eve = crate::tenants::user(&engine, "eve").await;
     let of_eve = BucketName::new("of-eve").unwrap();
     engine.create_bucket(&eve, &of_eve).await.unwrap();
     let put = |who: &Caller, bucket: &BucketName, name: String| {

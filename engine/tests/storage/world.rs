@@ -1,14 +1,14 @@
 //! A store in a directory of its own, with two tenants.
 
-use std::sync::Arc;
-
 use engine::{
-    Body, BucketName, Caller, ClockHand, Database, DeleteTarget, Engine, GroupId, Identity, NewGroup, NewObject,
-    NewUser, ObjectInfo, ObjectKey, PostgresSettings, Profile, ReadObject, Result, Role, Selection, Settings, UserId,
+    Body, BucketName, Caller, ClockHand, Database, DeleteTarget, Engine, NewObject, ObjectInfo, ObjectKey,
+    PostgresSettings, ReadObject, Result, Selection, Settings,
 };
 use futures::TryStreamExt;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+
+use crate::tenants::{group, user};
 
 /// A running store and who uses it.
 pub(crate) struct World {
@@ -35,9 +35,7 @@ impl World {
         let directory = tempfile::tempdir().unwrap();
         let (settings, clock) = settings(&directory, &database);
         let engine = Engine::open(settings).await.unwrap();
-        let group_id = GroupId::new("acme").unwrap();
-        let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
-        engine.create_group(&Caller::LocalOperator, group).await.unwrap();
+        group(&engine).await;
         let ada = user(&engine, "ada").await;
         let eve = user(&engine, "eve").await;
         Self { engine, ada, eve, clock, directory, database }
@@ -173,39 +171,12 @@ fn settings(directory: &TempDir, database: &Database) -> (Settings, ClockHand) {
     (settings, hand)
 }
 
-async fn group(engine: &Engine) {
-    let group_id = GroupId::new("acme").unwrap();
-    let group = NewGroup { group_id, group_name: "/acme/".into(), active: true, profile: Profile::new() };
-    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
-}
-
 /// A user with a bucket, in a store that a test opened itself.
 pub(crate) async fn tenant_with_bucket(engine: &Engine) -> (Caller, BucketName) {
     group(engine).await;
     let (ada, bucket) = (user(engine, "ada").await, BucketName::new("bucket").unwrap());
     engine.create_bucket(&ada, &bucket).await.unwrap();
     (ada, bucket)
-}
-
-pub(crate) async fn user(engine: &Engine, id: &str) -> Caller {
-    let new = NewUser {
-        group_id: GroupId::new("acme").unwrap(),
-        user_id: UserId::new(id).unwrap(),
-        role: Role::User,
-        full_name: id.into(),
-        email: String::new(),
-        active: true,
-        profile: Profile::new(),
-        with_credential: false,
-    };
-    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    Caller::User(Arc::new(Identity {
-        canonical_id: user.canonical_id,
-        group_id: user.group_id,
-        user_id: user.user_id,
-        display_name: user.full_name,
-        role: user.role,
-    }))
 }
 
 pub(crate) fn key(text: &str) -> ObjectKey {
