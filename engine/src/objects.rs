@@ -6,11 +6,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::body::{Body, ByteStream, ChecksumAlgorithm, Digests};
-use crate::bytes::in_flight::Reading;
+use crate::bytes::in_flight::{NewBlob, Reading};
 use crate::bytes::intake::{Kept, TakenIn};
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::fair::Share;
 use crate::meta::Meta;
+use crate::metadata::changes::{self, Change, Changes, Done, Wanted};
 use crate::metadata::contents::{self, NewContent, Place};
 use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
@@ -248,17 +249,22 @@ impl Engine {
             meta: meta.with_checksums(&kept_checksums(&taken.digests, &keep), ChecksumType::FullObject),
         };
         let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
-        let (key, ids) = (key.clone(), self.inner.version_ids.clone());
-        let made_key = key.clone();
-        let made = self
-            .write_with_bytes(caller.share(), "put_object", taken, move |tx, place| {
-                let content = NewContent { crc64nvme, place };
-                let (key, version, conditions) = (key.clone(), version.clone(), new.conditions.clone());
-                let ids = ids.clone();
-                async move { rows::put(tx, &ids, bucket, &key, &version, Some(&content), &conditions).await }.boxed()
-            })
-            .await?;
-        info(made_key, made.version, owner, made.versioning)
+        let (place, blob) = place_of(taken.kept);
+        let new = changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: new.conditions };
+        let change = Change { bucket_id: bucket, key: key.clone(), wanted: Wanted::Put(Box::new(new)) };
+        let changes = Changes {
+            name: "put_object",
+            ids: self.inner.version_ids.clone(),
+            changes: vec![change],
+            finish: |done| match done.into_iter().next() {
+                Some(Ok(Done::Put(made))) => Ok(made),
+                Some(Err(error)) => Err(error),
+                Some(Ok(Done::Deleted(_))) | None => Err(Error::Internal("a put was lost")),
+            },
+        };
+        let (inner, share) = (self.inner.clone(), caller.share());
+        let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
+        info(key.clone(), made.version, owner, made.versioning)
     }
 
     /// What a read would answer, without bytes.
@@ -404,23 +410,18 @@ impl Engine {
         bucket: &BucketName,
         targets: Vec<DeleteTarget>,
     ) -> Result<Vec<Result<Deleted>>> {
-        let bucket = self.owned_bucket(caller, bucket).await?;
-        let ids = self.inner.version_ids.clone();
-        self.inner
-            .db
-            .write_for(caller.share(), "delete_objects", move |tx| {
-                let (targets, ids) = (targets.clone(), ids.clone());
-                async move {
-                    metadata::buckets::must_exist(tx, bucket).await?;
-                    let mut results = Vec::with_capacity(targets.len());
-                    for target in &targets {
-                        results.push(delete_one(tx, &ids, bucket, target).await?);
-                    }
-                    Ok(results)
-                }
-                .boxed()
-            })
-            .await
+        let bucket_id = self.owned_bucket(caller, bucket).await?;
+        let change = |target: DeleteTarget| {
+            let DeleteTarget { key, version_id, if_match } = target;
+            Change { bucket_id, key, wanted: Wanted::Delete { version_id, if_match } }
+        };
+        let changes = Changes {
+            name: "delete_objects",
+            ids: self.inner.version_ids.clone(),
+            changes: targets.into_iter().map(change).collect(),
+            finish: |done| done.into_iter().map(deleted).collect(),
+        };
+        self.inner.db.change(caller.share(), changes).await
     }
 
     /// The bucket that a write goes to and its owner. Conditions are looked at before the body is read, so that a write that cannot be
@@ -478,17 +479,23 @@ impl Engine {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx, Place) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
-        let (place, blob) = match taken.kept {
-            Kept::Inline(data) => (Place::Inline(data), None),
-            Kept::Blob(blob) => (Place::Blob(blob.id()), Some(blob)),
-        };
-        let mut blob = blob;
+        let (place, blob) = place_of(taken.kept);
+        let inner = self.inner.clone();
+        let write = async move { inner.db.write_for(share, name, move |tx| body(tx, place.clone())).await };
+        self.guard_blob(blob, write).await
+    }
+
+    /// Runs what makes a blob visible, in a task of its own.
+    async fn guard_blob<T: Send + 'static>(
+        &self,
+        mut blob: Option<NewBlob>,
+        write: impl Future<Output = Result<T>> + Send + 'static,
+    ) -> Result<T> {
         if let Some(blob) = &mut blob {
             blob.hand_over();
         }
-        let inner = self.inner.clone();
         let work = async move {
-            let result = inner.db.write_for(share, name, move |tx| body(tx, place.clone())).await;
+            let result = write.await;
             if let (Some(blob), Err(error)) = (blob, &result)
                 && !may_be_committed(error)
             {
@@ -630,11 +637,19 @@ async fn copy_rows(
     Ok((made, (source_versioning != Versioning::Off).then_some(version.version_id)))
 }
 
-/// Deletes one of several: a condition that does not hold is that object's own answer, a failure is everybody's.
-async fn delete_one(tx: &mut Tx, ids: &VersionIds, bucket: i64, target: &DeleteTarget) -> Result<Result<Deleted>> {
-    let version_id = target.version_id.as_ref();
-    match versions::delete(tx, ids, bucket, &target.key, version_id, target.if_match.as_deref()).await {
-        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey { .. })) => Ok(Err(error)),
-        other => other.map(Ok),
+/// Where taken-in bytes are, and the blob that waits for its row.
+fn place_of(kept: Kept) -> (Place, Option<NewBlob>) {
+    match kept {
+        Kept::Inline(data) => (Place::Inline(data), None),
+        Kept::Blob(blob) => (Place::Blob(blob.id()), Some(blob)),
+    }
+}
+
+/// What became of one of several: a condition that does not hold is that object's own answer.
+fn deleted(done: Result<Done>) -> Result<Result<Deleted>> {
+    match done {
+        Ok(Done::Deleted(deleted)) => Ok(Ok(deleted)),
+        Ok(Done::Put(_)) => Err(Error::Internal("a deletion was lost")),
+        Err(error) => Ok(Err(error)),
     }
 }

@@ -34,6 +34,8 @@ mod scrub;
 mod snapshots;
 #[path = "shared/tenants.rs"]
 mod tenants;
+#[path = "storage/together.rs"]
+mod together;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
 #[path = "storage/versions.rs"]

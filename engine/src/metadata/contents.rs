@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Row, Tx, values};
+use super::many::{Many, Part, execute_many};
+use super::{Row, Tx, Value, values};
 use crate::bytes::digest;
 use crate::bytes::outflow::{Piece, Source};
 use crate::names::{BlobId, ContentId};
@@ -38,6 +39,15 @@ impl Place {
     }
 }
 
+/// The values of a content's own: checksum, blob, bytes.
+pub(super) fn values_of(content: &NewContent) -> Vec<Value> {
+    values![content.crc64nvme.cast_signed(), content.place.blob_id(), content.place.data()]
+}
+
+/// Removes contents by their ids.
+pub(super) static REMOVE: Many =
+    Many::new(1, &[Part { before: "DELETE FROM contents WHERE id IN (", row: "$1", between: ", ", after: ")" }]);
+
 /// Sizes are far below 2^63; the database has signed numbers only.
 pub(crate) fn to_i64(number: u64) -> i64 {
     number.cast_signed()
@@ -68,8 +78,7 @@ pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
         None if row.flag("outside")? => super::leftovers::add_content(tx, id).await?,
         None => {}
     }
-    tx.execute("DELETE FROM contents WHERE id = $1", values![id.as_bytes()]).await?;
-    Ok(())
+    execute_many(tx, &REMOVE, vec![values![id.as_bytes()]]).await.map(|_| ())
 }
 
 /// Makes content of the parts of an upload, in the order of their numbers; returns its size. The parts' rows are gone afterwards.

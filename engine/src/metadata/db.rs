@@ -1,7 +1,11 @@
 //! The database, of either kind: SQLite in the data directory, or PostgreSQL.
 
+use std::sync::Arc;
+
+use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use super::changes::Changes;
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::tx::Tx;
@@ -58,6 +62,25 @@ impl Db {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(share, name, body).await,
             Backend::Postgres(postgres) => postgres.write(share, name, body).await,
+        }
+    }
+
+    /// Makes changes in a transaction and answers once it is durable, otherwise as [`Db::write_for`].
+    pub(crate) async fn change<T: Send + 'static>(&self, share: Share, changes: Changes<T>) -> Result<T> {
+        if let Some(why) = self.read_only.reason() {
+            return Err(Error::ReadOnly(why));
+        }
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.change(share, changes).await,
+            Backend::Postgres(postgres) => {
+                let (name, changes) = (changes.name, Arc::new(changes));
+                postgres
+                    .write(share, name, move |tx| {
+                        let changes = changes.clone();
+                        async move { changes.make(tx).await }.boxed()
+                    })
+                    .await
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! SQL of blobs that no row refers to any more.
 
+use super::many::{Many, Part, execute_many};
 use super::{Tx, values};
 use crate::Result;
 use crate::names::{BlobId, ContentId};
@@ -18,15 +19,21 @@ pub(crate) struct Place {
     blob_id: Vec<u8>,
 }
 
+/// Notes blobs, each with its content and the time.
+pub(super) static ADD: Many = Many::new(
+    3,
+    &[Part {
+        before: "INSERT INTO garbage (blob_id, content_id, added_us) VALUES ",
+        row: "($1, $2, $3)",
+        between: ", ",
+        after: " ON CONFLICT (blob_id) DO NOTHING",
+    }],
+);
+
 /// Notes that a blob of some content is no longer referred to.
 pub(crate) async fn add(tx: &mut Tx, blob_id: &[u8], content_id: Option<&[u8]>) -> Result<()> {
     let now_us = tx.now_us();
-    tx.execute(
-        "INSERT INTO garbage (blob_id, content_id, added_us) VALUES ($1, $2, $3) ON CONFLICT (blob_id) DO NOTHING",
-        values![blob_id, content_id, now_us],
-    )
-    .await?;
-    Ok(())
+    execute_many(tx, &ADD, vec![values![blob_id, content_id, now_us]]).await.map(|_| ())
 }
 
 /// Blobs that were noted before a time, oldest first, beginning after a place in that order.

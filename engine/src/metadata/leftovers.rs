@@ -1,19 +1,26 @@
 //! SQL of what was deleted at once but has more rows than one transaction should touch: pieces of content that is not used any more, and
 //! parts of uploads that were given up. They are removed in small steps, so that nobody's write waits for 10,000 rows.
 
+use super::many::{Many, Part, execute_many};
 use super::{Tx, values};
 use crate::Result;
 use crate::names::{ContentId, UploadId};
 
+/// Notes contents, each with the time.
+pub(super) static ADD_CONTENTS: Many = Many::new(
+    2,
+    &[Part {
+        before: "INSERT INTO unused_contents (content_id, added_us) VALUES ",
+        row: "($1, $2)",
+        between: ", ",
+        after: " ON CONFLICT (content_id) DO NOTHING",
+    }],
+);
+
 /// Notes that the pieces of some content are to be removed.
 pub(super) async fn add_content(tx: &mut Tx, id: ContentId) -> Result<()> {
     let now_us = tx.now_us();
-    tx.execute(
-        "INSERT INTO unused_contents (content_id, added_us) VALUES ($1, $2) ON CONFLICT (content_id) DO NOTHING",
-        values![id.as_bytes(), now_us],
-    )
-    .await?;
-    Ok(())
+    execute_many(tx, &ADD_CONTENTS, vec![values![id.as_bytes(), now_us]]).await.map(|_| ())
 }
 
 /// Notes that the parts of an upload are to be removed.

@@ -6,6 +6,7 @@
 mod copy;
 mod db;
 mod lent;
+mod many;
 mod migrate;
 mod postgres;
 mod readers;
@@ -15,6 +16,7 @@ mod tx;
 mod writer;
 
 pub(crate) mod buckets;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod contents;
 pub(crate) mod credentials;
@@ -39,4 +41,4 @@ pub(crate) use copy::copy_to_postgres;
 pub(crate) use db::Db;
 pub(crate) use row::{Row, Value, values};
 pub(crate) use sqlite::FILE;
-pub(crate) use tx::{Script, Tx, UsageDelta, script};
+pub(crate) use tx::{Script, Tx, UsageDelta};

@@ -1,8 +1,9 @@
 //! SQL of object versions: making one, and reading the current one.
 
 use super::contents::NewContent;
+use super::many::{Many, Part, execute_many};
 use super::tx::UsageDelta;
-use super::{Row, Script, Tx, contents, script, values, versions};
+use super::{Row, Tx, Value, contents, values, versions};
 use crate::buckets::{Bucket, Versioning};
 use crate::bytes::outflow::Source;
 use crate::meta::Meta;
@@ -34,6 +35,14 @@ pub(crate) struct NewVersion {
     pub(crate) parts_count: Option<u32>,
     pub(crate) content_id: ContentId,
     pub(crate) meta: Meta,
+}
+
+impl NewVersion {
+    /// The version that is made of it.
+    pub(super) fn into_version(self, seq: i64, version_id: VersionId, modified_us: i64) -> Version {
+        let Self { size_bytes, etag, storage_class, parts_count, content_id, meta } = self;
+        Version { seq, version_id, size_bytes, etag, modified_us, storage_class, parts_count, content_id, meta }
+    }
 }
 
 /// A version that was made, and how the bucket keeps versions.
@@ -100,7 +109,7 @@ pub(super) fn is_marker(row: &Row) -> Result<bool> {
 
 /// Refuses a row of another object than was asked for. In an index that is out of order, SQLite takes the neighbour of what it looks for:
 /// of a range, it compares one end only.
-fn confirm_place(row: &Row, bucket_id: i64, key: &ObjectKey) -> Result<()> {
+pub(super) fn confirm_place(row: &Row, bucket_id: i64, key: &ObjectKey) -> Result<()> {
     match row.int("bucket_id")? == bucket_id && row.blob("key")? == key.as_bytes() {
         true => Ok(()),
         false => Err(Error::corrupt("the table of versions is out of order")),
@@ -131,30 +140,44 @@ macro_rules! version_columns {
     };
 }
 
-/// Inserts a version; its values are those of [`insert`].
-macro_rules! insert_version {
-    () => {
-        "INSERT INTO versions (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class, parts_count,
-                               meta, content_id, kind)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    };
-}
+/// Inserts versions; the values of each are those of [`values_of`].
+const INSERT: Part = Part {
+    before: "INSERT INTO versions (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class,
+                                   parts_count, meta, content_id, kind) VALUES ",
+    row: "($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    between: ", ",
+    after: "",
+};
 
-/// Makes a version the current one; its first eight values are those of [`insert_version`].
-macro_rules! show_version {
-    () => {
-        "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-         ON CONFLICT (bucket_id, key) DO UPDATE SET
-             seq = excluded.seq,
-             version_id = excluded.version_id,
-             size_bytes = excluded.size_bytes,
-             etag = excluded.etag,
-             modified_us = excluded.modified_us,
-             storage_class = excluded.storage_class"
-    };
-}
-pub(super) use show_version;
+/// Makes versions the current ones; the values of each are the first eight of [`values_of`].
+const SHOW: Part = Part {
+    before: "INSERT INTO current (bucket_id, key, seq, version_id, size_bytes, etag, modified_us, storage_class) VALUES ",
+    row: "($1, $2, $3, $4, $5, $6, $7, $8)",
+    between: ", ",
+    after: "
+        ON CONFLICT (bucket_id, key) DO UPDATE SET
+            seq = excluded.seq,
+            version_id = excluded.version_id,
+            size_bytes = excluded.size_bytes,
+            etag = excluded.etag,
+            modified_us = excluded.modified_us,
+            storage_class = excluded.storage_class",
+};
+
+/// Inserts contents of one version each; their values follow those of [`values_of`].
+const INSERT_CONTENT: Part = Part {
+    before: "INSERT INTO contents (id, refs, size_bytes, crc64nvme, blob_id, data) VALUES ",
+    row: "($11, 1, $5, $13, $14, $15)",
+    between: ", ",
+    after: "",
+};
+
+/// Makes versions of content that is there, and makes them current.
+static STORE_SHARED: Many = Many::new(12, &[INSERT, SHOW]);
+/// Makes versions with content of their own, and makes them current.
+pub(super) static STORE: Many = Many::new(15, &[INSERT, SHOW, INSERT_CONTENT]);
+/// Makes versions that are there current.
+pub(super) static SHOW_AGAIN: Many = Many::new(8, &[SHOW]);
 
 /// The current version of an object.
 pub(crate) async fn current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<Version>> {
@@ -224,17 +247,7 @@ pub(crate) async fn put(
         versions::remove_null(tx, ids, bucket_id, key).await?;
     }
     let seq = tx.take_seq().await?;
-    let version = Version {
-        seq,
-        version_id: versions::id_of(ids, versioning, seq),
-        size_bytes: new.size_bytes,
-        etag: new.etag.clone(),
-        modified_us: tx.now_us(),
-        storage_class: new.storage_class,
-        parts_count: new.parts_count,
-        content_id: new.content_id,
-        meta: new.meta.clone(),
-    };
+    let version = new.clone().into_version(seq, versions::id_of(ids, versioning, seq), tx.now_us());
     insert(tx, bucket_id, key, &version, content).await?;
     let size_bytes = contents::to_i64(version.size_bytes);
     tx.change_usage(bucket_id, UsageDelta { object_count: 1, size_bytes, upload_size_bytes: 0 });
@@ -322,21 +335,9 @@ fn checked_source(row: &Row, version: &Version, content_size_bytes: Option<i64>)
     }
 }
 
-const INSERT: Script = script!(insert_version!(), show_version!());
-const INSERT_WITH_CONTENT: Script = script!(
-    insert_version!(),
-    show_version!(),
-    "INSERT INTO contents (id, refs, size_bytes, crc64nvme, blob_id, data) VALUES ($11, 1, $5, $13, $14, $15)"
-);
-
-async fn insert(
-    tx: &mut Tx,
-    bucket_id: i64,
-    key: &ObjectKey,
-    version: &Version,
-    content: Option<&NewContent>,
-) -> Result<()> {
-    let mut values = values![
+/// The values of a version's row; the first eight are those of the current version, too.
+pub(super) fn values_of(bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<Vec<Value>> {
+    Ok(values![
         bucket_id,
         key.as_bytes(),
         version.seq,
@@ -349,8 +350,23 @@ async fn insert(
         version.meta.to_json()?,
         version.content_id.as_bytes(),
         "object",
-    ];
-    let Some(content) = content else { return tx.execute_script(INSERT, values).await };
-    values.extend(values![content.crc64nvme.cast_signed(), content.place.blob_id(), content.place.data()]);
-    tx.execute_script(INSERT_WITH_CONTENT, values).await
+    ])
+}
+
+async fn insert(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    version: &Version,
+    content: Option<&NewContent>,
+) -> Result<()> {
+    let mut values = values_of(bucket_id, key, version)?;
+    let statement = match content {
+        Some(content) => {
+            values.extend(contents::values_of(content));
+            &STORE
+        }
+        None => &STORE_SHARED,
+    };
+    execute_many(tx, statement, vec![values]).await.map(|_| ())
 }

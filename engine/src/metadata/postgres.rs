@@ -146,10 +146,9 @@ impl Shared {
                 if !self.faults.fsync_delay.is_zero() {
                     tokio::time::sleep(self.faults.fsync_delay).await;
                 }
-                let rows = running.tx.rows;
+                let (rows, statements) = (running.tx.rows, running.tx.statements + 1);
                 running.end("COMMIT").await?;
-                metrics::counter!("cloudhold_metadata_commits_total").increment(1);
-                metrics::counter!("cloudhold_metadata_transactions_total").increment(1);
+                super::tx::count_commit(1, statements);
                 super::tx::count_rows(name, rows);
                 Ok(answer)
             }

@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqliteConnection};
 
+use super::changes::Changes;
 use super::db::database_error;
 use super::migrate;
 use super::readers::Readers;
@@ -50,6 +51,11 @@ impl Sqlite {
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         self.writer.run(share, name, body).await
+    }
+
+    /// Makes changes in the group commit.
+    pub(super) async fn change<T: Send + 'static>(&self, share: Share, changes: Changes<T>) -> Result<T> {
+        self.writer.change(share, changes).await
     }
 
     /// A connection to read with, on which nothing is begun yet.

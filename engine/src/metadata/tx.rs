@@ -1,8 +1,9 @@
 //! A running transaction: statements, the commit sequence, and the usage that it changes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use sqlx::{PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqliteConnection};
 
 use super::lent::Lent;
 use super::readers::Reader;
@@ -81,25 +82,6 @@ impl Script {
     }
 }
 
-/// A [`Script`] of two or three statements that change rows and are sent as one, for the way to the database costs more than a statement.
-/// Each may use any of the values. SQLite runs one after another; PostgreSQL has all but the last in a WITH, where none of them sees what
-/// another did.
-macro_rules! script {
-    ($first:expr, $last:expr $(,)?) => {
-        $crate::metadata::Script {
-            sqlite: concat!($first, ";\n", $last),
-            postgres: concat!("WITH first AS (", $first, ")\n", $last),
-        }
-    };
-    ($first:expr, $second:expr, $last:expr $(,)?) => {
-        $crate::metadata::Script {
-            sqlite: concat!($first, ";\n", $second, ";\n", $last),
-            postgres: concat!("WITH first AS (", $first, "), second AS (", $second, ")\n", $last),
-        }
-    };
-}
-pub(crate) use script;
-
 /// Where the numbers of the commit sequence come from.
 #[derive(Debug)]
 pub(super) enum Sequence {
@@ -124,11 +106,13 @@ pub(crate) struct Tx {
     pub(super) failed: bool,
     /// How many rows its statements changed.
     pub(super) rows: u64,
+    /// How many times the database was asked since that was last counted.
+    pub(super) statements: u64,
 }
 
 impl Tx {
     pub(super) fn new(connection: Connection, name: &'static str, clock: Clock, sequence: Sequence) -> Self {
-        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false, rows: 0 }
+        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false, rows: 0, statements: 0 }
     }
 
     /// Whether the database is SQLite in the data directory.
@@ -164,6 +148,15 @@ impl Tx {
 
     /// Runs a statement and returns how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: &'static str, values: Vec<Value>) -> Result<u64> {
+        self.run(sql, values).await
+    }
+
+    /// Runs a statement whose text was put together in this module's [`many`](super::many).
+    pub(super) async fn execute_text(&mut self, sql: Arc<str>, values: Vec<Value>) -> Result<u64> {
+        self.run(AssertSqlSafe(sql), values).await
+    }
+
+    async fn run(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
         let done = match self.connection.backend() {
             Backend::Sqlite(connection) => {
                 bind_sqlite(sql, values).execute(connection).await.map(|done| done.rows_affected())
@@ -174,11 +167,6 @@ impl Tx {
         };
         self.rows += done.as_ref().copied().unwrap_or_default();
         self.noted(done)
-    }
-
-    /// Runs the statements of a script.
-    pub(crate) async fn execute_script(&mut self, script: Script, values: Vec<Value>) -> Result<()> {
-        self.execute(script.of(self), values).await.map(|_| ())
     }
 
     /// Runs an INSERT of a table with a generated integer id and returns the id.
@@ -207,6 +195,15 @@ impl Tx {
     }
 
     pub(crate) async fn fetch_all(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>> {
+        self.find(sql, values).await
+    }
+
+    /// Runs a statement whose text was put together in this module's [`many`](super::many).
+    pub(super) async fn fetch_text(&mut self, sql: Arc<str>, values: Vec<Value>) -> Result<Vec<Row>> {
+        self.find(AssertSqlSafe(sql), values).await
+    }
+
+    async fn find(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Vec<Row>> {
         let rows = match self.connection.backend() {
             Backend::Sqlite(connection) => bind_sqlite(sql, values)
                 .fetch_all(connection)
@@ -221,11 +218,19 @@ impl Tx {
     }
 
     fn noted<T>(&mut self, result: sqlx::Result<T>) -> Result<T> {
+        self.statements += 1;
         result.map_err(|source| {
             self.failed = true;
             super::db::database_error(self.name, source)
         })
     }
+}
+
+/// A commit, of so many transactions, after the database was asked so many times.
+pub(super) fn count_commit(transactions: usize, statements: u64) {
+    metrics::counter!("cloudhold_metadata_commits_total").increment(1);
+    metrics::counter!("cloudhold_metadata_transactions_total").increment(transactions as u64);
+    metrics::counter!("cloudhold_metadata_statements_total").increment(statements);
 }
 
 /// How many rows a transaction changed: one that changes very many keeps all others waiting.

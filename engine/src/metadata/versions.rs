@@ -3,9 +3,10 @@
 //! The table `current` has a row for a key exactly if the newest of its versions is an object.
 
 use super::contents;
+use super::many::{Many, Part, execute_many};
 use super::objects::{self, Entry, Marker, Version};
 use super::tx::UsageDelta;
-use super::{Tx, values};
+use super::{Tx, Value, values};
 use crate::buckets::Versioning;
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, StorageClass, WriteConditions};
@@ -129,11 +130,7 @@ pub(super) async fn remove_null(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, k
 
 /// Removes a version or marker and releases what it refers to; what is current is not touched.
 pub(super) async fn remove(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, entry: &Entry) -> Result<()> {
-    tx.execute(
-        "DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3",
-        values![bucket_id, key.as_bytes(), entry.seq()],
-    )
-    .await?;
+    execute_many(tx, &REMOVE, vec![values![bucket_id, key.as_bytes(), entry.seq()]]).await?;
     if let Entry::Object(version) = entry {
         contents::release(tx, version.content_id).await?;
         let size_bytes = -contents::to_i64(version.size_bytes);
@@ -153,44 +150,61 @@ async fn uncover(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, gone_seq: i64) ->
 
 /// Makes a version the current one.
 pub(super) async fn show(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
-    tx.execute(
-        objects::show_version!(),
-        values![
-            bucket_id,
-            key.as_bytes(),
-            version.seq,
-            version.version_id.as_str(),
-            contents::to_i64(version.size_bytes),
-            &version.etag,
-            version.modified_us,
-            version.storage_class.as_str(),
-        ],
-    )
-    .await?;
-    Ok(())
+    let mut values = objects::values_of(bucket_id, key, version)?;
+    values.truncate(8);
+    execute_many(tx, &objects::SHOW_AGAIN, vec![values]).await.map(|_| ())
 }
 
 /// Leaves a key without a current version.
 async fn hide(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<()> {
-    tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2", values![bucket_id, key.as_bytes()]).await?;
-    Ok(())
+    execute_many(tx, &HIDE, vec![values![bucket_id, key.as_bytes()]]).await.map(|_| ())
 }
 
 async fn insert_marker(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, marker: &Marker) -> Result<()> {
-    tx.execute(
-        "INSERT INTO versions (bucket_id, key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class, meta)
-         VALUES ($1, $2, $3, $4, 'marker', 0, '', $5, $6, '{}')",
-        values![
-            bucket_id,
-            key.as_bytes(),
-            marker.seq,
-            marker.version_id.as_str(),
-            marker.modified_us,
-            StorageClass::default().as_str(),
-        ],
-    )
-    .await?;
-    Ok(())
+    execute_many(tx, &MARK, vec![values_of_marker(bucket_id, key, marker)]).await.map(|_| ())
+}
+
+// SQLite looks up each term of an OR by itself; over a list of tuples it would scan the table.
+
+/// Removes versions and markers by bucket, key and number.
+pub(super) static REMOVE: Many = Many::new(
+    3,
+    &[Part {
+        before: "DELETE FROM versions WHERE ",
+        row: "(bucket_id = $1 AND key = $2 AND seq = $3)",
+        between: " OR ",
+        after: "",
+    }],
+);
+
+/// Leaves keys, by bucket and key, without a current version.
+pub(super) static HIDE: Many = Many::new(
+    2,
+    &[Part { before: "DELETE FROM current WHERE ", row: "(bucket_id = $1 AND key = $2)", between: " OR ", after: "" }],
+);
+
+/// Inserts delete markers; the values of each are those of [`values_of_marker`].
+pub(super) static MARK: Many = Many::new(
+    6,
+    &[Part {
+        before:
+            "INSERT INTO versions (bucket_id, key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class,
+                                       meta) VALUES ",
+        row: "($1, $2, $3, $4, 'marker', 0, '', $5, $6, '{}')",
+        between: ", ",
+        after: "",
+    }],
+);
+
+pub(super) fn values_of_marker(bucket_id: i64, key: &ObjectKey, marker: &Marker) -> Vec<Value> {
+    values![
+        bucket_id,
+        key.as_bytes(),
+        marker.seq,
+        marker.version_id.as_str(),
+        marker.modified_us,
+        StorageClass::default().as_str(),
+    ]
 }
 
 /// Deletes some versions of a bucket that is purged, whatever they are; returns how many.

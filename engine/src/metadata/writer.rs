@@ -11,6 +11,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
+use super::changes::{self, Changes, Group, Outcomes};
 use super::tx::{Sequence, Tx, UsageChanges, add_usage};
 use super::values;
 use crate::fair::{FairQueue, Share};
@@ -116,6 +117,10 @@ impl Drop for Serving {
 /// A transaction that waits, with whoever waits for it.
 trait Job: Send {
     fn name(&self) -> &'static str;
+    /// The changes that are all of it, when it is made of changes: they can be made together with those of others.
+    fn changes(&self) -> Option<Group<'_>>;
+    /// Keeps what became of its changes for the answer.
+    fn keep(&mut self, outcomes: Outcomes);
     /// Runs it and keeps its answer.
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran>;
     /// Answers: with what it kept, or with why the commit failed.
@@ -141,38 +146,37 @@ enum CommitFailure {
     Failed,
 }
 
-struct Call<T, F> {
-    name: &'static str,
-    body: F,
+/// What waits for the answer of a transaction.
+struct Answer<T> {
     kept: Option<Result<T>>,
     waiting: oneshot::Sender<Result<T>>,
 }
 
-impl<T, F> Job for Call<T, F>
-where
-    T: Send + 'static,
-    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
-{
-    fn name(&self) -> &'static str {
-        self.name
+/// A transaction of any statements.
+struct Call<T, F> {
+    name: &'static str,
+    body: F,
+    answer: Answer<T>,
+}
+
+/// A transaction of changes.
+struct ChangeCall<T> {
+    changes: Changes<T>,
+    answer: Answer<T>,
+}
+
+impl<T> Answer<T> {
+    /// Keeps a result until the commit.
+    fn keep(&mut self, result: Result<T>) -> Ran {
+        let ran = match &result {
+            Ok(_) => Ran::Stays,
+            Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
+        };
+        self.kept = Some(result);
+        ran
     }
 
-    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
-        async move {
-            let body = &self.body;
-            let result = AssertUnwindSafe(async { body(tx).await }).catch_unwind().await;
-            let result = result.unwrap_or(Err(Error::Internal("a transaction panicked")));
-            let ran = match &result {
-                Ok(_) => Ran::Stays,
-                Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
-            };
-            self.kept = Some(result);
-            ran
-        }
-        .boxed()
-    }
-
-    fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>) {
+    fn send(self, commit: std::result::Result<(), CommitFailure>) {
         let result = match (commit, self.kept) {
             (Ok(()), Some(result)) => result,
             (Ok(()), None) => Err(Error::Internal("a transaction was not run")),
@@ -185,8 +189,77 @@ where
         let _ = self.waiting.send(result);
     }
 
-    fn refuse(self: Box<Self>) {
+    fn refuse(self) {
         let _ = self.waiting.send(Err(Error::Busy));
+    }
+}
+
+/// Runs a transaction's body; a panic in it is its own.
+async fn caught<T>(body: impl Future<Output = Result<T>>) -> Result<T> {
+    AssertUnwindSafe(body).catch_unwind().await.unwrap_or(Err(Error::Internal("a transaction panicked")))
+}
+
+impl<T, F> Job for Call<T, F>
+where
+    T: Send + 'static,
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn changes(&self) -> Option<Group<'_>> {
+        None
+    }
+
+    fn keep(&mut self, _: Outcomes) {}
+
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
+        async move {
+            let body = &self.body;
+            let result = caught(async { body(tx).await }).await;
+            self.answer.keep(result)
+        }
+        .boxed()
+    }
+
+    fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>) {
+        self.answer.send(commit);
+    }
+
+    fn refuse(self: Box<Self>) {
+        self.answer.refuse();
+    }
+}
+
+impl<T: Send + 'static> Job for ChangeCall<T> {
+    fn name(&self) -> &'static str {
+        self.changes.name
+    }
+
+    fn changes(&self) -> Option<Group<'_>> {
+        Some(self.changes.group())
+    }
+
+    fn keep(&mut self, outcomes: Outcomes) {
+        let result = outcomes.and_then(self.changes.finish);
+        self.answer.keep(result);
+    }
+
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
+        async move {
+            let result = caught(self.changes.make(tx)).await;
+            self.answer.keep(result)
+        }
+        .boxed()
+    }
+
+    fn answer(self: Box<Self>, commit: std::result::Result<(), CommitFailure>) {
+        self.answer.send(commit);
+    }
+
+    fn refuse(self: Box<Self>) {
+        self.answer.refuse();
     }
 }
 
@@ -203,7 +276,14 @@ impl Writer {
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
     {
         let (waiting, answer) = oneshot::channel();
-        self.queue.add(share, Box::new(Call { name, body, kept: None, waiting }))?;
+        self.queue.add(share, Box::new(Call { name, body, answer: Answer { kept: None, waiting } }))?;
+        answer.await.map_err(|_| Error::Internal("the writer stopped"))?
+    }
+
+    /// Makes changes, together with those of others that wait.
+    pub(super) async fn change<T: Send + 'static>(&self, share: Share, changes: Changes<T>) -> Result<T> {
+        let (waiting, answer) = oneshot::channel();
+        self.queue.add(share, Box::new(ChangeCall { changes, answer: Answer { kept: None, waiting } }))?;
         answer.await.map_err(|_| Error::Internal("the writer stopped"))?
     }
 
@@ -270,8 +350,7 @@ async fn commit_batch(
         let _ = tx.execute("ROLLBACK", Vec::new()).await;
         return committed;
     }
-    metrics::counter!("cloudhold_metadata_commits_total").increment(1);
-    metrics::counter!("cloudhold_metadata_transactions_total").increment(batch.len() as u64);
+    super::tx::count_commit(batch.len(), std::mem::take(&mut tx.statements));
     Ok(())
 }
 
@@ -279,26 +358,67 @@ async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Resu
     let logged = |error: Error| CommitFailure::logged(&error);
     let mut usage = UsageChanges::new();
     tx.execute("BEGIN IMMEDIATE;\nSAVEPOINT one", Vec::new()).await.map_err(logged)?;
-    for job in batch.iter_mut() {
+    let is_done = run_together(tx, batch, &mut usage).await?;
+    for (job, is_done) in batch.iter_mut().zip(is_done) {
+        if is_done {
+            continue;
+        }
         tx.name = job.name();
         tx.usage.clear();
         tx.rows = 0;
         let ran = job.run(tx).await;
         super::tx::count_rows(job.name(), tx.rows);
-        // Either way the next one finds a savepoint in which nothing was done yet. COMMIT releases the last.
-        let next_savepoint = match ran {
-            Ran::Stays => {
-                for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
-                    add_usage(&mut usage, bucket_id, delta);
-                }
-                "RELEASE one;\nSAVEPOINT one"
-            }
-            Ran::Undone => "ROLLBACK TO one",
-            Ran::Broken(failure) => return Err(failure),
-        };
-        tx.execute(next_savepoint, Vec::new()).await.map_err(logged)?;
+        end_step(tx, ran, &mut usage).await?;
     }
     super::usage::add_deltas(tx, &usage).await.map_err(logged)
+}
+
+/// Makes the changes of all that are made of changes, as far as that goes together; says which of the batch are done by that.
+async fn run_together(
+    tx: &mut Tx,
+    batch: &mut [Box<dyn Job>],
+    usage: &mut UsageChanges,
+) -> std::result::Result<Vec<bool>, CommitFailure> {
+    let (places, groups): (Vec<usize>, Vec<Group<'_>>) =
+        batch.iter().enumerate().filter_map(|(place, job)| Some((place, job.changes()?))).unzip();
+    let mut is_done = vec![false; batch.len()];
+    if groups.is_empty() {
+        return Ok(is_done);
+    }
+    tx.name = "changes";
+    tx.usage.clear();
+    tx.rows = 0;
+    let made = caught(changes::make_together(tx, &groups)).await;
+    super::tx::count_rows("changes", tx.rows);
+    let ran = match &made {
+        Ok(_) => Ran::Stays,
+        // One of them may be to blame: each is tried by itself then.
+        Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
+    };
+    end_step(tx, ran, usage).await?;
+    for (place, outcomes) in places.into_iter().zip(made.unwrap_or_default()) {
+        if let Some(outcomes) = outcomes {
+            batch[place].keep(outcomes);
+            is_done[place] = true;
+        }
+    }
+    Ok(is_done)
+}
+
+/// Ends a savepoint: either way the next one finds one in which nothing was done yet. COMMIT releases the last.
+async fn end_step(tx: &mut Tx, ran: Ran, usage: &mut UsageChanges) -> std::result::Result<(), CommitFailure> {
+    let next_savepoint = match ran {
+        Ran::Stays => {
+            for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
+                add_usage(usage, bucket_id, delta);
+            }
+            "RELEASE one;\nSAVEPOINT one"
+        }
+        Ran::Undone => "ROLLBACK TO one",
+        Ran::Broken(failure) => return Err(failure),
+    };
+    tx.execute(next_savepoint, Vec::new()).await.map_err(|error| CommitFailure::logged(&error))?;
+    Ok(())
 }
 
 /// The number that is taken next; the writer's transactions count by themselves.
