@@ -45,7 +45,8 @@ pub(crate) async fn everything(
         }
     }
     let total = u64::try_from(ours.len()).unwrap_or(0);
-    let questions: Vec<_> = ours.into_iter().map(|group| users_at(target, group)).collect();
+    // Asked one after the other when their turn comes: a question is large, and there may be ten thousand.
+    let questions = ours.into_iter().map(|group| users_at(target, group));
     let mut asked = stream::iter(questions).buffer_unordered(GROUPS_AT_ONCE);
     while let Some((group, users)) = asked.try_next().await? {
         let mut facts = vec![Fact::Group(found_group(&group))];

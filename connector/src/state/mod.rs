@@ -90,8 +90,9 @@ impl State {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(Duration::from_secs(20))
-            // A pass looks every row up; mapped, that costs no system call each and no memory of our own.
-            .pragma("mmap_size", "268435456");
+            // What a walk reads again and again: the upper pages of the tables. The file is not mapped, because each
+            // connection would map all of it, which grows with the cloud.
+            .pragma("cache_size", "-4000");
         Ok(SqlitePoolOptions::new().max_connections(connections).connect_with(options).await?)
     }
 
