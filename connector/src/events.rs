@@ -12,6 +12,7 @@ use crate::{
     cloudstack::{Account, Cloud, CloudError, Event, Page, is_uuid},
     error::Error,
     pass::Reader,
+    scope::{Scope, Touched},
     state::{CloudRow, Fold, State},
 };
 
@@ -146,17 +147,20 @@ fn asked_since(cursor: &str) -> Option<String> {
 }
 
 /// What came of reading again.
-pub(crate) enum ReadAgain {
-    /// It was read, but for these: CloudStack had no usable answer about each, and the first error is told.
-    Read { left: Hints, error: Option<Error> },
-    /// It is too much to read one by one.
-    TooMuch,
+pub(crate) struct ReadAgain {
+    /// Where something may differ now.
+    pub(crate) scope: Scope,
+    /// The ids about which CloudStack had no usable answer.
+    pub(crate) left: Hints,
+    /// The first answer of that kind.
+    pub(crate) odd: Option<Error>,
 }
 
-/// Reads again what the hints name. An odd answer about one id keeps nobody else waiting.
-pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hints) -> Result<ReadAgain, Error> {
+/// Reads again what the hints name; `None` when that is too much to read one by one. An odd answer about one id keeps nobody
+/// else waiting.
+pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hints) -> Result<Option<ReadAgain>, Error> {
     let (mut left, mut errors) = (Hints::default(), Vec::new());
-    let mut accounts = hints.accounts.clone();
+    let (mut accounts, mut domains) = (hints.accounts.clone(), hints.new_domains.clone());
     for user in &hints.users {
         accounts.extend(reader.state.accounts_of_first_user(cloud_id, user).await?);
         match reader.cloud.account_of_user(user).await {
@@ -170,23 +174,27 @@ pub(crate) async fn read_again(reader: &Reader<'_>, cloud_id: &str, hints: &Hint
         }
     }
     if hints.all_domains {
-        reader.domains_only(cloud_id).await?;
+        domains.extend(reader.domains_only(cloud_id).await?);
     }
     for domain in &hints.emptied_domains {
+        domains.extend(reader.state.subtree(cloud_id, domain).await?);
         match unseen_below(reader, cloud_id, domain).await {
             Ok(unseen) => accounts.extend(unseen),
             Err(error) => left.emptied_domains.extend(put_off(domain, error, &mut errors)?),
         }
     }
     if accounts.len() > QUESTIONS_MAX {
-        return Ok(ReadAgain::TooMuch);
+        return Ok(None);
     }
     for account in &accounts {
-        if let Err(error) = read_account(reader, cloud_id, account).await {
-            left.accounts.extend(put_off(account, error, &mut errors)?);
+        match read_account(reader, cloud_id, account).await {
+            Ok(new_domain) => domains.extend(new_domain),
+            Err(error) => left.accounts.extend(put_off(account, error, &mut errors)?),
         }
     }
-    Ok(ReadAgain::Read { left, error: errors.into_iter().next() })
+    let mut touched = Touched { groups: domains, users: accounts };
+    touched.users.extend(reader.state.users_below(cloud_id, &touched).await?);
+    Ok(Some(ReadAgain { scope: touched.into(), left, odd: errors.into_iter().next() }))
 }
 
 /// Puts an id off whose answer was odd. What any other question would meet, too, and many odd answers end the reading.
@@ -212,18 +220,24 @@ async fn unseen_below(reader: &Reader<'_>, cloud_id: &str, domain: &str) -> Resu
     Ok(unseen)
 }
 
-async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> Result<(), Error> {
+/// Reads an account, and its domain when that was not known; returns such a domain.
+async fn read_account(reader: &Reader<'_>, cloud_id: &str, account_id: &str) -> Result<Option<String>, Error> {
     match reader.cloud.account(account_id).await {
         Ok(account) => {
-            if !reader.state.has_domain(cloud_id, &account.domain_id).await? {
-                read_domain(reader, cloud_id, &account.domain_id).await?;
+            let domain_id = account.domain_id.clone();
+            let is_new = !reader.state.has_domain(cloud_id, &domain_id).await?;
+            if is_new {
+                read_domain(reader, cloud_id, &domain_id).await?;
             }
             reader.state.fold_accounts(cloud_id, &[account], Fold::Alone).await?;
+            Ok(is_new.then_some(domain_id))
         }
-        Err(CloudError::NotThere) => reader.state.miss_account(cloud_id, account_id).await?,
-        Err(error) => return Err(error.into()),
+        Err(CloudError::NotThere) => {
+            reader.state.miss_account(cloud_id, account_id).await?;
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 async fn read_domain(reader: &Reader<'_>, cloud_id: &str, domain_id: &str) -> Result<(), Error> {

@@ -23,6 +23,7 @@ mod plugin;
 mod reconciler;
 mod report;
 mod run;
+mod scope;
 mod settings;
 mod state;
 mod target;

@@ -120,8 +120,8 @@ impl Reader<'_> {
         Ok((!seen).then(|| "no account of the ROOT domain was among the accounts".to_owned()))
     }
 
-    /// Reads all domains and nothing else, and marks those that are not there any more.
-    pub(crate) async fn domains_only(&self, cloud_id: &str) -> Result<(), Error> {
+    /// Reads all domains and nothing else, and marks those that are not there any more. Returns those that changed.
+    pub(crate) async fn domains_only(&self, cloud_id: &str) -> Result<Vec<String>, Error> {
         let began_us = self.clock.now_us();
         self.state.begin_pass().await?;
         let mut tally = Tally::default();
@@ -131,7 +131,7 @@ impl Reader<'_> {
             return Err(Error::Disagreement(why));
         }
         self.state.miss_domains(cloud_id, began_us).await?;
-        Ok(())
+        Ok(self.state.domains_changed(cloud_id, began_us).await?)
     }
 
     async fn read_domains(&self, cloud_id: &str, tally: &mut Tally) -> Result<(), Error> {

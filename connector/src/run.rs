@@ -1,4 +1,4 @@
-//! One run over the differences: plan them, apply what may be applied, remember what was done.
+//! One run over the differences in a scope: plan them, apply what may be applied, remember what was done.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -13,9 +13,10 @@ use crate::{
     pass::confirm_root,
     plan::{self, Action, Policy},
     report::{Change, Counts, Held, Plan, Progress, ProgressFn, RunReport},
+    scope::Scope,
     state::{Fact, LEASE_FOR, Removed, RunEnd, State},
     target::Target,
-    walk::{STAGES, Stage, Walk},
+    walk::{REMOVING_STAGES, STAGES, Stage, Walk},
 };
 
 /// Calls to the target at the same time; the store commits what arrives together in one go.
@@ -59,27 +60,46 @@ struct Tally {
 /// What a run came to.
 pub(crate) struct Ran {
     pub(crate) report: RunReport,
-    /// What is left to be changed.
+    /// What was looked at.
+    pub(crate) scope: Scope,
+    /// What is left to be changed of it.
     pub(crate) plan: Plan,
     /// True when it is worth while to try again soon.
     pub(crate) unfinished: bool,
 }
 
+/// A round of a run.
+struct Round<'a> {
+    scope: &'a Scope,
+    consent: &'a Consent,
+    /// Changes that are to be made by its end.
+    total: u64,
+}
+
 impl Runner<'_> {
-    /// Computes the difference without doing anything.
-    pub(crate) async fn plan(&self, consent: &mut Consent) -> Result<Plan, Error> {
+    /// Computes the whole difference without doing anything.
+    pub(crate) async fn plan(&self) -> Result<Plan, Error> {
         let owned = self.state.owned(self.cloud_id).await?;
         let waiting = self.state.waiting_deletions(self.cloud_id, self.policy.now_us).await?;
-        let mut plan = Plan { owned, waiting, ..Plan::default() };
-        let mut removals = Vec::new();
+        let plan = self.plan_in(&Scope::All, &mut Consent::default()).await?;
+        Ok(Plan { owned, waiting, ..plan })
+    }
+
+    /// Computes the difference in a scope.
+    async fn plan_in(&self, scope: &Scope, consent: &mut Consent) -> Result<Plan, Error> {
+        let (mut plan, mut removals) = (Plan::default(), Vec::new());
         for stage in STAGES {
-            let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
+            let mut walk = self.walk(stage, scope);
             while let Some(actions) = walk.next().await? {
                 removals.extend(actions.iter().filter_map(Action::removed));
                 list(&mut plan, &actions);
             }
         }
-        if let Some(why) = self.limit(&plan, &removals, consent).await? {
+        // Whether they are too many depends on all that are due, not on which of them an event named.
+        if *scope != Scope::All && !removals.is_empty() {
+            removals = self.all_removals().await?;
+        }
+        if let Some(why) = self.limit(&removals, consent).await? {
             plan.held.push(Held { count: plan.counts.remove, token: consent::token(&removals), why });
             for change in &mut plan.changes {
                 let mut counts = Counts::default();
@@ -90,18 +110,34 @@ impl Runner<'_> {
         Ok(plan)
     }
 
+    fn walk<'a>(&'a self, stage: Stage, scope: &'a Scope) -> Walk<'a> {
+        Walk::new(self.state, self.cloud_id, self.policy, stage, scope)
+    }
+
+    /// Everything that would be removed now.
+    async fn all_removals(&self) -> Result<Vec<Removed>, Error> {
+        let mut removals = Vec::new();
+        for stage in REMOVING_STAGES {
+            let mut walk = self.walk(stage, &Scope::All);
+            while let Some(actions) = walk.next().await? {
+                removals.extend(actions.iter().filter_map(Action::removed));
+            }
+        }
+        Ok(removals)
+    }
+
     /// Why removals are held back, when there are too many of them.
-    async fn limit(&self, plan: &Plan, removals: &[Removed], consent: &mut Consent) -> Result<Option<String>, Error> {
+    async fn limit(&self, removals: &[Removed], consent: &mut Consent) -> Result<Option<String>, Error> {
         if removals.is_empty() {
             return Ok(None);
         }
         let before = self.removed_before(removals).await?;
-        let owned = plan.owned.groups + plan.owned.users;
+        let owned = self.state.owned(self.cloud_id).await?;
+        let (owned, count) = (owned.groups + owned.users, u64::try_from(removals.len()).unwrap_or(u64::MAX));
         let (max, percent) = (self.config.max_removals, self.config.max_removals_percent);
-        if !plan::too_many(plan.counts.remove + before, owned, max, percent) || consent.covers(removals) {
+        if !plan::too_many(count.saturating_add(before), owned, max, percent) || consent.covers(removals) {
             return Ok(None);
         }
-        let count = plan.counts.remove;
         if consent.is_given() {
             return Ok(Some(format!(
                 "what was confirmed is not what would be made now, which is {count} deletions and deactivations; look \
@@ -126,10 +162,10 @@ impl Runner<'_> {
         Ok(settled + u64::try_from(open.len()).unwrap_or(u64::MAX))
     }
 
-    /// Applies the difference. A run that finds nothing to do leaves no trace.
-    pub(crate) async fn apply(&self, cause: &str, mut consent: Consent) -> Result<Ran, Error> {
+    /// Applies the difference in a scope. A run that finds nothing to do leaves no trace.
+    pub(crate) async fn apply(&self, cause: &str, mut consent: Consent, mut scope: Scope) -> Result<Ran, Error> {
         let mut tally = Tally::default();
-        let mut plan = self.plan(&mut consent).await?;
+        let mut plan = self.plan_wider(&mut scope, &mut consent).await?;
         for _ in 0..ROUNDS_MAX {
             let (done_before, planned) = (tally.report.applied, plan.counts.total() - plan.held_count());
             if planned == 0 {
@@ -139,17 +175,25 @@ impl Runner<'_> {
                 tally.run_id = Some(self.state.begin_run(self.cloud_id, cause).await?);
             }
             tally.unfinished = false;
-            self.round(&plan, &consent, &mut tally).await?;
-            plan = self.plan(&mut consent).await?;
+            let total = plan.counts.total() + tally.done - plan.held_count();
+            let round = Round { scope: &scope, consent: &consent, total };
+            self.round(&round, &plan, &mut tally).await?;
+            plan = self.plan_wider(&mut scope, &mut consent).await?;
             if tally.fatal.is_some() || tally.report.applied == done_before {
                 break;
             }
         }
         self.state.prune(self.cloud_id).await?;
-        self.finish(tally, plan).await
+        self.finish(tally, plan, scope).await
     }
 
-    async fn finish(&self, tally: Tally, plan: Plan) -> Result<Ran, Error> {
+    /// Plans after widening the scope by what hangs together with it, which may be more than before the last round.
+    async fn plan_wider(&self, scope: &mut Scope, consent: &mut Consent) -> Result<Plan, Error> {
+        self.state.widen(self.cloud_id, scope).await?;
+        self.plan_in(scope, consent).await
+    }
+
+    async fn finish(&self, tally: Tally, plan: Plan, scope: Scope) -> Result<Ran, Error> {
         let Tally { run_id, mut report, fatal, unfinished, .. } = tally;
         report.held.clone_from(&plan.held);
         report.outcome = outcome(&report, fatal.as_ref());
@@ -160,33 +204,26 @@ impl Runner<'_> {
         }
         match fatal {
             Some(error) => Err(error),
-            None => Ok(Ran { report, plan, unfinished }),
+            None => Ok(Ran { report, scope, plan, unfinished }),
         }
     }
 
     /// One round: first what adds and changes, then, unless they are held back, the removals.
-    async fn round(&self, plan: &Plan, consent: &Consent, tally: &mut Tally) -> Result<(), Error> {
-        let total = plan.counts.total() + tally.done - plan.held_count();
+    async fn round(&self, round: &Round<'_>, plan: &Plan, tally: &mut Tally) -> Result<(), Error> {
         for stage in [Stage::LivingGroups, Stage::LivingUsers] {
-            self.stage(stage, false, consent, total, tally).await?;
+            self.stage(stage, false, round, tally).await?;
         }
         if plan.held.is_empty() && plan.counts.remove > 0 {
-            for stage in [Stage::LivingUsers, Stage::GoneUsers, Stage::GoneGroups] {
-                self.stage(stage, true, consent, total, tally).await?;
+            for stage in REMOVING_STAGES {
+                self.stage(stage, true, round, tally).await?;
             }
         }
         Ok(())
     }
 
-    async fn stage(
-        &self,
-        stage: Stage,
-        removals: bool,
-        consent: &Consent,
-        total: u64,
-        tally: &mut Tally,
-    ) -> Result<(), Error> {
-        let mut walk = Walk::new(self.state, self.cloud_id, self.policy, stage);
+    async fn stage(&self, stage: Stage, removals: bool, round: &Round<'_>, tally: &mut Tally) -> Result<(), Error> {
+        let &Round { scope, consent, total } = round;
+        let mut walk = self.walk(stage, scope);
         while tally.fatal.is_none() {
             let Some(mut actions) = walk.next().await? else { break };
             actions.retain(|action| match action.removed() {

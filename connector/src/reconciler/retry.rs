@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::events::Hints;
+use crate::{events::Hints, scope::Scope};
 
 /// The first pause.
 const PAUSE_MIN: Duration = Duration::from_secs(5);
@@ -19,8 +19,8 @@ const TRIES_MAX: u32 = 12;
 pub(super) struct Retry {
     /// Ids to read again.
     hints: Hints,
-    /// Changes that are planned and were not made.
-    changes: bool,
+    /// Where changes are planned that were not made.
+    changes: Scope,
     tries: u32,
     due: Option<Instant>,
 }
@@ -28,7 +28,7 @@ pub(super) struct Retry {
 impl Retry {
     /// True when there is something to do again at this time, or whatever the time when somebody asks for it.
     pub(super) fn is_due(&self, now: Instant, asked: bool) -> bool {
-        (self.changes || !self.hints.is_empty()) && (asked || self.due.is_none_or(|due| due <= now))
+        (!self.changes.is_empty() || !self.hints.is_empty()) && (asked || self.due.is_none_or(|due| due <= now))
     }
 
     /// The ids to read again.
@@ -36,14 +36,19 @@ impl Retry {
         self.hints.clone()
     }
 
+    /// Where to plan again.
+    pub(super) fn changes(&self) -> Scope {
+        self.changes.clone()
+    }
+
     /// Notes that changes are on their way: when whoever makes them is dropped, they are left.
-    pub(super) fn changes_begin(&mut self) {
-        self.changes = true;
+    pub(super) fn changes_begin(&mut self, scope: Scope) {
+        self.changes.extend(scope);
     }
 
     /// Notes what is left after a try that came to its end.
-    pub(super) fn left(&mut self, hints: Hints, changes: bool, now: Instant) {
-        if self.tries >= TRIES_MAX || (hints.is_empty() && !changes) {
+    pub(super) fn left(&mut self, hints: Hints, changes: Scope, now: Instant) {
+        if self.tries >= TRIES_MAX || (hints.is_empty() && changes.is_empty()) {
             *self = Self::default();
             return;
         }
@@ -73,7 +78,7 @@ mod tests {
     fn what_is_left_is_tried_again_with_growing_pauses_until_it_is_done() {
         let (mut retry, start) = (Retry::default(), Instant::now());
         assert!(!retry.is_due(start, true), "there is nothing to do");
-        retry.left(Hints::default(), true, start);
+        retry.left(Hints::default(), Scope::All, start);
         assert!(retry.is_due(start, true) && !retry.is_due(start + Duration::from_secs(4), false));
         assert!(retry.is_due(start + Duration::from_secs(5), false));
         retry.stuck(Hints::default(), start);
@@ -83,7 +88,8 @@ mod tests {
             retry.stuck(Hints::default(), start);
         }
         assert!(retry.is_due(start + PAUSE_MAX, false));
-        retry.left(Hints::default(), false, start);
+        assert_eq!(retry.changes(), Scope::All);
+        retry.left(Hints::default(), Scope::default(), start);
         assert!(!retry.is_due(start + PAUSE_MAX, true));
     }
 
@@ -92,10 +98,10 @@ mod tests {
         let (mut retry, start) = (Retry::default(), Instant::now());
         let hints = Hints { all_domains: true, ..Hints::default() };
         for _ in 0..TRIES_MAX {
-            retry.left(hints.clone(), false, start);
+            retry.left(hints.clone(), Scope::default(), start);
             assert!(retry.is_due(start + PAUSE_MAX, false));
         }
-        retry.left(hints, false, start);
+        retry.left(hints, Scope::default(), start);
         assert!(!retry.is_due(start + PAUSE_MAX, true));
     }
 }

@@ -89,6 +89,11 @@ impl Inner {
         });
     }
 
+    /// True when the last look left something to be changed.
+    pub(super) fn shows_pending(&self) -> bool {
+        self.view(|view| view.pending.total() > 0)
+    }
+
     /// How it is, as one object.
     pub(super) async fn status(&self) -> Status {
         let cloud_id = self.state.cloud().await.ok().flatten().map(|row| row.cloud_id);

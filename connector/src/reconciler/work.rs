@@ -14,6 +14,7 @@ use crate::{
     plan::Policy,
     report::{Plan, ProgressFn, RunReport},
     run::{Ran, Runner},
+    scope::Scope,
     state::CloudRow,
     verify,
 };
@@ -45,6 +46,13 @@ impl Cause {
     }
 }
 
+/// Changes to be made.
+struct Job<'a> {
+    cause: &'a str,
+    consent: Consent,
+    scope: Scope,
+}
+
 /// One's turn to work. When it is dropped, however that comes, nobody works any more.
 struct Turn<'a> {
     inner: &'a Inner,
@@ -68,7 +76,7 @@ impl Inner {
 
     async fn read_and_plan(&self, progress: &ProgressFn) -> Result<Plan, Error> {
         let (row, _) = self.read_all(false, progress).await?;
-        let plan = self.runner(&row.cloud_id, progress).plan(&mut Consent::default()).await?;
+        let plan = self.runner(&row.cloud_id, progress).plan().await?;
         self.show_plan(&plan);
         Ok(plan)
     }
@@ -94,8 +102,8 @@ impl Inner {
     ) -> Result<RunReport, Error> {
         let (row, end) = self.read_all(cause == Cause::Verify, progress).await?;
         self.confirm_root(&row.cloud_id).await?;
-        let consent = Consent::to(confirmed);
-        let mut report = self.apply(&row.cloud_id, cause.as_str(), consent, Hints::default(), progress).await?;
+        let job = Job { cause: cause.as_str(), consent: Consent::to(confirmed), scope: Scope::All };
+        let mut report = self.apply(&row.cloud_id, job, Hints::default(), progress).await?;
         if let Some(why) = end.distrust {
             report.outcome.push_str(&format!("; nothing is concluded from what was not seen: {why}"));
         }
@@ -138,19 +146,14 @@ impl Inner {
         if result.is_err() && again.is_some() {
             self.retry(|retry| retry.stuck(Hints::default(), Instant::now()));
         }
-        let Some((left, odd)) = result? else { return Ok(None) };
-        let report = self.apply(&row.cloud_id, "events", Consent::default(), left, &|_| ()).await?;
+        let Some(ReadAgain { scope, left, odd }) = result? else { return Ok(None) };
+        let job = Job { cause: "events", consent: Consent::default(), scope };
+        let report = self.apply(&row.cloud_id, job, left, &|_| ()).await?;
         odd.map_or(Ok(Some(report)), Err)
     }
 
-    /// Reads what the events name, and what is to be tried again. `None` when that is too much to read one by one; else
-    /// the ids without a usable answer, and the first such answer.
-    async fn follow(
-        &self,
-        row: &CloudRow,
-        poll: &Poll,
-        again: Option<Hints>,
-    ) -> Result<Option<(Hints, Option<Error>)>, Error> {
+    /// Reads what the events name, and what is to be tried again. `None` when that is too much to read one by one.
+    async fn follow(&self, row: &CloudRow, poll: &Poll, again: Option<Hints>) -> Result<Option<ReadAgain>, Error> {
         self.confirm_root(&row.cloud_id).await?;
         if again.is_some() {
             // Whether the target is there is asked before a run is begun that could only fail.
@@ -159,15 +162,15 @@ impl Inner {
         let mut hints = poll.hints.clone();
         let waiting = if again.is_some() { Hints::default() } else { self.retry(|retry| retry.hints()) };
         hints.extend(again.unwrap_or_default());
-        match events::read_again(&self.reader(&|_| ()), &row.cloud_id, &hints).await? {
-            ReadAgain::TooMuch => Ok(None),
-            ReadAgain::Read { mut left, error } => {
-                self.retry(Retry::changes_begin);
-                poll.commit(&self.state, &row.cloud_id).await?;
-                left.extend(waiting);
-                Ok(Some((left, error)))
-            }
-        }
+        // What a read touched that is cut short is not known, so everything is to be planned after it.
+        let read = events::read_again(&self.reader(&|_| ()), &row.cloud_id, &hints).await;
+        let read = read.inspect_err(|_| self.retry(|retry| retry.changes_begin(Scope::All)))?;
+        let Some(mut read) = read else { return Ok(None) };
+        read.scope.extend(self.retry(|retry| retry.changes()));
+        self.retry(|retry| retry.changes_begin(read.scope.clone()));
+        poll.commit(&self.state, &row.cloud_id).await?;
+        read.left.extend(waiting);
+        Ok(Some(read))
     }
 
     fn retry<T>(&self, change: impl FnOnce(&mut Retry) -> T) -> T {
@@ -269,28 +272,42 @@ impl Inner {
     async fn apply(
         &self,
         cloud_id: &str,
-        cause: &str,
-        consent: Consent,
+        job: Job<'_>,
         left: Hints,
         progress: &ProgressFn,
     ) -> Result<RunReport, Error> {
-        self.retry(Retry::changes_begin);
-        let result = self.run(cloud_id, cause, consent, progress).await;
+        let cause = job.cause;
+        self.retry(|retry| retry.changes_begin(job.scope.clone()));
+        let result = self.run(cloud_id, job, progress).await;
         match &result {
-            Ok(ran) => self.retry(|retry| retry.left(left, ran.unfinished, Instant::now())),
+            Ok(ran) => {
+                let changes = if ran.unfinished { ran.scope.clone() } else { Scope::default() };
+                self.retry(|retry| retry.left(left, changes, Instant::now()));
+            }
             Err(_) => self.retry(|retry| retry.stuck(left, Instant::now())),
         }
-        let Ran { report, plan, .. } = result?;
-        self.show_plan(&plan);
+        let Ran { report, scope, plan, .. } = result?;
+        self.show_rest(cloud_id, &scope, &plan).await?;
         if report.applied + report.failed > 0 || !report.held.is_empty() {
             tracing::info!(cause, outcome = report.outcome, "the connector ran");
         }
         Ok(report)
     }
 
-    async fn run(&self, cloud_id: &str, cause: &str, consent: Consent, progress: &ProgressFn) -> Result<Ran, Error> {
+    async fn run(&self, cloud_id: &str, job: Job<'_>, progress: &ProgressFn) -> Result<Ran, Error> {
         verify::open_changes(&self.state, &self.target, cloud_id).await?;
-        self.runner(cloud_id, progress).apply(cause, consent).await
+        self.runner(cloud_id, progress).apply(job.cause, job.consent, job.scope).await
+    }
+
+    /// Shows what is left after a run. One over a part of it tells nothing of the rest, which is planned again when anything
+    /// is left anywhere.
+    async fn show_rest(&self, cloud_id: &str, scope: &Scope, left: &Plan) -> Result<(), Error> {
+        match scope {
+            Scope::All => self.show_plan(left),
+            Scope::Of(_) if left.is_empty() && !self.shows_pending() => {}
+            Scope::Of(_) => self.show_plan(&self.runner(cloud_id, &|_| ()).plan().await?),
+        }
+        Ok(())
     }
 
     fn reader<'a>(&'a self, progress: &'a ProgressFn) -> Reader<'a> {

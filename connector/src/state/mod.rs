@@ -9,6 +9,9 @@ mod lease;
 mod removals;
 mod runs;
 mod snapshot;
+#[cfg(test)]
+mod steps;
+mod touched;
 
 use std::{
     path::{Path, PathBuf},

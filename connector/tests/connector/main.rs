@@ -12,4 +12,5 @@ mod limit;
 mod model;
 mod plugin;
 mod safety;
+mod scoped;
 mod world;
