@@ -20,6 +20,8 @@ pub struct Bucket {
     pub created_us: i64,
     /// How it keeps versions.
     pub versioning: Versioning,
+    /// When writes to it are answered.
+    pub durability: Durability,
     /// What it holds; 0 where the list does not count.
     pub usage: Usage,
 }
@@ -33,6 +35,16 @@ pub enum Versioning {
     Enabled,
     /// Writes and deletions replace the version `null`; versions made before stay.
     Suspended,
+}
+
+/// When objects that are stored or deleted are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Once they are durable.
+    #[default]
+    Strict,
+    /// Before: a power cut may undo what was answered within the last second, the last of it first. What is there is whole all the same.
+    Relaxed,
 }
 
 /// What [`Engine::create_bucket`] found.
@@ -112,6 +124,21 @@ impl Engine {
                 async move {
                     metadata::buckets::must_exist(tx, bucket).await?;
                     metadata::buckets::set_versioning(tx, bucket, versioning).await
+                }
+                .boxed()
+            })
+            .await
+    }
+
+    /// Changes when writes to a bucket are answered, from the next one on.
+    pub async fn set_durability(&self, caller: &Caller, name: &BucketName, durability: Durability) -> Result<()> {
+        let bucket = self.owned_bucket(caller, name).await?;
+        self.inner
+            .db
+            .write_for(caller.share(), "set_durability", move |tx| {
+                async move {
+                    metadata::buckets::must_exist(tx, bucket).await?;
+                    metadata::buckets::set_durability(tx, bucket, durability).await
                 }
                 .boxed()
             })

@@ -60,7 +60,7 @@ pub use backup::{
     restore_backup, verify_backup,
 };
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
-pub use buckets::{Bucket, BucketCreated, Versioning};
+pub use buckets::{Bucket, BucketCreated, Durability, Versioning};
 pub use caller::{Caller, Identity, Role};
 pub use check::{CheckOptions, CheckReport, Examined, Finding, Problem, Tally};
 pub use clock::{Clock, ClockHand};

@@ -262,7 +262,7 @@ impl Engine {
                     let bucket = buckets::owned(tx, &caller, &name).await?;
                     let open = rows::find(tx, bucket.id, &key, &upload).await?;
                     let made = make_object(tx, &ids, bucket.id, open, &complete, part_size_bytes_min).await?;
-                    info(key, made.version, bucket.owner, made.versioning)
+                    info(key, made.version, &bucket, made.versioning)
                 }
                 .boxed()
             })

@@ -18,7 +18,10 @@ use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::selection;
 use crate::version_ids::VersionIds;
-use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, VersionId, Versioning, buckets};
+use crate::{
+    Bucket, BucketName, Caller, CanonicalId, Durability, Engine, Error, ObjectKey, Result, VersionId, Versioning,
+    buckets,
+};
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
@@ -106,6 +109,8 @@ pub struct ObjectInfo {
     pub version_id: VersionId,
     /// How its bucket keeps versions.
     pub versioning: Versioning,
+    /// When writes to its bucket are answered.
+    pub durability: Durability,
     /// Its size.
     pub size_bytes: u64,
     /// Its entity tag without quotes: the MD5 in hexadecimal, with `-<parts>` for multipart objects.
@@ -226,7 +231,7 @@ pub struct Deleted {
 }
 
 impl Engine {
-    /// Stores an object. When this returns, bytes and metadata are durable.
+    /// Stores an object. When this returns, bytes and metadata are durable; in a relaxed bucket, the metadata are so a moment later.
     pub async fn put_object(
         &self,
         caller: &Caller,
@@ -235,7 +240,7 @@ impl Engine {
         new: NewObject,
         body: Body,
     ) -> Result<ObjectInfo> {
-        let (bucket, owner) = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
+        let bucket = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?;
         let keep = body.keep.clone();
         let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
@@ -251,20 +256,21 @@ impl Engine {
         let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
         let (place, blob) = place_of(taken.kept);
         let new = changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: new.conditions };
-        let change = Change { bucket_id: bucket, key: key.clone(), wanted: Wanted::Put(Box::new(new)) };
+        let change = Change { bucket_id: bucket.id, key: key.clone(), wanted: Wanted::Put(Box::new(new)) };
         let changes = Changes {
             name: "put_object",
             ids: self.inner.version_ids.clone(),
+            durability: bucket.durability,
             changes: vec![change],
             finish: |done| match done.into_iter().next() {
-                Some(Ok(Done::Put(made))) => Ok(made),
+                Some(Ok(Done::Put(made))) => Ok(*made),
                 Some(Err(error)) => Err(error),
                 Some(Ok(Done::Deleted(_))) | None => Err(Error::Internal("a put was lost")),
             },
         };
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
-        info(key.clone(), made.version, owner, made.versioning)
+        info(key.clone(), made.version, &bucket, made.versioning)
     }
 
     /// What a read would answer, without bytes.
@@ -347,7 +353,7 @@ impl Engine {
             Some(selection) => selection::range(selection, version.size_bytes)?,
             None => 0..version.size_bytes,
         };
-        let info = info(key.clone(), version, looked.bucket.owner, looked.bucket.versioning)?;
+        let info = info(key.clone(), version, &looked.bucket, looked.bucket.versioning)?;
         let view = ObjectView { info, range: range.clone(), partial: read.selection.is_some() };
         Ok(Some((view, vec![Piece { source, range }], reading)))
     }
@@ -385,8 +391,9 @@ impl Engine {
         copy: CopyObject,
     ) -> Result<Copied> {
         let from = self.owned_bucket(caller, &source.bucket).await?;
-        let (to, owner) = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
-        let onto_itself = from == to && source.key == *key && source.version_id.is_none();
+        let to = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
+        let to_id = to.id;
+        let onto_itself = from == to_id && source.key == *key && source.version_id.is_none();
         if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
@@ -397,10 +404,10 @@ impl Engine {
             .db
             .write_for(caller.share(), "copy_object", move |tx| {
                 let (source, key, copy, ids) = (source.clone(), key.clone(), copy.clone(), ids.clone());
-                async move { copy_rows(tx, &ids, (from, &source), (to, &key), &copy).await }.boxed()
+                async move { copy_rows(tx, &ids, (from, &source), (to_id, &key), &copy).await }.boxed()
             })
             .await?;
-        Ok(Copied { info: info(made_key, made.version, owner, made.versioning)?, source_version_id })
+        Ok(Copied { info: info(made_key, made.version, &to, made.versioning)?, source_version_id })
     }
 
     /// Deletes objects or versions in one transaction; what does not exist is no error. The answer has the targets' order.
@@ -410,7 +417,7 @@ impl Engine {
         bucket: &BucketName,
         targets: Vec<DeleteTarget>,
     ) -> Result<Vec<Result<Deleted>>> {
-        let bucket_id = self.owned_bucket(caller, bucket).await?;
+        let Bucket { id: bucket_id, durability, .. } = self.find_owned_bucket(caller, bucket).await?;
         let change = |target: DeleteTarget| {
             let DeleteTarget { key, version_id, if_match } = target;
             Change { bucket_id, key, wanted: Wanted::Delete { version_id, if_match } }
@@ -418,13 +425,14 @@ impl Engine {
         let changes = Changes {
             name: "delete_objects",
             ids: self.inner.version_ids.clone(),
+            durability,
             changes: targets.into_iter().map(change).collect(),
             finish: |done| done.into_iter().map(deleted).collect(),
         };
         self.inner.db.change(caller.share(), changes).await
     }
 
-    /// The bucket that a write goes to and its owner. Conditions are looked at before the body is read, so that a write that cannot be
+    /// The bucket that a write goes to. Conditions are looked at before the body is read, so that a write that cannot be
     /// made costs no transfer; they are checked again in the transaction, which decides.
     async fn bucket_for_write(
         &self,
@@ -432,10 +440,9 @@ impl Engine {
         name: &BucketName,
         key: &ObjectKey,
         conditions: &WriteConditions,
-    ) -> Result<(i64, CanonicalId)> {
+    ) -> Result<Bucket> {
         if *conditions == WriteConditions::default() {
-            let bucket = self.find_owned_bucket(caller, name).await?;
-            return Ok((bucket.id, bucket.owner));
+            return self.find_owned_bucket(caller, name).await;
         }
         let (caller, name, key, conditions) = (caller.clone(), name.clone(), key.clone(), conditions.clone());
         self.inner
@@ -445,7 +452,7 @@ impl Engine {
                     let bucket = buckets::owned(tx, &caller, &name).await?;
                     let current = rows::current(tx, bucket.id, &key).await?;
                     rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
-                    Ok((bucket.id, bucket.owner))
+                    Ok(bucket)
                 }
                 .boxed()
             })
@@ -533,11 +540,12 @@ pub(crate) fn kept_checksums(digests: &Digests, keep: &[ChecksumAlgorithm]) -> D
     kept
 }
 
-pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId, versioning: Versioning) -> Result<ObjectInfo> {
+pub(crate) fn info(key: ObjectKey, version: Version, bucket: &Bucket, versioning: Versioning) -> Result<ObjectInfo> {
     Ok(ObjectInfo {
         key,
         version_id: version.version_id,
         versioning,
+        durability: bucket.durability,
         size_bytes: version.size_bytes,
         etag: version.etag,
         modified_us: version.modified_us,
@@ -547,7 +555,7 @@ pub(crate) fn info(key: ObjectKey, version: Version, owner: CanonicalId, version
         checksums: version.meta.checksums()?,
         checksum_type: version.meta.checksum_type(),
         parts_count: version.parts_count,
-        owner,
+        owner: bucket.owner.clone(),
     })
 }
 
@@ -577,7 +585,7 @@ async fn find_view(
         None => 0..version.size_bytes,
     };
     let view = ObjectView {
-        info: info(key.clone(), version.clone(), bucket.owner, bucket.versioning)?,
+        info: info(key.clone(), version.clone(), &bucket, bucket.versioning)?,
         range,
         partial: read.selection.is_some(),
     };

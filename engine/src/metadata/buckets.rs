@@ -1,7 +1,7 @@
 //! SQL of buckets.
 
 use super::{Row, Tx, values};
-use crate::buckets::{Bucket, Versioning};
+use crate::buckets::{Bucket, Durability, Versioning};
 use crate::names::{BucketName, CanonicalId};
 use crate::usage::Usage;
 use crate::{Error, Result};
@@ -22,6 +22,7 @@ pub(super) fn from_row(row: &Row) -> Result<Bucket> {
         owner: CanonicalId::stored(row.text("owner_ref")?),
         created_us: row.int("created_us")?,
         versioning: versioning_of(&row.text("versioning")?)?,
+        durability: durability_of(&row.text("durability")?)?,
         usage: Usage::default(),
     })
 }
@@ -41,10 +42,24 @@ fn stored_versioning(versioning: Versioning) -> &'static str {
     }
 }
 
+pub(super) fn durability_of(text: &str) -> Result<Durability> {
+    [Durability::Strict, Durability::Relaxed]
+        .into_iter()
+        .find(|durability| stored_durability(*durability) == text)
+        .ok_or_else(|| Error::corrupt(format!("a bucket has the unknown durability {text:?}")))
+}
+
+fn stored_durability(durability: Durability) -> &'static str {
+    match durability {
+        Durability::Strict => "strict",
+        Durability::Relaxed => "relaxed",
+    }
+}
+
 pub(crate) async fn by_name(tx: &mut Tx, name: &BucketName) -> Result<Option<Named>> {
     let row = tx
         .fetch_optional(
-            "SELECT id, name, owner_ref, created_us, versioning, trashed FROM buckets
+            "SELECT id, name, owner_ref, created_us, versioning, durability, trashed FROM buckets
              WHERE namespace_id = $1 AND name = $2",
             values![GLOBAL, name.as_str()],
         )
@@ -89,6 +104,12 @@ pub(crate) async fn versioning(tx: &mut Tx, id: i64) -> Result<Versioning> {
 /// Changes how a bucket keeps versions, from the next write on.
 pub(crate) async fn set_versioning(tx: &mut Tx, id: i64, versioning: Versioning) -> Result<()> {
     tx.execute("UPDATE buckets SET versioning = $2 WHERE id = $1", values![id, stored_versioning(versioning)]).await?;
+    Ok(())
+}
+
+/// Changes when writes to a bucket are answered, from the next one on.
+pub(crate) async fn set_durability(tx: &mut Tx, id: i64, durability: Durability) -> Result<()> {
+    tx.execute("UPDATE buckets SET durability = $2 WHERE id = $1", values![id, stored_durability(durability)]).await?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::many::{Many, Part, execute_many, fetch_many};
 use super::objects::{self, Made, Marker, NewVersion, Version};
 use super::tx::UsageDelta;
 use super::{Row, Tx, Value, values, versions};
-use crate::buckets::Versioning;
+use crate::buckets::{Durability, Versioning};
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, WriteConditions};
 use crate::version_ids::VersionIds;
@@ -45,7 +45,7 @@ pub(crate) struct NewObject {
 /// A change that was made.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Put(Made),
+    Put(Box<Made>),
     Deleted(Deleted),
 }
 
@@ -57,6 +57,8 @@ pub(crate) type Outcomes = Result<Vec<Result<Done>>>;
 pub(crate) struct Changes<T> {
     pub(crate) name: &'static str,
     pub(crate) ids: VersionIds,
+    /// Whether they are answered once they are durable, or before.
+    pub(crate) durability: Durability,
     pub(crate) changes: Vec<Change>,
     /// Makes the answer of what became of them.
     pub(crate) finish: fn(Vec<Result<Done>>) -> Result<T>,
@@ -117,7 +119,8 @@ async fn settle(tx: &mut Tx, ids: &VersionIds, change: &Change) -> Result<Done> 
     match wanted {
         Wanted::Put(new) => {
             let NewObject { version, content, conditions } = &**new;
-            objects::put(tx, ids, *bucket_id, key, version, Some(content), conditions).await.map(Done::Put)
+            let put = objects::put(tx, ids, *bucket_id, key, version, Some(content), conditions);
+            put.await.map(|made| Done::Put(Box::new(made)))
         }
         Wanted::Delete { version_id, if_match } => {
             versions::delete(tx, ids, *bucket_id, key, version_id.as_ref(), if_match.as_deref())
@@ -187,7 +190,7 @@ impl Planned {
                 let seq = tx.take_seq().await?;
                 let version = new.version.clone().into_version(seq, versions::id_of(ids, versioning, seq), tx.now_us());
                 self.rows.store(change, &version, &new.content)?;
-                Ok(Done::Put(Made { version, versioning }))
+                Ok(Done::Put(Box::new(Made { version, versioning })))
             }
             Wanted::Delete { version_id: _, if_match } => {
                 let conditions = WriteConditions { if_match: if_match.clone(), if_none_match: None };

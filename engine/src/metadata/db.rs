@@ -12,7 +12,7 @@ use super::tx::Tx;
 use crate::fair::Share;
 use crate::read_only::ReadOnly;
 use crate::settings::Database;
-use crate::{Clock, Error, Result, Settings};
+use crate::{Clock, Durability, Error, Result, Settings};
 
 /// The metadata database.
 #[derive(Debug)]
@@ -61,11 +61,11 @@ impl Db {
         }
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.write(share, name, body).await,
-            Backend::Postgres(postgres) => postgres.write(share, name, body).await,
+            Backend::Postgres(postgres) => postgres.write(share, name, Durability::Strict, body).await,
         }
     }
 
-    /// Makes changes in a transaction and answers once it is durable, otherwise as [`Db::write_for`].
+    /// Makes changes in a transaction and answers as their durability has it, otherwise as [`Db::write_for`].
     pub(crate) async fn change<T: Send + 'static>(&self, share: Share, changes: Changes<T>) -> Result<T> {
         if let Some(why) = self.read_only.reason() {
             return Err(Error::ReadOnly(why));
@@ -73,9 +73,9 @@ impl Db {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.change(share, changes).await,
             Backend::Postgres(postgres) => {
-                let (name, changes) = (changes.name, Arc::new(changes));
+                let (name, durability, changes) = (changes.name, changes.durability, Arc::new(changes));
                 postgres
-                    .write(share, name, move |tx| {
+                    .write(share, name, durability, move |tx| {
                         let changes = changes.clone();
                         async move { changes.make(tx).await }.boxed()
                     })

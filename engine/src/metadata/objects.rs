@@ -296,7 +296,7 @@ pub(crate) async fn look_up(tx: &mut Tx, name: &BucketName, key: &ObjectKey) -> 
     let row = tx
         .fetch_optional(
             concat!(
-                "SELECT b.id, b.name, b.owner_ref, b.created_us, b.versioning, b.trashed,
+                "SELECT b.id, b.name, b.owner_ref, b.created_us, b.versioning, b.durability, b.trashed,
                         o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
                 version_columns!(),
                 " FROM buckets b

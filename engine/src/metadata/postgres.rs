@@ -18,7 +18,7 @@ use super::tx::{Connection, Sequence, Tx, UsageChanges};
 use crate::fair::{Limits, Share, Slots};
 use crate::read_only::ReadOnly;
 use crate::settings::{Faults, PostgresSettings};
-use crate::{Clock, Error, Result, Settings};
+use crate::{Clock, Durability, Error, Result, Settings};
 
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
@@ -81,7 +81,13 @@ impl Postgres {
     }
 
     /// Runs a transaction until it does not conflict.
-    pub(super) async fn write<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
+    pub(super) async fn write<T, F>(
+        &self,
+        share: Share,
+        name: &'static str,
+        durability: Durability,
+        body: F,
+    ) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
@@ -89,7 +95,7 @@ impl Postgres {
         let shared = self.shared.clone();
         let work = async move {
             let _turn = shared.turns.take(&share).await?;
-            shared.write(name, body).await
+            shared.write(name, durability, body).await
         };
         self.writes.spawn(work).await.map_err(|_| Error::Internal("a transaction panicked"))?
     }
@@ -106,7 +112,7 @@ impl Postgres {
 }
 
 impl Shared {
-    async fn write<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    async fn write<T, F>(&self, name: &'static str, durability: Durability, body: F) -> Result<T>
     where
         T: Send,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
@@ -115,7 +121,7 @@ impl Shared {
             if let Some(why) = self.read_only.reason() {
                 return Err(Error::ReadOnly(why));
             }
-            match self.run_once(name, &body).await {
+            match self.run_once(name, durability, &body).await {
                 Err(error) if conflicts(&error) => {
                     metrics::counter!("cloudhold_metadata_conflicts_total", "transaction" => name).increment(1);
                     tokio::time::sleep(pause(run)).await;
@@ -126,12 +132,19 @@ impl Shared {
         Err(Error::Busy)
     }
 
-    async fn run_once<T, F>(&self, name: &'static str, body: &F) -> Result<T>
+    async fn run_once<T, F>(&self, name: &'static str, durability: Durability, body: &F) -> Result<T>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
         let mut running = self.begin(name, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE").await?;
-        let result = body(&mut running.tx).await;
+        let result = match durability {
+            Durability::Strict => body(&mut running.tx).await,
+            // The server makes it durable by itself, within three times its `wal_writer_delay`.
+            Durability::Relaxed => match running.tx.execute("SET LOCAL synchronous_commit = off", Vec::new()).await {
+                Ok(_) => body(&mut running.tx).await,
+                Err(error) => Err(error),
+            },
+        };
         let result = match result {
             Ok(answer) => write_usage(&mut running.tx).await.map(|()| answer),
             refused => refused,
@@ -143,7 +156,7 @@ impl Shared {
         };
         match result {
             Ok(answer) => {
-                if !self.faults.fsync_delay.is_zero() {
+                if durability == Durability::Strict && !self.faults.fsync_delay.is_zero() {
                     tokio::time::sleep(self.faults.fsync_delay).await;
                 }
                 let (rows, statements) = (running.tx.rows, running.tx.statements + 1);

@@ -141,6 +141,13 @@ impl Tx {
         }
     }
 
+    /// Leaves a number of the commit sequence out, so that the commit has something to write.
+    pub(super) fn skip_seq(&mut self) {
+        if let Sequence::Counted { next } = &mut self.sequence {
+            *next += 1;
+        }
+    }
+
     /// Notes a change of what a bucket holds; it is written with the commit.
     pub(crate) fn change_usage(&mut self, bucket_id: i64, delta: UsageDelta) {
         add_usage(&mut self.usage, bucket_id, delta);

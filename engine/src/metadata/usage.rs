@@ -83,7 +83,7 @@ pub(crate) async fn of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<(Ro
     let rows = tx
         .fetch_all(
             "SELECT b.id AS id, b.name AS name, b.owner_ref AS owner_ref, b.created_us AS created_us,
-                    b.versioning AS versioning,
+                    b.versioning AS versioning, b.durability AS durability,
                     CAST(COALESCE((SELECT SUM(t.object_count) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
                        + COALESCE((SELECT SUM(d.object_count) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)
                          AS BIGINT) AS object_count,

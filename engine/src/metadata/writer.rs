@@ -3,13 +3,18 @@
 //!
 //! There is no timer: a batch is what arrived while the previous commit was being made durable. So conditions that a transaction
 //! checks hold until it is visible, and many small writes share one fsync. When more wait than a batch takes, tenants take turns.
+//!
+//! A batch of relaxed transactions only is committed without an fsync. The log is sequential: whatever fsync comes next makes it durable,
+//! with that of a strict one as with the one that is due a second later at the latest.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::changes::{self, Changes, Group, Outcomes};
 use super::tx::{Sequence, Tx, UsageChanges, add_usage};
@@ -17,10 +22,12 @@ use super::values;
 use crate::fair::{FairQueue, Share};
 use crate::read_only::ReadOnly;
 use crate::settings::Faults;
-use crate::{Error, Result};
+use crate::{Durability, Error, Result};
 
 /// Most transactions in one commit.
 const BATCH_MAX: usize = 256;
+/// How long an answered transaction may stay without being durable.
+const RELAXED_MAX: Duration = Duration::from_secs(1);
 /// Most transactions that may wait; beyond it the newest of who has the most is refused as [`Error::Busy`].
 const QUEUE_MAX: usize = 4096;
 
@@ -117,6 +124,7 @@ impl Drop for Serving {
 /// A transaction that waits, with whoever waits for it.
 trait Job: Send {
     fn name(&self) -> &'static str;
+    fn durability(&self) -> Durability;
     /// The changes that are all of it, when it is made of changes: they can be made together with those of others.
     fn changes(&self) -> Option<Group<'_>>;
     /// Keeps what became of its changes for the answer.
@@ -208,6 +216,10 @@ where
         self.name
     }
 
+    fn durability(&self) -> Durability {
+        Durability::Strict
+    }
+
     fn changes(&self) -> Option<Group<'_>> {
         None
     }
@@ -235,6 +247,10 @@ where
 impl<T: Send + 'static> Job for ChangeCall<T> {
     fn name(&self) -> &'static str {
         self.changes.name
+    }
+
+    fn durability(&self) -> Durability {
+        self.changes.durability
     }
 
     fn changes(&self) -> Option<Group<'_>> {
@@ -301,17 +317,19 @@ impl Drop for Writer {
     }
 }
 
-async fn commit_batches(mut tx: Tx, queue: Arc<Queue>, faults: Faults, read_only: ReadOnly) {
+async fn commit_batches(tx: Tx, queue: Arc<Queue>, faults: Faults, read_only: ReadOnly) {
     let serving = Serving(queue);
+    let mut committer = Committer { tx, faults, durability: Durability::Strict, sync_due: None };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
-        serving.0.take(&mut batch).await;
-        if batch.is_empty() {
+        committer.wait_for(&serving.0, &mut batch).await;
+        let is_closed = batch.is_empty() && serving.0.lock().is_closed;
+        if is_closed && committer.sync_due.is_none() {
             break;
         }
         let commit = match read_only.reason() {
             Some(why) => Err(CommitFailure::ReadOnly(why)),
-            None => commit_batch(&mut tx, &mut batch, &faults).await,
+            None => committer.commit(&mut batch).await,
         };
         if let Err(CommitFailure::ReadOnly(why)) = &commit {
             read_only.begin(why);
@@ -319,39 +337,105 @@ async fn commit_batches(mut tx: Tx, queue: Arc<Queue>, faults: Faults, read_only
         for job in batch.drain(..) {
             job.answer(commit.clone());
         }
+        // Whatever came of it, there is no later.
+        if is_closed {
+            break;
+        }
+        if read_only.reason().is_some() {
+            committer.sync_due = None;
+        }
     }
-    if let super::tx::Connection::Writer(connection) = tx.connection {
+    if let super::tx::Connection::Writer(connection) = committer.tx.connection {
         let _ = sqlx::Connection::close(connection).await;
     }
 }
 
-async fn commit_batch(
-    tx: &mut Tx,
-    batch: &mut [Box<dyn Job>],
-    faults: &Faults,
-) -> std::result::Result<(), CommitFailure> {
-    tx.name = "group_commit";
-    let committed = match run_batch(tx, batch).await {
-        Ok(()) => {
-            if !faults.fsync_delay.is_zero() {
-                tokio::time::sleep(faults.fsync_delay).await;
-            }
-            tx.name = "group_commit";
-            let next = counted(tx);
-            tx.execute("UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT", values![next])
-                .await
-                .map(|_| ())
-                .map_err(|error| CommitFailure::logged(&error))
+/// Commits on the one connection that writes.
+struct Committer {
+    tx: Tx,
+    faults: Faults,
+    /// How the connection commits.
+    durability: Durability,
+    /// When commits that are not durable yet must be.
+    sync_due: Option<Instant>,
+}
+
+impl Committer {
+    /// Waits for transactions, or until what was committed before must be made durable, or until there will be none any more.
+    async fn wait_for(&self, queue: &Queue, batch: &mut Vec<Box<dyn Job>>) {
+        match self.sync_due {
+            None => queue.take(batch).await,
+            Some(due) => tokio::time::timeout_at(due, queue.take(batch)).await.unwrap_or_default(),
         }
-        Err(failure) => Err(failure),
-    };
-    if committed.is_err() {
-        // The connection must not stay inside the failed transaction; whether ROLLBACK finds one does not matter.
-        let _ = tx.execute("ROLLBACK", Vec::new()).await;
-        return committed;
     }
-    super::tx::count_commit(batch.len(), std::mem::take(&mut tx.statements));
-    Ok(())
+
+    /// Commits a batch, which may be empty when it is only about what was committed before.
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
+        let is_due = batch.is_empty() || self.sync_due.is_some_and(|due| Instant::now() >= due);
+        let is_relaxed = batch.iter().all(|job| job.durability() == Durability::Relaxed);
+        let durability = if is_relaxed && !is_due { Durability::Relaxed } else { Durability::Strict };
+        let committed = self.commit_as(durability, batch).await;
+        match (&committed, durability) {
+            (Ok(()), Durability::Strict) => self.sync_due = None,
+            (Ok(()), Durability::Relaxed) => {
+                self.sync_due.get_or_insert_with(|| Instant::now() + RELAXED_MAX);
+            }
+            // What is due stays due, but not at once: a full disk would be asked without a pause.
+            (Err(_), _) => self.sync_due = self.sync_due.map(|_| Instant::now() + RELAXED_MAX),
+        }
+        committed
+    }
+
+    async fn commit_as(
+        &mut self,
+        durability: Durability,
+        batch: &mut [Box<dyn Job>],
+    ) -> std::result::Result<(), CommitFailure> {
+        self.tx.name = "group_commit";
+        self.become_as(durability).await?;
+        let committed = match run_batch(&mut self.tx, batch).await {
+            Ok(()) => self.end(durability).await,
+            Err(failure) => Err(failure),
+        };
+        if committed.is_err() {
+            // The connection must not stay inside the failed transaction; whether ROLLBACK finds one does not matter.
+            let _ = self.tx.execute("ROLLBACK", Vec::new()).await;
+            return committed;
+        }
+        super::tx::count_commit(batch.len(), std::mem::take(&mut self.tx.statements));
+        Ok(())
+    }
+
+    /// Lets the connection sync its commits, or leave that. It can be changed between transactions only.
+    async fn become_as(&mut self, durability: Durability) -> std::result::Result<(), CommitFailure> {
+        if self.durability == durability {
+            return Ok(());
+        }
+        let statement = match durability {
+            Durability::Strict => "PRAGMA synchronous = FULL",
+            Durability::Relaxed => "PRAGMA synchronous = NORMAL",
+        };
+        self.tx.execute(statement, Vec::new()).await.map_err(|error| CommitFailure::logged(&error))?;
+        self.durability = durability;
+        Ok(())
+    }
+
+    async fn end(&mut self, durability: Durability) -> std::result::Result<(), CommitFailure> {
+        if durability == Durability::Strict && !self.faults.fsync_delay.is_zero() {
+            tokio::time::sleep(self.faults.fsync_delay).await;
+        }
+        self.tx.name = "group_commit";
+        // A commit that changes nothing syncs nothing: one that is only about those before takes a number for itself.
+        if self.sync_due.is_some() && durability == Durability::Strict {
+            self.tx.skip_seq();
+        }
+        let next = counted(&self.tx);
+        self.tx
+            .execute("UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT", values![next])
+            .await
+            .map(|_| ())
+            .map_err(|error| CommitFailure::logged(&error))
+    }
 }
 
 async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {

@@ -35,11 +35,24 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
             metrics::counter!("cloudhold_blobs_freed_total").increment(count as u64);
             return Ok(format!("{count} blobs freed"));
         };
+        settle(inner).await?;
         // The next page begins after this one: what is still read stays, and must not keep the rest from being freed.
         after = last.place.clone();
         let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
         count += free_blobs(inner, free.map(|one| one.blob_id).collect()).await?;
     }
+}
+
+/// Makes durable what was committed before: after a power cut, the deletion in a relaxed bucket must not be undone when the bytes are gone.
+async fn settle(inner: &Arc<Inner>) -> Result<()> {
+    let now = inner.settings.clock.now_us().to_string();
+    inner
+        .db
+        .write("settle_garbage", move |tx| {
+            let now = now.clone();
+            async move { metadata::store_info::set(tx, "garbage_settled_us", &now).await }.boxed()
+        })
+        .await
 }
 
 /// Removes the rows of pieces and parts that nothing needs any more, a few in each transaction.

@@ -59,6 +59,8 @@ pub(crate) type Model = Option<Bucket>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bucket {
     keeps_versions: bool,
+    /// Whether objects that are stored or deleted may be lost by a power cut for a moment.
+    pub(crate) is_relaxed: bool,
     /// The versions of each key, the oldest first; `None` is a delete marker. Without versions, there is one of each.
     pub(crate) versions: BTreeMap<String, Vec<Option<Content>>>,
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Content>>,
@@ -106,6 +108,7 @@ pub(crate) type View = Option<BucketView>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BucketView {
     pub(crate) keeps_versions: bool,
+    pub(crate) is_relaxed: bool,
     pub(crate) objects: BTreeMap<String, Seen>,
     pub(crate) versions: BTreeMap<String, Vec<Option<Seen>>>,
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Seen>>,
@@ -119,6 +122,7 @@ pub(crate) fn view(model: &Model) -> View {
     };
     model.as_ref().map(|bucket| BucketView {
         keeps_versions: bucket.keeps_versions,
+        is_relaxed: bucket.is_relaxed,
         objects: bucket
             .versions
             .keys()
@@ -136,6 +140,8 @@ pub(crate) enum Operation {
     DeleteBucket,
     /// From now on every write makes a version.
     KeepVersions,
+    /// From now on objects that are stored or deleted are answered before they are durable.
+    Relax,
     Put {
         key: String,
         content: Content,
@@ -184,6 +190,7 @@ impl Operation {
         match self {
             Self::CreateBucket | Self::DeleteBucket | Self::Clean | Self::Checkpoint => {}
             Self::KeepVersions => bucket.keeps_versions = true,
+            Self::Relax => bucket.is_relaxed = true,
             Self::Put { key, content } => bucket.put(key, content.clone()),
             Self::Delete { keys } => keys.iter().for_each(|key| bucket.delete(key)),
             Self::DeleteVersion { key, number } => bucket.delete_version(key, *number),
@@ -205,6 +212,26 @@ impl Operation {
         Some(bucket)
     }
 
+    /// Whether it is durable when it is answered, in a bucket as it was before.
+    pub(crate) fn is_durable(&self, model: &Model) -> bool {
+        match self {
+            Self::Put { .. } | Self::Delete { .. } | Self::DeleteVersion { .. } => {
+                !model.as_ref().is_some_and(|bucket| bucket.is_relaxed)
+            }
+            // They change nothing that is seen.
+            Self::Clean | Self::Checkpoint => false,
+            Self::CreateBucket
+            | Self::DeleteBucket
+            | Self::KeepVersions
+            | Self::Relax
+            | Self::Copy { .. }
+            | Self::CreateUpload { .. }
+            | Self::PutPart { .. }
+            | Self::Complete { .. }
+            | Self::Abort { .. } => true,
+        }
+    }
+
     /// Something that can be done to a bucket.
     pub(crate) fn random(random: &mut Random, model: &Model) -> Self {
         let Some(bucket) = model else { return Self::CreateBucket };
@@ -221,7 +248,8 @@ impl Operation {
             70..75 => Self::random_version(random, bucket),
             75..79 => Self::Checkpoint,
             79..82 => Self::Clean,
-            82..86 if !bucket.keeps_versions => Self::KeepVersions,
+            82..85 if !bucket.keeps_versions => Self::KeepVersions,
+            85..93 if !bucket.is_relaxed => Self::Relax,
             _ => Self::Put { key, content: random_content(random) },
         }
     }

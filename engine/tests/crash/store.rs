@@ -8,8 +8,8 @@ use std::time::Duration;
 use engine::disk::{Disk, LocalDisk};
 use engine::{
     Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
-    Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions, ReadObject, Result, Settings,
-    UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
+    Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions, ReadObject,
+    Result, Settings, UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -181,6 +181,7 @@ impl Client {
                 engine.put_object(ada, bucket, &key(name), NewObject::default(), body).await.map(|_| ())
             }
             Operation::KeepVersions => engine.set_versioning(ada, bucket, Versioning::Enabled).await,
+            Operation::Relax => engine.set_durability(ada, bucket, Durability::Relaxed).await,
             Operation::Delete { keys } => self.delete(keys.iter().map(|key| (key.as_str(), None)).collect()).await,
             Operation::DeleteVersion { key: name, number } => {
                 let id = self.versions().await?[name][*number].0.clone();
@@ -277,7 +278,11 @@ impl Client {
             page => page?,
         };
         let bucket = self.engine.bucket(&self.ada, &self.bucket).await?;
-        let mut view = BucketView { keeps_versions: bucket.versioning == Versioning::Enabled, ..BucketView::default() };
+        let mut view = BucketView {
+            keeps_versions: bucket.versioning == Versioning::Enabled,
+            is_relaxed: bucket.durability == Durability::Relaxed,
+            ..BucketView::default()
+        };
         for entry in page.entries {
             let ListEntry::Object(object) = entry else { continue };
             let name = object.key.as_str().to_owned();

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use engine::{
-    BucketCreated, BucketName, CanonicalId, ChecksumType, Deleted, Digests, Error, ObjectHeaders, ObjectInfo,
-    ObjectKey, ObjectView, ReadConditions, ReadObject, Result, Selection, StorageClass, Usage, VersionId, Versioning,
-    WriteConditions,
+    BucketCreated, BucketName, CanonicalId, ChecksumType, Deleted, Digests, Durability, Error, ObjectHeaders,
+    ObjectInfo, ObjectKey, ObjectView, ReadConditions, ReadObject, Result, Selection, StorageClass, Usage, VersionId,
+    Versioning, WriteConditions,
 };
 
 use crate::content::Content;
@@ -151,6 +151,7 @@ impl Model {
             key: key.clone(),
             version_id: version.id.clone(),
             versioning: self.buckets[name.as_str()].versioning,
+            durability: Durability::Strict,
             size_bytes: object.content.bytes.len() as u64,
             etag: object.content.etag.clone(),
             modified_us: version.modified_us,
