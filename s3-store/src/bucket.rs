@@ -10,6 +10,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::Settings;
+use crate::durability;
 use crate::error::{custom, from_engine, not_implemented};
 use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, timestamp};
 
@@ -24,11 +25,18 @@ pub(crate) async fn create(
 ) -> S3Result<S3Response<CreateBucketOutput>> {
     refuse_unsupported(&request.headers)?;
     let name = bucket_name(&request.input.bucket)?;
+    let durability = durability::asked_for(&request.headers)?;
+    let who = caller(&request);
     // Making an own bucket again is no error: CloudStack repeats it.
-    match engine.create_bucket(&caller(&request), &name).await.map_err(from_engine)? {
+    match engine.create_bucket(&who, &name).await.map_err(from_engine)? {
         BucketCreated::New | BucketCreated::AlreadyOwned => {}
     }
-    Ok(S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) }))
+    let mut response = S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) });
+    if let Some(durability) = durability {
+        engine.set_durability(&who, &name, durability).await.map_err(from_engine)?;
+        durability::show(&mut response.headers, durability);
+    }
+    Ok(response)
 }
 
 pub(crate) async fn head(
@@ -36,9 +44,11 @@ pub(crate) async fn head(
     settings: &Settings,
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
-    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
     let output = HeadBucketOutput { bucket_region: Some(settings.region.clone()), ..HeadBucketOutput::default() };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    durability::show(&mut response.headers, bucket.durability);
+    Ok(response)
 }
 
 pub(crate) async fn location(

@@ -14,6 +14,7 @@ mod copy;
 mod cors;
 mod document;
 mod drain;
+mod durability;
 mod error;
 mod gate;
 mod headers;

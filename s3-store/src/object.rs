@@ -15,6 +15,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::bucket::{full_control, owner_of};
 use crate::checksums::{self, Shown, show_checksums};
+use crate::durability;
 use crate::error::{custom, default_message, from_engine};
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
@@ -45,7 +46,9 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     let shown = Shown::of_object(&info);
     output.checksum_type = shown.kind.clone();
     show_checksums!(output, shown);
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    durability::show(&mut response.headers, info.durability);
+    Ok(response)
 }
 
 /// What GetObject and HeadObject have in common.
@@ -108,6 +111,7 @@ pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> 
     output.body = Some(StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(frames))));
     let mut response = S3Response::new(output);
     show_expires(&mut response.headers, input.response_expires.is_some(), &found.view);
+    durability::show(&mut response.headers, found.view.info.durability);
     Ok(response)
 }
 
@@ -125,6 +129,7 @@ pub(crate) async fn head(
     show_object!(output, input, view);
     let mut response = S3Response::new(output);
     show_expires(&mut response.headers, input.response_expires.is_some(), &view);
+    durability::show(&mut response.headers, view.info.durability);
     Ok(response)
 }
 
