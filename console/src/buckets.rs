@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
-use engine::{BucketCreated, BucketName};
+use engine::{BucketCreated, BucketName, Durability};
 use http::StatusCode;
 
 use crate::ConsoleState;
@@ -22,6 +22,7 @@ struct Row {
     size_bytes: u64,
     created: When,
     empty: bool,
+    relaxed: bool,
 }
 
 #[derive(Template)]
@@ -76,6 +77,7 @@ fn row(bucket: &engine::Bucket) -> Row {
         size_bytes: bucket.usage.size_bytes,
         created: When::from_us(bucket.created_us),
         empty: bucket.usage.object_count == 0,
+        relaxed: bucket.durability == Durability::Relaxed,
         name: bucket.name.to_string(),
     }
 }
@@ -103,6 +105,26 @@ pub(crate) async fn delete(State(state): State<ConsoleState>, form: CheckedForm)
     };
     match deleted {
         Ok(()) => Ok(Redirect::to(&href("", &[("said", Said::BucketDeleted.word())])).into_response()),
+        Err(error) => show(&state, &form.signed, "", "", Some(error.into())).await,
+    }
+}
+
+/// `POST /Cloudian/bucket/durability` with `name` and `durability`: `strict` or `relaxed`
+pub(crate) async fn durability(State(state): State<ConsoleState>, form: CheckedForm) -> PageResult {
+    let (durability, said) = match form.fields.text("durability") {
+        "strict" => (Durability::Strict, Said::BucketStrict),
+        "relaxed" => (Durability::Relaxed, Said::BucketRelaxed),
+        _ => {
+            let failure = Failure::bad_request("The durability is strict or relaxed.");
+            return show(&state, &form.signed, "", "", Some(failure)).await;
+        }
+    };
+    let changed = match BucketName::new(form.fields.text("name")) {
+        Ok(name) => state.engine().set_durability(&form.signed.caller, &name, durability).await,
+        Err(error) => Err(error),
+    };
+    match changed {
+        Ok(()) => Ok(Redirect::to(&href("", &[("said", said.word())])).into_response()),
         Err(error) => show(&state, &form.signed, "", "", Some(error.into())).await,
     }
 }

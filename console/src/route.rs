@@ -86,6 +86,7 @@ fn tenant_routes() -> Vec<Route> {
         route(Method::GET, "/Cloudian/dashboard.htm", Session, get(buckets::to_home)),
         route(Method::POST, "/Cloudian/bucket/create", SessionAndToken, post(buckets::create)),
         route(Method::POST, "/Cloudian/bucket/delete", SessionAndToken, post(buckets::delete)),
+        route(Method::POST, "/Cloudian/bucket/durability", SessionAndToken, post(buckets::durability)),
         route(Method::GET, "/Cloudian/bucket.htm", Session, get(objects::page)),
         route(Method::POST, "/Cloudian/folder/create", SessionAndToken, post(objects::create_folder)),
         route(Method::POST, "/Cloudian/object/delete", SessionAndToken, post(objects::delete)),

@@ -146,6 +146,8 @@ fn role_label(role: Role) -> &'static str {
 pub(crate) enum Said {
     BucketCreated,
     BucketDeleted,
+    BucketStrict,
+    BucketRelaxed,
     BucketThere,
     Uploaded,
     FolderCreated,
@@ -159,9 +161,11 @@ pub(crate) enum Said {
 }
 
 impl Said {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::BucketCreated,
         Self::BucketDeleted,
+        Self::BucketStrict,
+        Self::BucketRelaxed,
         Self::BucketThere,
         Self::Uploaded,
         Self::FolderCreated,
@@ -183,6 +187,8 @@ impl Said {
         match self {
             Self::BucketCreated => "bucket-created",
             Self::BucketDeleted => "bucket-deleted",
+            Self::BucketStrict => "bucket-strict",
+            Self::BucketRelaxed => "bucket-relaxed",
             Self::BucketThere => "bucket-there",
             Self::Uploaded => "uploaded",
             Self::FolderCreated => "folder-created",
@@ -200,6 +206,10 @@ impl Said {
         match self {
             Self::BucketCreated => "The bucket was created.",
             Self::BucketDeleted => "The bucket was deleted.",
+            Self::BucketStrict => "From now on, what is stored in the bucket is on disk when that is answered.",
+            Self::BucketRelaxed => {
+                "From now on, what is stored in the bucket may be answered up to a second before it is on disk."
+            }
             Self::BucketThere => "You had this bucket already.",
             Self::Uploaded => "Everything was uploaded.",
             Self::FolderCreated => "The folder was created.",

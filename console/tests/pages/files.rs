@@ -56,6 +56,24 @@ async fn buckets_are_created_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_relaxed_and_made_strict_again() {
+    let house = House::new().await;
+    let mut browser = with_bucket(&house).await;
+    assert_eq!(count_of(&browser.get("/Cloudian/").await.text(), "relaxed"), 0);
+    let mut set = async |name: &str, durability: &str| {
+        browser.post("/Cloudian/bucket/durability", &[("name", name), ("durability", durability)]).await
+    };
+    assert_eq!(set("photos", "relaxed").await.location(), "/Cloudian/?said=bucket-relaxed");
+    assert_eq!(set("photos", "loose").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(set("nowhere", "relaxed").await.status, StatusCode::NOT_FOUND);
+    let page = browser.get("/Cloudian/?said=bucket-relaxed").await.text();
+    assert!(page.contains("up to a second before it is on disk.") && count_of(&page, "relaxed") == 1, "{page}");
+    let answer = browser.post("/Cloudian/bucket/durability", &[("name", "photos"), ("durability", "strict")]).await;
+    assert_eq!(answer.location(), "/Cloudian/?said=bucket-strict");
+    assert_eq!(count_of(&browser.get("/Cloudian/").await.text(), "relaxed"), 0);
+}
+
+#[tokio::test]
 async fn several_files_come_back_identical() {
     let house = House::new().await;
     let mut browser = with_bucket(&house).await;

@@ -154,6 +154,7 @@ async fn other_tenants_buckets_are_refused() {
             ("/Cloudian/object/delete", &[("bucket", "adas-bucket"), ("key", "a.txt")][..]),
             ("/Cloudian/folder/create", &[("bucket", "adas-bucket"), ("name", "x")]),
             ("/Cloudian/bucket/delete", &[("name", "adas-bucket")]),
+            ("/Cloudian/bucket/durability", &[("name", "adas-bucket"), ("durability", "relaxed")]),
         ] {
             let answer = stranger.post_with_token(path, fields, &token).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{path}");
