@@ -64,10 +64,17 @@ pub(crate) fn sync(disk: &dyn Disk, path: &Path) -> Result<()> {
 
 /// Whether any blob lies in the directory.
 pub(crate) fn has_blobs(disk: &dyn Disk, path: &Path) -> Result<bool> {
-    match disk.read_dir(&path.join("blobs")) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        shards => Ok(!shards.map_err(|e| Error::io("looking for blobs", e))?.is_empty()),
+    for folder in ["blobs", "packs"] {
+        match disk.read_dir(&path.join(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            names => {
+                if !names.map_err(|e| Error::io("looking for blobs", e))?.is_empty() {
+                    return Ok(true);
+                }
+            }
+        }
     }
+    Ok(false)
 }
 
 /// Makes a small private file that is there as a whole or not at all, also after a power cut.

@@ -48,10 +48,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::task::TaskTracker;
 
 use crate::bytes::ByteStore;
+use crate::bytes::blobs::Blobs;
 use crate::bytes::bounds::{Bounds, ReadBounds};
-use crate::bytes::files::BlobFiles;
 use crate::bytes::in_flight::InFlight;
 use crate::bytes::intake::Intake;
+use crate::bytes::packs::PackLimits;
 use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
 
@@ -180,12 +181,19 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Finishes what runs, stops the background work and closes the database.
+    /// Finishes what runs, stops the background work and closes the database and the blobs.
     pub async fn close(&self) {
         self.inner.workers.stop().await;
         self.inner.writes.close();
         self.inner.writes.wait().await;
         self.inner.db.close().await;
+        let store = self.inner.store.clone();
+        // It fails only when the runtime ends, which is a kill; the next start does then what was left.
+        let _ = bytes::blocking(move || {
+            store.close();
+            Ok(())
+        })
+        .await;
         // A poisoned lock only means that a thread panicked while it held nothing but this file.
         self.inner.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -260,6 +268,7 @@ fn open_store(settings: &Settings, read_only: &ReadOnly) -> Result<Arc<dyn ByteS
         true => settings.disk.clone(),
         false => Arc::new(SlowDisk::new(settings.disk.clone(), fsync_delay)),
     };
-    let files = BlobFiles::open(disk, &settings.data_dir, settings.clock.clone(), read_only.clone())?;
-    Ok(Arc::new(files))
+    let packs = PackLimits { size_bytes_max: settings.pack_size_bytes_max, pack_bytes: settings.pack_bytes };
+    let blobs = Blobs::open(disk, &settings.data_dir, settings.clock.clone(), read_only.clone(), packs)?;
+    Ok(Arc::new(blobs))
 }

@@ -22,6 +22,11 @@ pub struct Settings {
     pub trash_grace: Duration,
     /// Bytes up to which an object is kept in the database.
     pub inline_size_bytes_max: usize,
+    /// Bytes up to which an object that is too large for the database shares a file with others, at most 1 MiB; zero: each has its own.
+    pub pack_size_bytes_max: u64,
+    /// Length of those shared files, at most 256 MiB; tests make them short.
+    #[doc(hidden)]
+    pub pack_bytes: u64,
     /// Least size of a part that is not the last.
     pub part_size_bytes_min: u64,
     /// Most access keys of a user.
@@ -95,6 +100,8 @@ impl Settings {
             key_file: None,
             trash_grace: DAY * 7,
             inline_size_bytes_max: 16 << 10,
+            pack_size_bytes_max: 256 << 10,
+            pack_bytes: 64 << 20,
             part_size_bytes_min: 5 << 20,
             keys_per_user_max: 5,
             buckets_per_user_max: 1000,

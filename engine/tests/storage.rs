@@ -4,6 +4,8 @@
 
 #[path = "storage/backup.rs"]
 mod backup;
+#[path = "shared/blobs.rs"]
+mod blobs;
 #[path = "storage/buckets.rs"]
 mod buckets;
 #[path = "storage/check.rs"]
@@ -18,6 +20,8 @@ mod moved;
 mod multipart;
 #[path = "storage/objects.rs"]
 mod objects;
+#[path = "storage/packs.rs"]
+mod packs;
 #[path = "storage/permissions.rs"]
 mod permissions;
 #[path = "storage/postgres.rs"]

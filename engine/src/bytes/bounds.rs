@@ -1,7 +1,7 @@
 //! How much is done at one time: uploads, bytes of bodies in memory, work on the disk. Who waits for it waits in turn by tenant.
 //!
 //! Nothing here is held while a client is waited for, except the place of an upload that has begun: a slow client costs its connection, an
-//! open file and at most 128 KiB.
+//! open file and at most 128 KiB. Memory for a small body that is gathered whole is held until the client pauses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(crate) struct Bounds {
     pub(super) uploads: Slots,
-    /// Chunks that may be in memory, in units of [`CHUNK_BYTES`].
+    /// Bytes of bodies that may be in memory, in units of [`CHUNK_BYTES_MIN`].
     pub(super) memory: Arc<Semaphore>,
     pub(super) writes: Slots,
     pub(super) pause_max: Duration,
@@ -46,18 +46,19 @@ impl Bounds {
             waiting_max: uploads_max,
             wait_max: UPLOAD_WAIT_MAX,
         };
-        let chunks = (size_bytes_max / CHUNK_BYTES).min(Semaphore::MAX_PERMITS);
+        let units = (size_bytes_max / CHUNK_BYTES_MIN).min(Semaphore::MAX_PERMITS);
         Self {
             uploads: Slots::new(uploads),
-            memory: Arc::new(Semaphore::new(chunks)),
+            memory: Arc::new(Semaphore::new(units)),
             writes: Slots::new(disk(WRITES_MAX)),
             pause_max: PAUSE_MAX,
         }
     }
 
-    /// Memory for a whole chunk, when there is some. Nobody waits for it: small chunks always go.
-    pub(super) fn memory_for_chunk(&self) -> Option<OwnedSemaphorePermit> {
-        self.memory.clone().try_acquire_owned().ok()
+    /// Memory for so many bytes, when there is some. Nobody waits for it: small chunks always go.
+    pub(super) fn memory_for(&self, size_bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let units = u32::try_from(size_bytes.div_ceil(CHUNK_BYTES_MIN)).ok()?;
+        self.memory.clone().try_acquire_many_owned(units).ok()
     }
 }
 

@@ -5,14 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, crc32c};
-use super::{BLOCK_BYTES, BlobFacts, BlobReader, BlobWriter, ByteStore};
+use super::format::{self, Foot, HEAD_BYTES, crc32c};
+use super::reader::FileReader;
+use super::syncs::Syncs;
+use super::{BLOCK_BYTES, BlobWriter};
 use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
-use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
 
 /// Room that is taken at once for a large blob.
@@ -23,7 +23,7 @@ const WRITEBACK_STEP_BYTES: u64 = 8 << 20;
 
 /// Blobs beneath a directory.
 #[derive(Debug)]
-pub(crate) struct BlobFiles {
+pub(super) struct BlobFiles {
     disk: Arc<dyn Disk>,
     blobs: PathBuf,
     quarantine: PathBuf,
@@ -34,10 +34,10 @@ pub(crate) struct BlobFiles {
 }
 
 impl BlobFiles {
-    /// Makes the directories when they are absent.
-    pub(crate) fn open(disk: Arc<dyn Disk>, data_dir: &Path, clock: Clock, read_only: ReadOnly) -> Result<Self> {
+    /// Makes the directories when they are absent; who calls makes their names durable.
+    pub(super) fn open(disk: Arc<dyn Disk>, data_dir: &Path, clock: Clock, syncs: Syncs) -> Result<Self> {
         let store = Self {
-            syncs: Syncs { disk: disk.clone(), read_only },
+            syncs,
             disk,
             blobs: data_dir.join("blobs"),
             quarantine: data_dir.join("quarantine"),
@@ -47,7 +47,6 @@ impl BlobFiles {
         for directory in [&store.blobs, &store.quarantine] {
             ensure_dir(&*store.disk, directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
         }
-        store.syncs.directory(data_dir)?;
         Ok(store)
     }
 
@@ -91,30 +90,8 @@ impl BlobFiles {
     }
 }
 
-/// Syncs, and throws the switch when one fails: the kernel may have dropped the pages and would report success the next time.
-#[derive(Clone, Debug)]
-struct Syncs {
-    disk: Arc<dyn Disk>,
-    read_only: ReadOnly,
-}
-
-impl Syncs {
-    fn check(&self, synced: io::Result<()>) -> Result<()> {
-        synced.map_err(|error| {
-            let why = format!("a blob could not be made durable: {error}");
-            self.read_only.begin(&why);
-            Error::ReadOnly(why)
-        })
-    }
-
-    fn directory(&self, path: &Path) -> Result<()> {
-        let directory = self.disk.open_dir(path).map_err(|e| Error::io("opening a directory to sync it", e))?;
-        self.check(directory.sync())
-    }
-}
-
-impl ByteStore for BlobFiles {
-    fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {
+impl BlobFiles {
+    pub(super) fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {
         let directory = self.make_directory(id)?;
         let path = directory.join(id.to_string());
         let mut file = self.disk.create_new(&path).map_err(|e| Error::io("making a blob", e))?;
@@ -135,35 +112,55 @@ impl ByteStore for BlobFiles {
         }))
     }
 
-    fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>> {
-        let file = self.disk.open(&self.path(id)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::corrupt(format!("blob {id} is missing")),
-            _ => Error::io("opening a blob", error),
-        })?;
-        FileReader::open(file, id).map(|reader| Arc::new(reader) as Arc<dyn BlobReader>)
-    }
-
-    fn remove(&self, id: BlobId) -> Result<()> {
-        match self.disk.remove(&self.path(id)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
-            _ => Ok(()),
+    /// Opens a blob's file; `None` when it has none.
+    pub(super) fn open_blob(&self, id: BlobId) -> Result<Option<FileReader>> {
+        match self.disk.open(&self.path(id)) {
+            Ok(file) => FileReader::whole(file, id).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("opening a blob", error)),
         }
     }
 
-    fn quarantine(&self, id: BlobId) -> Result<()> {
+    pub(super) fn remove(&self, id: BlobId) -> Result<()> {
+        self.remove_file(&self.path(id))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<()> {
+        match self.disk.remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Moves a blob's file into quarantine; returns whether it has one.
+    pub(super) fn quarantine(&self, id: BlobId) -> Result<bool> {
         match self.disk.rename(&self.path(id), &self.quarantine.join(id.to_string())) {
             // A failed upload has removed it meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             renamed => renamed.map_err(|e| Error::io("putting a blob into quarantine", e))?,
         }
         self.syncs.directory(&self.quarantine)?;
-        self.syncs.directory(&self.directory(id))
+        self.syncs.directory(&self.directory(id))?;
+        Ok(true)
     }
 
-    fn bring_back(&self, id: BlobId) -> Result<bool> {
+    /// Lays a blob's bytes into quarantine, whole or damaged as they are. A copy that is there already was made before a crash, of the same
+    /// bytes.
+    pub(super) fn quarantine_copy(&self, id: BlobId, bytes: &[u8]) -> Result<()> {
+        let failed = |e| Error::io("putting a blob into quarantine", e);
+        let aside = self.quarantine.join(format!("{id}.part"));
+        self.remove_file(&aside)?;
+        let mut file = self.disk.create_new(&aside).map_err(failed)?;
+        file.write(bytes).map_err(failed)?;
+        self.syncs.check(file.sync_data())?;
+        self.disk.rename(&aside, &self.quarantine.join(id.to_string())).map_err(failed)?;
+        self.syncs.directory(&self.quarantine)
+    }
+
+    pub(super) fn bring_back(&self, id: BlobId) -> Result<bool> {
         let aside = self.quarantine.join(id.to_string());
         match self.disk.open(&aside) {
-            Ok(file) => FileReader::open(file, id)?,
+            Ok(file) => FileReader::whole(file, id)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io("opening a blob in quarantine", error)),
         };
@@ -175,15 +172,15 @@ impl ByteStore for BlobFiles {
         Ok(true)
     }
 
-    fn is_quarantined(&self, id: BlobId) -> Result<bool> {
+    pub(super) fn is_quarantined(&self, id: BlobId) -> Result<bool> {
         self.is_there(&self.quarantine.join(id.to_string()))
     }
 
-    fn contains(&self, id: BlobId) -> Result<bool> {
+    pub(super) fn contains(&self, id: BlobId) -> Result<bool> {
         self.is_there(&self.path(id))
     }
 
-    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
+    pub(super) fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
         let failed = |e| Error::io("listing blobs", e);
         let mut ids = Vec::new();
         let shard = self.blobs.join(format!("{shard:02x}"));
@@ -198,7 +195,7 @@ impl ByteStore for BlobFiles {
         Ok(ids)
     }
 
-    fn free_bytes(&self) -> Result<u64> {
+    pub(super) fn free_bytes(&self) -> Result<u64> {
         self.disk.free_bytes(&self.blobs).map_err(|e| Error::io("asking for free space", e))
     }
 }
@@ -293,78 +290,5 @@ impl BlobWriter for FileWriter {
         self.file.set_len(length).map_err(|e| Error::io("writing a blob", e))?;
         self.syncs.check(self.file.sync_data())?;
         self.syncs.directory(&self.directory)
-    }
-}
-
-pub(super) struct FileReader {
-    id: BlobId,
-    file: Box<dyn DiskFile>,
-    foot: Foot,
-    blocks: Vec<u8>,
-}
-
-impl FileReader {
-    pub(super) fn open(file: Box<dyn DiskFile>, id: BlobId) -> Result<Self> {
-        let length = file.length_bytes().map_err(|e| Error::io("reading a blob", e))?;
-        let foot_at = length
-            .checked_sub(FOOT_BYTES as u64)
-            .filter(|at| *at >= HEAD_BYTES)
-            .ok_or_else(|| Error::corrupt(format!("blob {id} is too short")))?;
-        let failed = |e| Error::io("reading a blob", e);
-        let mut head = vec![0_u8; HEAD_BYTES as usize];
-        file.read_exact_at(&mut head, 0).map_err(failed)?;
-        format::check_head(&head, id)?;
-        let mut foot = [0_u8; FOOT_BYTES];
-        file.read_exact_at(&mut foot, foot_at).map_err(failed)?;
-        let foot = Foot::decode(&foot, id)?;
-        let blocks_bytes = 4 * format::block_count(foot.size_bytes);
-        if HEAD_BYTES + foot.size_bytes + blocks_bytes != foot_at {
-            return Err(Error::corrupt(format!("blob {id}: its length is not what its foot says")));
-        }
-        let mut blocks = vec![0_u8; usize::try_from(blocks_bytes).unwrap_or_default()];
-        file.read_exact_at(&mut blocks, HEAD_BYTES + foot.size_bytes).map_err(failed)?;
-        if crc32c(&blocks) != foot.blocks_crc32c {
-            return Err(Error::corrupt(format!("blob {id}: its checksums are damaged")));
-        }
-        Ok(Self { id, file, foot, blocks })
-    }
-
-    /// Compares the blocks in `bytes`, which begin at block `first`, with their checksums.
-    fn verify(&self, first: u64, bytes: &[u8]) -> Result<()> {
-        for (index, block) in bytes.chunks(BLOCK_BYTES as usize).enumerate() {
-            let number = first + index as u64;
-            let at = usize::try_from(4 * number).unwrap_or(usize::MAX);
-            if crc32c(block) != format::le32(&self.blocks, at) {
-                metrics::counter!("cloudhold_damaged_blocks_total").increment(1);
-                return Err(Error::corrupt(format!("blob {}: block {number} does not match its checksum", self.id)));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl BlobReader for FileReader {
-    fn facts(&self) -> BlobFacts {
-        let Foot { size_bytes, crc64nvme, blocks_crc32c: _, created_us } = self.foot;
-        BlobFacts { size_bytes, crc64nvme, created_us }
-    }
-
-    fn forget_cached(&self) {
-        self.file.forget_cached();
-    }
-
-    fn read(&self, start: u64, length: usize) -> Result<Bytes> {
-        let end = start + length as u64;
-        if end > self.foot.size_bytes {
-            return Err(Error::corrupt(format!("blob {} is shorter than its row says", self.id)));
-        }
-        let first = start / BLOCK_BYTES;
-        let from = first * BLOCK_BYTES;
-        let to = end.next_multiple_of(BLOCK_BYTES).min(self.foot.size_bytes);
-        let mut blocks = BytesMut::zeroed(usize::try_from(to - from).unwrap_or_default());
-        self.file.read_exact_at(&mut blocks, HEAD_BYTES + from).map_err(|e| Error::io("reading a blob", e))?;
-        self.verify(first, &blocks)?;
-        let skip = usize::try_from(start - from).unwrap_or_default();
-        Ok(blocks.freeze().slice(skip..skip + length))
     }
 }

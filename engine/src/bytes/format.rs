@@ -1,4 +1,4 @@
-//! The format of a blob file.
+//! The format of blobs and packs.
 //!
 //! ```text
 //! head     4096 bytes   magic, format version, blob id, cipher (0 = none), block size; zeros; CRC32C of all before it
@@ -9,6 +9,28 @@
 //!
 //! The bytes begin on a page of the disk, so that files can be shared by reference. A blob records only facts of its own making: copies,
 //! parts and completed uploads share blobs, so it cannot know the names of its objects.
+//!
+//! A small blob lies in a slot of a pack, a file that many share, in the same format. A slot is a number of whole pages of 4096 bytes; zeros
+//! between the bytes and the checksums fill it, so that the foot stands at its end. The id of a blob tells where it is:
+//!
+//! ```text
+//! own file     0 and 127 random bits, 16 bytes
+//! in a pack    5 bytes   1 and 39 random bits: the number of the pack
+//!              2 bytes   first page of the slot, big endian
+//!              2 bytes   pages of the slot, big endian
+//!              7 bytes   random
+//! ```
+//!
+//! A pack is `packs/<number in hexadecimal>`:
+//!
+//! ```text
+//! head     4096 bytes   magic, format version, number (5 bytes, then zeros to 8), full length; zeros; CRC32C of all before it
+//! slots                 one after the other; holes where none was finished, or the blob was removed
+//! ```
+//!
+//! As long as it is appended to, a pack has its full length, with room taken for all of it; sealed, it ends with its last slot, and is
+//! always shorter. No place in a pack is written twice. The head of a slot has its id, and with it its own place, so bytes of an object that
+//! look like a head are none.
 
 use crc_fast::{CrcAlgorithm, checksum};
 
@@ -16,8 +38,10 @@ use super::BLOCK_BYTES;
 use crate::names::BlobId;
 use crate::{Error, Result};
 
+/// What slots of packs are counted in.
+pub(super) const PAGE_BYTES: u64 = 4096;
 /// Length of the head; the bytes begin here.
-pub(super) const HEAD_BYTES: u64 = 4096;
+pub(super) const HEAD_BYTES: u64 = PAGE_BYTES;
 /// Length of the foot.
 pub(super) const FOOT_BYTES: usize = 64;
 
@@ -81,6 +105,36 @@ pub(super) fn check_head(head: &[u8], id: BlobId) -> Result<()> {
     Ok(())
 }
 
+/// The id that an undamaged head names.
+pub(super) fn id_of_head(head: &[u8]) -> Option<BlobId> {
+    let is_head = head.len() as u64 == HEAD_BYTES && head[..8] == *HEAD_MAGIC;
+    if !is_head || crc32c(&head[..HEAD_CHECK_AT]) != le32(head, HEAD_CHECK_AT) {
+        return None;
+    }
+    BlobId::stored(&head[12..28]).ok()
+}
+
+/// How long the slot of a blob is that has so many bytes.
+pub(super) fn slot_length(size_bytes: u64) -> u64 {
+    (HEAD_BYTES + size_bytes + 4 * block_count(size_bytes) + FOOT_BYTES as u64).next_multiple_of(PAGE_BYTES)
+}
+
+/// Ends what begins with a head and the bytes of a blob, so that it has a length: zeros, checksums and foot.
+pub(super) fn end_slot(slot: &mut Vec<u8>, length_bytes: u64, created_us: i64) {
+    let bytes = &slot[HEAD_BYTES as usize..];
+    let blocks: Vec<u8> = bytes.chunks(BLOCK_BYTES as usize).flat_map(|block| crc32c(block).to_le_bytes()).collect();
+    let foot = Foot {
+        size_bytes: bytes.len() as u64,
+        crc64nvme: checksum(CrcAlgorithm::Crc64Nvme, bytes),
+        blocks_crc32c: crc32c(&blocks),
+        created_us,
+    };
+    let tail_at = usize::try_from(length_bytes).unwrap_or(usize::MAX) - blocks.len() - FOOT_BYTES;
+    slot.resize(tail_at, 0);
+    slot.extend_from_slice(&blocks);
+    slot.extend_from_slice(&foot.encode());
+}
+
 impl Foot {
     pub(super) fn encode(&self) -> [u8; FOOT_BYTES] {
         let mut foot = [0_u8; FOOT_BYTES];
@@ -114,7 +168,7 @@ pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(word)
 }
 
-fn le64(bytes: &[u8], at: usize) -> u64 {
+pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
     let mut word = [0_u8; 8];
     word.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(word)

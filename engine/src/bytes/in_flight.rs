@@ -27,6 +27,12 @@ impl InFlight {
         self.with(|sets| sets.blobs.contains(&id))
     }
 
+    /// Whether no blob is being written or waits for its row.
+    #[cfg(test)]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.with(|sets| sets.blobs.is_empty())
+    }
+
     /// Whether content is being read.
     pub(crate) fn is_reading(&self, id: ContentId) -> bool {
         self.with(|sets| sets.contents.contains_key(&id))

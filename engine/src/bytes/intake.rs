@@ -1,20 +1,20 @@
-//! A body on its way in: small ones stay in memory, larger ones go to a blob while they are hashed beside the writing.
+//! A body on its way in. The smallest stay in memory; small ones are gathered, and hashed and written to a pack at once; larger ones go to a
+//! file while they come, and are hashed beside the writing.
 
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::Fuse;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
 
 use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
-use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
+use super::digest::{self, Wanted};
 use super::in_flight::{InFlight, NewBlob};
+use super::lanes::{Chunk, Lanes, Memory};
 use super::{BlobWriter, ByteStore, blocking};
-use crate::body::{Body, ByteStream, Digests};
+use crate::body::{Body, ByteStream, Digests, Trailer};
 use crate::error::BoxError;
-use crate::fair::{Share, Slot};
+use crate::fair::Share;
 use crate::names::BlobId;
 use crate::{Error, Result};
 
@@ -58,7 +58,7 @@ impl Intake {
     /// Reads a body to its end, checks its length and digests, and makes a large one durable.
     /// [`Error::Busy`] when too many do that already.
     pub(crate) async fn take(&self, share: &Share, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
-        let Body { stream, size_bytes, mut expected, trailer, keep } = body;
+        let Body { stream, size_bytes, expected, trailer, keep } = body;
         // The body is asked again after its end, to learn that it has ended; a fused one bears that.
         let mut stream = stream.fuse();
         if size_bytes.is_some_and(|size| size > size_bytes_max) {
@@ -67,26 +67,78 @@ impl Intake {
         let wanted = Wanted::new(&expected, &keep);
         let mut limit = Limit { announced: size_bytes, size_bytes_max, taken: 0 };
         let first = collect(&mut stream, &mut limit, self.inline_size_bytes_max + 1).await?;
-        let small = limit.taken <= self.inline_size_bytes_max as u64;
-        let (kept, digests) = if small {
-            (Kept::Inline(first.concat()), digest::of_bytes(&first, wanted))
-        } else {
-            let _place = self.bounds.uploads.take(share).await?;
-            let (blob, digests) = self.to_blob(share, first, &mut stream, &mut limit, wanted).await?;
-            (Kept::Blob(blob), digests)
-        };
-        limit.check_end()?;
-        if let Some(trailer) = trailer {
-            merge(&mut expected, &trailer().map_err(Error::Body)?);
+        if limit.taken <= self.inline_size_bytes_max as u64 {
+            let digests = digest::of_bytes(&first, wanted);
+            digest::check(&at_end(&limit, expected, trailer)?, &digests)?;
+            return Ok(TakenIn { kept: Kept::Inline(first.concat()), size_bytes: limit.taken, digests });
         }
-        digest::check(&expected, &digests)?;
-        Ok(TakenIn { kept, size_bytes: limit.taken, digests })
+        let _place = self.bounds.uploads.take(share).await?;
+        let (blob, digests) = match self.gather_small(first, &mut stream, &mut limit).await? {
+            Came::Whole(chunk) => {
+                let expected = at_end(&limit, expected, trailer)?;
+                self.to_pack(share, chunk, limit.taken, expected, wanted).await?
+            }
+            Came::Begun(chunk) => {
+                let (blob, digests) = self.to_file(share, chunk, &mut stream, &mut limit, wanted).await?;
+                digest::check(&at_end(&limit, expected, trailer)?, &digests)?;
+                (blob, digests)
+            }
+        };
+        Ok(TakenIn { kept: Kept::Blob(blob), size_bytes: limit.taken, digests })
     }
 
-    async fn to_blob(
+    /// Gathers a body that goes to a pack, as long as there is memory for it and its client does not pause.
+    async fn gather_small(&self, first: Vec<Bytes>, stream: &mut Fuse<ByteStream>, limit: &mut Limit) -> Result<Came> {
+        let size_bytes_max = self.store.pack_size_bytes_max();
+        let mut gathered = Gathered::of(first);
+        let mut memory = None;
+        while limit.announced.unwrap_or(limit.taken) <= size_bytes_max && limit.taken <= size_bytes_max {
+            if gathered.size_bytes >= CHUNK_BYTES_MIN && memory.is_none() {
+                let coming_bytes = limit.announced.unwrap_or(size_bytes_max);
+                memory = self.bounds.memory_for(usize::try_from(coming_bytes).unwrap_or(usize::MAX));
+                if memory.is_none() {
+                    break;
+                }
+            }
+            match tokio::time::timeout(self.bounds.pause_max, stream.next()).await {
+                Ok(Some(bytes)) => gathered.add(bytes.map_err(body_error)?, limit)?,
+                Ok(None) => return Ok(Came::Whole((gathered.end(), memory))),
+                Err(_) => break,
+            }
+        }
+        Ok(Came::Begun((gathered.end(), memory)))
+    }
+
+    /// Hashes and writes a body that is here, all on one thread: handing it around would cost more than the work itself. Nothing is written
+    /// of one that has other digests than were announced.
+    async fn to_pack(
         &self,
         share: &Share,
-        first: Vec<Bytes>,
+        (bytes, memory): (Vec<Bytes>, Memory),
+        size_bytes: u64,
+        expected: Digests,
+        wanted: Wanted,
+    ) -> Result<(NewBlob, Digests)> {
+        let (store, in_flight) = (self.store.clone(), self.in_flight.clone());
+        let turn = self.bounds.writes.take(share).await?;
+        // As below, the guard is made where the blob is.
+        blocking(move || {
+            let digests = digest::of_bytes(&bytes, wanted);
+            digest::check(&expected, &digests)?;
+            let (blob, mut writer) = begin_small(&store, &in_flight, size_bytes)?;
+            bytes.iter().try_for_each(|bytes| writer.write(bytes))?;
+            drop((bytes, memory));
+            writer.finish()?;
+            drop(turn);
+            Ok((blob, digests))
+        })
+        .await
+    }
+
+    async fn to_file(
+        &self,
+        share: &Share,
+        first: (Vec<Bytes>, Memory),
         stream: &mut Fuse<ByteStream>,
         limit: &mut Limit,
         wanted: Wanted,
@@ -102,7 +154,7 @@ impl Intake {
         })
         .await?;
         let mut lanes = Lanes::new(writer, wanted);
-        let (mut bytes, mut memory) = (first, None);
+        let (mut bytes, mut memory) = first;
         while !bytes.is_empty() {
             let turn = self.bounds.writes.take(share).await?;
             lanes.start(Chunk { bytes, _memory: memory, _turn: turn })?;
@@ -122,7 +174,7 @@ impl Intake {
         let (mut gathered, mut memory, mut enough) = (Gathered::default(), None, CHUNK_BYTES_MIN);
         loop {
             if gathered.size_bytes >= enough {
-                memory = memory.or_else(|| self.bounds.memory_for_chunk());
+                memory = memory.or_else(|| self.bounds.memory_for(CHUNK_BYTES));
                 if memory.is_none() || gathered.size_bytes >= CHUNK_BYTES {
                     break;
                 }
@@ -139,14 +191,26 @@ impl Intake {
     }
 }
 
-/// Memory for a whole chunk.
-type Memory = Option<OwnedSemaphorePermit>;
+/// Begins a blob in a pack, or in a file of its own when no pack has a place for it.
+fn begin_small(
+    store: &Arc<dyn ByteStore>,
+    in_flight: &InFlight,
+    size_bytes: u64,
+) -> Result<(NewBlob, Box<dyn BlobWriter>)> {
+    if let Some((id, writer)) = store.pack(size_bytes)? {
+        return Ok((in_flight.write(store, id), writer));
+    }
+    let blob = in_flight.write(store, BlobId::random());
+    let writer = store.create(blob.id(), Some(size_bytes))?;
+    Ok((blob, writer))
+}
 
-/// Bytes that are written and hashed. Their memory and their turn are given back when the last of the lanes is through with them.
-struct Chunk {
-    bytes: Vec<Bytes>,
-    _memory: Memory,
-    _turn: Slot,
+/// What came of a body.
+enum Came {
+    /// All of it.
+    Whole((Vec<Bytes>, Memory)),
+    /// Its beginning.
+    Begun((Vec<Bytes>, Memory)),
 }
 
 /// Bytes of a body, put together.
@@ -158,6 +222,11 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn of(chunks: Vec<Bytes>) -> Self {
+        let size_bytes = chunks.iter().map(Bytes::len).sum();
+        Self { chunks, small: BytesMut::new(), size_bytes }
+    }
+
     /// Each item costs an allocation and a write, whatever its size, so small ones are put together.
     fn add(&mut self, bytes: Bytes, limit: &mut Limit) -> Result<()> {
         limit.take(bytes.len())?;
@@ -199,6 +268,15 @@ fn body_error(error: BoxError) -> Error {
     }
 }
 
+/// What the digests must be, at the end of a body that has the length it announced.
+fn at_end(limit: &Limit, mut expected: Digests, trailer: Option<Trailer>) -> Result<Digests> {
+    limit.check_end()?;
+    if let Some(trailer) = trailer {
+        merge(&mut expected, &trailer().map_err(Error::Body)?);
+    }
+    Ok(expected)
+}
+
 /// What a trailer announces joins what the headers announced.
 fn merge(expected: &mut Digests, trailer: &Digests) {
     expected.md5 = trailer.md5.or(expected.md5);
@@ -236,103 +314,6 @@ impl Limit {
                 Err(Error::IncompleteBody { expected_bytes, actual_bytes: self.taken })
             }
             Some(_) | None => Ok(()),
-        }
-    }
-}
-
-/// The disk and the hashes, each working through the same chunk on its own thread.
-struct Lanes {
-    disk: Lane<(Box<dyn BlobWriter>, CrcLane)>,
-    md5: Lane<Md5Lane>,
-    sha: Option<Lane<ShaLane>>,
-}
-
-impl Lanes {
-    fn new(writer: Box<dyn BlobWriter>, wanted: Wanted) -> Self {
-        Self {
-            disk: Lane::Idle((writer, CrcLane::new(wanted))),
-            md5: Lane::Idle(Md5Lane::new()),
-            sha: ShaLane::new(wanted).map(Lane::Idle),
-        }
-    }
-
-    fn start(&mut self, chunk: Chunk) -> Result<()> {
-        let chunk = Arc::new(chunk);
-        self.disk.start(&chunk, |(writer, crc), bytes| {
-            crc.update(bytes);
-            writer.write(bytes)
-        })?;
-        self.md5.start(&chunk, |md5, bytes| {
-            md5.update(bytes);
-            Ok(())
-        })?;
-        match &mut self.sha {
-            Some(sha) => sha.start(&chunk, |sha, bytes| {
-                sha.update(bytes);
-                Ok(())
-            }),
-            None => Ok(()),
-        }
-    }
-
-    async fn wait(&mut self) -> Result<()> {
-        self.disk.wait().await?;
-        self.md5.wait().await?;
-        match &mut self.sha {
-            Some(sha) => sha.wait().await,
-            None => Ok(()),
-        }
-    }
-
-    async fn finish(self, turn: Slot) -> Result<Digests> {
-        let (writer, crc) = self.disk.end()?;
-        let sha = self.sha.map(Lane::end).transpose()?;
-        let digests = digest::finish(&crc, self.md5.end()?, sha);
-        blocking(move || {
-            let finished = writer.finish();
-            drop(turn);
-            finished
-        })
-        .await?;
-        Ok(digests)
-    }
-}
-
-/// A state that works through chunks on a blocking thread.
-enum Lane<S> {
-    Idle(S),
-    Running(JoinHandle<Result<S>>),
-    Failed,
-}
-
-impl<S: Send + 'static> Lane<S> {
-    fn start(&mut self, chunk: &Arc<Chunk>, step: fn(&mut S, &[u8]) -> Result<()>) -> Result<()> {
-        let Self::Idle(mut state) = std::mem::replace(self, Self::Failed) else {
-            return Err(Error::Internal("a lane of an upload was started twice"));
-        };
-        let chunk = chunk.clone();
-        *self = Self::Running(tokio::task::spawn_blocking(move || {
-            for bytes in &chunk.bytes {
-                step(&mut state, bytes)?;
-            }
-            Ok(state)
-        }));
-        Ok(())
-    }
-
-    async fn wait(&mut self) -> Result<()> {
-        if let Self::Running(running) = self {
-            let state = running.await.map_err(|_| Error::Internal("a lane of an upload panicked"));
-            *self = Self::Failed;
-            *self = Self::Idle(state??);
-        }
-        Ok(())
-    }
-
-    fn end(self) -> Result<S> {
-        match self {
-            Self::Idle(state) => Ok(state),
-            Self::Running(_) | Self::Failed => Err(Error::Internal("a lane of an upload was not waited for")),
         }
     }
 }

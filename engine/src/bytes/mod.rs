@@ -1,16 +1,21 @@
 //! Where blobs lie: immutable files of bytes, named by a random id, durable before any row refers to them.
 //!
-//! [`ByteStore`] is where blobs go; [`files::BlobFiles`] keeps them as files of a [`Disk`](crate::disk::Disk). The calls block; [`intake`]
-//! and [`outflow`] run them beside the async runtime.
+//! [`ByteStore`] is where blobs go; [`blobs::Blobs`] keeps them on a [`Disk`](crate::disk::Disk), large ones as `files`, small ones in
+//! `packs`. The calls block; [`intake`] and [`outflow`] run them beside the async runtime.
 
+pub(crate) mod blobs;
 pub(crate) mod bounds;
 pub(crate) mod digest;
-pub(crate) mod files;
+mod files;
 mod format;
 pub(crate) mod in_flight;
 pub(crate) mod intake;
+mod lanes;
 pub(crate) mod outflow;
+pub(crate) mod packs;
 pub(crate) mod pool;
+mod reader;
+mod syncs;
 pub(crate) mod whole;
 
 use std::sync::Arc;
@@ -25,8 +30,14 @@ pub(crate) const BLOCK_BYTES: u64 = 128 << 10;
 
 /// A place for blobs.
 pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
-    /// Begins a blob; `size_bytes` is its length when that is known, so that room for it can be taken at once.
+    /// Begins a blob that has a file of its own, under a [random](BlobId::random) id; `size_bytes` is its length when that is known, so that
+    /// room for it can be taken at once.
     fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>>;
+    /// The size up to which blobs go to packs; zero when none does.
+    fn pack_size_bytes_max(&self) -> u64;
+    /// Begins a blob of exactly so many bytes in a pack. Nothing of it is on the disk before it is finished. `None` when there is no place
+    /// in a pack for it: it can have a file still.
+    fn pack(&self, size_bytes: u64) -> Result<Option<(BlobId, Box<dyn BlobWriter>)>>;
     /// Opens a blob. Missing or malformed: [`Error::Corrupt`], for a row refers to it.
     fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>>;
     /// Removes a blob; a missing one is no error.
@@ -43,6 +54,8 @@ pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
     fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>>;
     /// Free bytes of the disk.
     fn free_bytes(&self) -> Result<u64>;
+    /// Ends what is being appended to, so that the next process finds nothing to do. What fails is left to it.
+    fn close(&self);
 }
 
 /// A blob that is being written.

@@ -1,4 +1,5 @@
-//! Copies of blobs beneath a directory, laid out as in a store: `blobs/ab/cd/<id>`. Back-ups share one, and a restored store is one.
+//! Copies of blobs beneath a directory, a file each as in a store: `blobs/ab/cd/<id>`. Back-ups share one, and a restored store is one. What
+//! lay in a pack keeps its id and gets a file, too.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -7,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::files::FileReader;
 use super::format::{self, Foot, HEAD_BYTES, crc32c};
+use super::reader::FileReader;
 use super::whole::WholeRead;
 use super::{BLOCK_BYTES, BlobFacts, BlobReader};
 use crate::disk::{Disk, DiskFile, ensure_dir};
@@ -41,7 +42,7 @@ impl Pool {
     /// Opens a copy; `None` when there is none. [`Error::Corrupt`] when it cannot be one.
     pub(crate) fn reader(&self, id: BlobId) -> Result<Option<Arc<dyn BlobReader>>> {
         match self.disk.open(&self.directory(id).join(id.to_string())) {
-            Ok(file) => Ok(Some(Arc::new(FileReader::open(file, id)?))),
+            Ok(file) => Ok(Some(Arc::new(FileReader::whole(file, id)?))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("opening a copy of a blob", error)),
         }

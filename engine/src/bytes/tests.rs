@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
+use super::blobs::Blobs;
 use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
-use super::files::BlobFiles;
 use super::in_flight::InFlight;
-use super::intake::{Intake, Kept};
+use super::intake::{Intake, Kept, TakenIn};
+use super::packs::PackLimits;
 use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
 use crate::body::Body;
 use crate::disk::{Disk, DiskDir, DiskFile, LocalDisk};
@@ -18,8 +20,14 @@ use crate::names::{BlobId, CanonicalId};
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result};
 
-fn disk(directory: &TempDir) -> BlobFiles {
-    BlobFiles::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default()).unwrap()
+/// A store that has no packs.
+fn disk(directory: &TempDir) -> Blobs {
+    disk_with_packs(directory, 0)
+}
+
+fn disk_with_packs(directory: &TempDir, size_bytes_max: u64) -> Blobs {
+    let packs = PackLimits { size_bytes_max, pack_bytes: 1 << 20 };
+    Blobs::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap()
 }
 
 fn write(store: &dyn ByteStore, bytes: &[u8], announced: Option<u64>) -> BlobId {
@@ -84,12 +92,21 @@ fn a_missing_cut_or_foreign_blob_is_damage() {
 
 /// A disk that takes its time to make a file.
 #[derive(Debug)]
-struct Slow(BlobFiles);
+struct Slow(Blobs);
 
 impl ByteStore for Slow {
     fn create(&self, id: BlobId, size_bytes: Option<u64>) -> Result<Box<dyn BlobWriter>> {
         std::thread::sleep(Duration::from_millis(200));
         self.0.create(id, size_bytes)
+    }
+
+    fn pack_size_bytes_max(&self) -> u64 {
+        self.0.pack_size_bytes_max()
+    }
+
+    fn pack(&self, size_bytes: u64) -> Result<Option<(BlobId, Box<dyn BlobWriter>)>> {
+        std::thread::sleep(Duration::from_millis(200));
+        self.0.pack(size_bytes)
     }
 
     fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>> {
@@ -123,6 +140,10 @@ impl ByteStore for Slow {
     fn free_bytes(&self) -> Result<u64> {
         self.0.free_bytes()
     }
+
+    fn close(&self) {
+        self.0.close();
+    }
 }
 
 fn intake(store: Arc<dyn ByteStore>) -> Intake {
@@ -149,6 +170,68 @@ async fn a_request_that_goes_away_while_its_blob_is_made_leaves_none() {
         }
     }
     panic!("a blob is left behind: {:?}", all(&*store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_goes_away_while_its_slot_is_written_leaves_a_hole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ByteStore> = Arc::new(Slow(disk_with_packs(&directory, 100_000)));
+    let intake = intake(store.clone());
+    let given_up = tokio::time::timeout(
+        Duration::from_millis(50),
+        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20),
+    );
+    assert!(given_up.await.is_err());
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let made = directory.path().join("packs").read_dir().unwrap().next().is_some();
+        if made && all(&*store).is_empty() && intake.in_flight.is_idle() {
+            store.close();
+            assert!(directory.path().join("packs").read_dir().unwrap().next().is_none(), "the pack was empty");
+            return;
+        }
+    }
+    panic!("a blob is left behind: {:?}", all(&*store));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_bodies_go_to_packs_while_there_is_memory_and_their_clients_do_not_pause() {
+    let directory = tempfile::tempdir().unwrap();
+    let store: Arc<dyn ByteStore> = Arc::new(disk_with_packs(&directory, 200_000));
+    let intake = Intake {
+        bounds: Bounds { memory: Arc::new(Semaphore::new(0)), ..intake(store.clone()).bounds },
+        ..intake(store.clone())
+    };
+    let is_packed = |taken: &TakenIn| {
+        let Kept::Blob(blob) = &taken.kept else { panic!("it is too large to be inline") };
+        blob.id().as_bytes()[0] >= 0x80
+    };
+    let streamed = |size: usize, pause: Duration| {
+        use futures::StreamExt;
+        let items: Vec<_> = bytes(size).chunks(8 << 10).map(|item| Ok(Bytes::copy_from_slice(item))).collect();
+        let late = futures::stream::once(async move {
+            tokio::time::sleep(pause).await;
+            Ok(Bytes::from_static(b"late"))
+        });
+        Body::new(Box::pin(futures::stream::iter(items).chain(late)))
+    };
+    let no_pause = Duration::ZERO;
+    let mut kept = Vec::new();
+    for (body, size, goes_to_a_pack) in [
+        (streamed(60_000, no_pause), 60_004, true),
+        (streamed(100_000, no_pause), 100_004, false),
+        (streamed(60_000, Duration::from_millis(300)), 60_004, false),
+        (streamed(300_000, no_pause), 300_004, false),
+    ] {
+        let taken = intake.take(&Share::Store, body, 1 << 20).await.unwrap();
+        assert_eq!((taken.size_bytes, is_packed(&taken)), (size, goes_to_a_pack));
+        kept.push(taken);
+    }
+    intake.bounds.memory.add_permits(4);
+    let taken = intake.take(&Share::Store, streamed(199_000, no_pause), 1 << 20).await.unwrap();
+    assert!(is_packed(&taken));
+    assert_eq!(intake.bounds.memory.available_permits(), 4, "the memory is given back");
+    assert_eq!(all(&*store).len(), 5);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,7 +308,7 @@ async fn slow_clients_hold_no_memory_and_no_turn_while_they_are_waited_for() {
     while written() < 200 * content.len() as u64 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    while intake.bounds.memory.available_permits() < 4 {
+    while intake.bounds.memory.available_permits() < 4 * CHUNK_BYTES / CHUNK_BYTES_MIN {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let whole = bytes(5 * CHUNK_BYTES);
@@ -282,6 +365,9 @@ impl Disk for Hinted {
     fn open(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
         LocalDisk.open(path)
     }
+    fn open_to_change(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
+        LocalDisk.open_to_change(path)
+    }
     fn remove(&self, path: &std::path::Path) -> std::io::Result<()> {
         LocalDisk.remove(path)
     }
@@ -297,7 +383,10 @@ impl DiskFile for HintedFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write(bytes)
     }
-    fn set_len(&mut self, length_bytes: u64) -> std::io::Result<()> {
+    fn write_at(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
+        self.0.write_at(bytes, start)
+    }
+    fn set_len(&self, length_bytes: u64) -> std::io::Result<()> {
         self.0.set_len(length_bytes)
     }
     fn reserve(&mut self, start: u64, length_bytes: u64) -> std::io::Result<()> {
@@ -307,7 +396,16 @@ impl DiskFile for HintedFile {
         self.1.lock().unwrap().push((start, length_bytes));
         self.0.start_writeback(start, length_bytes);
     }
-    fn sync_data(&mut self) -> std::io::Result<()> {
+    fn allocate(&self, length_bytes: u64) -> std::io::Result<()> {
+        self.0.allocate(length_bytes)
+    }
+    fn punch_hole(&self, start: u64, length_bytes: u64) -> std::io::Result<()> {
+        self.0.punch_hole(start, length_bytes)
+    }
+    fn next_data(&self, start: u64) -> std::io::Result<Option<std::ops::Range<u64>>> {
+        self.0.next_data(start)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
         self.0.sync_data()
     }
     fn length_bytes(&self) -> std::io::Result<u64> {
@@ -323,7 +421,8 @@ fn a_large_blob_leaves_little_to_its_sync() {
     const STEP: u64 = 8 << 20;
     let (directory, hinted) = (tempfile::tempdir().unwrap(), Hinted::default());
     let hints = hinted.0.clone();
-    let store = BlobFiles::open(Arc::new(hinted), directory.path(), Clock::system(), ReadOnly::default()).unwrap();
+    let packs = PackLimits { size_bytes_max: 0, pack_bytes: 1 << 20 };
+    let store = Blobs::open(Arc::new(hinted), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap();
     let content = bytes(3 * STEP as usize + 500_000);
     let id = write(&store, &content, Some(content.len() as u64));
     let hints = hints.lock().unwrap().clone();

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags};
+use rustix::fs::{Advice, FallocateFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{Disk, DiskDir, DiskFile};
@@ -30,12 +31,16 @@ impl Disk for LocalDisk {
     }
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Box::new(LocalFile(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         Ok(Box::new(LocalFile(File::open(path)?)))
+    }
+
+    fn open_to_change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(LocalFile(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -62,20 +67,30 @@ impl DiskDir for LocalDir {
 
 struct LocalFile(File);
 
+impl LocalFile {
+    fn fallocate(&self, flags: FallocateFlags, start: u64, length_bytes: u64) -> io::Result<()> {
+        match rustix::fs::fallocate(&self.0, flags, start, length_bytes) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
+            done => Ok(done?),
+        }
+    }
+}
+
 impl DiskFile for LocalFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.write_all(bytes)
     }
 
-    fn set_len(&mut self, length_bytes: u64) -> io::Result<()> {
+    fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, start)
+    }
+
+    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
         self.0.set_len(length_bytes)
     }
 
     fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, FallocateFlags::KEEP_SIZE, start, length_bytes) {
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
-            reserved => Ok(reserved?),
-        }
+        self.fallocate(FallocateFlags::KEEP_SIZE, start, length_bytes)
     }
 
     fn start_writeback(&self, start: u64, length_bytes: u64) {
@@ -84,7 +99,27 @@ impl DiskFile for LocalFile {
         let _ = rustix::fs::fadvise(&self.0, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn allocate(&self, length_bytes: u64) -> io::Result<()> {
+        self.fallocate(FallocateFlags::empty(), 0, length_bytes)
+    }
+
+    fn punch_hole(&self, start: u64, length_bytes: u64) -> io::Result<()> {
+        self.fallocate(FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, start, length_bytes)
+    }
+
+    fn next_data(&self, start: u64) -> io::Result<Option<Range<u64>>> {
+        match rustix::fs::seek(&self.0, SeekFrom::Data(start)) {
+            Ok(data) => Ok(Some(data..rustix::fs::seek(&self.0, SeekFrom::Hole(data))?)),
+            Err(Errno::NXIO) => Ok(None),
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => {
+                let rest = start..self.length_bytes()?;
+                Ok((!rest.is_empty()).then_some(rest))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
 
@@ -96,8 +131,8 @@ impl DiskFile for LocalFile {
         self.0.read_exact_at(buffer, start)
     }
 
-    fn forget_cached(&self) {
+    fn forget_cached(&self, start: u64, length_bytes: u64) {
         // Only a hint: a system that does not take it still reads the file.
-        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.0, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
     }
 }

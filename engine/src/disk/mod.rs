@@ -1,4 +1,4 @@
-//! The disk beneath the store. Every file effect on which durability rests goes through [`Disk`]: blobs and their directories, the
+//! The disk beneath the store. Every file effect on which durability rests goes through [`Disk`]: blobs, packs and their directories, the
 //! quarantine, the data directory and the file of the database.
 //!
 //! [`LocalDisk`] is the machine's own. Tests put a disk in its place that loses power, fills up, fails or takes its time.
@@ -9,6 +9,7 @@ mod slow;
 use std::ffi::OsString;
 use std::fmt::Debug;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 pub use local::LocalDisk;
@@ -24,10 +25,12 @@ pub trait Disk: Debug + Send + Sync {
     fn open_dir(&self, path: &Path) -> io::Result<Box<dyn DiskDir>>;
     /// The names in a directory, in no order.
     fn read_dir(&self, path: &Path) -> io::Result<Vec<OsString>>;
-    /// Makes a file that does not exist yet, to write it.
+    /// Makes a file that does not exist yet, to write and read it.
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file to read it.
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+    /// Opens a file to change it in places.
+    fn open_to_change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Gives a file another name, maybe in another directory.
@@ -51,22 +54,33 @@ pub trait DiskDir: Send {
 pub trait DiskFile: Send + Sync {
     /// Writes all bytes after those written before.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all bytes from a place on, also beside other writes of this kind.
+    fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()>;
     /// Cuts or extends it.
-    fn set_len(&mut self, length_bytes: u64) -> io::Result<()>;
+    fn set_len(&self, length_bytes: u64) -> io::Result<()>;
     /// Takes room for bytes to come, without changing the length. [`io::ErrorKind::Unsupported`] where that cannot be done.
     fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()>;
     /// Begins to write bytes to the disk that were written before, without waiting for them: what is synced at the end, by this file or by
     /// another one, is less then. A hint; nothing is durable by it.
     fn start_writeback(&self, _start: u64, _length_bytes: u64) {}
+    /// Extends it to a length and takes room for all of that; what was not written reads as zero. [`io::ErrorKind::Unsupported`] where that
+    /// cannot be done.
+    fn allocate(&self, length_bytes: u64) -> io::Result<()>;
+    /// Gives the room of some bytes back; they read as zero from then on, and the length stays. [`io::ErrorKind::Unsupported`] where that
+    /// cannot be done.
+    fn punch_hole(&self, start: u64, length_bytes: u64) -> io::Result<()>;
+    /// The next bytes at or after a place that may be other than zero; `None` when there are none. What was allocated and never written
+    /// is none of them. Where the file system does not tell, all bytes are.
+    fn next_data(&self, start: u64) -> io::Result<Option<Range<u64>>>;
     /// Makes its bytes and its length durable.
-    fn sync_data(&mut self) -> io::Result<()>;
+    fn sync_data(&self) -> io::Result<()>;
     /// Its length in bytes.
     fn length_bytes(&self) -> io::Result<u64>;
     /// Fills the buffer from a place in the file.
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()>;
 
-    /// Drops what memory holds of it, so that the next read comes from the disk itself. A hint: some disks have no such memory.
-    fn forget_cached(&self) {}
+    /// Drops what memory holds of some bytes, so that the next read comes from the disk itself. A hint: some disks have no such memory.
+    fn forget_cached(&self, _start: u64, _length_bytes: u64) {}
 }
 
 /// Makes a directory unless it is there.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,10 @@ impl Disk for SlowDisk {
         self.inner.open(path)
     }
 
+    fn open_to_change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(self.slow(self.inner.open_to_change(path)?))
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.inner.remove(path)
     }
@@ -73,7 +78,11 @@ impl DiskFile for SlowFile {
         self.inner.write(bytes)
     }
 
-    fn set_len(&mut self, length_bytes: u64) -> io::Result<()> {
+    fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
+        self.inner.write_at(bytes, start)
+    }
+
+    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
         self.inner.set_len(length_bytes)
     }
 
@@ -85,7 +94,19 @@ impl DiskFile for SlowFile {
         self.inner.start_writeback(start, length_bytes);
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn allocate(&self, length_bytes: u64) -> io::Result<()> {
+        self.inner.allocate(length_bytes)
+    }
+
+    fn punch_hole(&self, start: u64, length_bytes: u64) -> io::Result<()> {
+        self.inner.punch_hole(start, length_bytes)
+    }
+
+    fn next_data(&self, start: u64) -> io::Result<Option<Range<u64>>> {
+        self.inner.next_data(start)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
         std::thread::sleep(self.fsync_delay);
         self.inner.sync_data()
     }
@@ -96,5 +117,9 @@ impl DiskFile for SlowFile {
 
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()> {
         self.inner.read_exact_at(buffer, start)
+    }
+
+    fn forget_cached(&self, start: u64, length_bytes: u64) {
+        self.inner.forget_cached(start, length_bytes);
     }
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::check::{Told, check_reopened};
 use crate::model::{Content, Model, Operation, view};
-use crate::store::{Prepared, Store, scratch};
+use crate::store::{Manner, Prepared, Store, scratch};
 
 const BUCKET: &str = "failing";
 /// Power cuts drawn after each failure.
@@ -48,11 +48,11 @@ struct Failing {
 
 impl Failing {
     /// Works until a sync fails; `None` when there are not that many.
-    async fn at_sync(target: Target, number: u64) -> Option<Self> {
+    async fn at_sync(manner: Manner, target: Target, number: u64) -> Option<Self> {
         let prepared = Prepared::new().await;
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
         disk.fail_sync(target, number);
         let client = store.client(BUCKET);
         let (mut model, mut error, mut allowed) = (None, None, vec![None]);
@@ -111,14 +111,15 @@ async fn cut_and_check(disk: &SimulatedDisk, prepared: &Prepared, allowed: &[Mod
 }
 
 /// Lets each sync of a kind fail in turn; returns how many there were.
-async fn fail_each(target: Target) -> u64 {
+async fn fail_each(manner: Manner, target: Target) -> u64 {
     for number in 1.. {
-        let _told = Told(format!("sync {number} of {target:?} failed"));
-        let Some(failing) = Failing::at_sync(target, number).await else { return number - 1 };
+        let packs = manner.pack_size_bytes_max;
+        let _told = Told(format!("sync {number} of {target:?} failed, packs up to {packs}"));
+        let Some(failing) = Failing::at_sync(manner, target, number).await else { return number - 1 };
         is_read_only_and_says_so(&failing).await;
         let Failing { disk, prepared, allowed, .. } = &failing;
         cut_and_check(disk, prepared, allowed).await;
-        let Some(failing) = Failing::at_sync(target, number).await else { return number - 1 };
+        let Some(failing) = Failing::at_sync(manner, target, number).await else { return number - 1 };
         failing.restart_work_on_and_cut().await;
     }
     0
@@ -140,37 +141,44 @@ async fn is_read_only_and_says_so(failing: &Failing) {
     let seen = client.view().await.unwrap();
     assert!(allowed.iter().any(|model| view(model) == seen), "reads give {seen:?}");
     let trail = disk.trail();
-    let touched: Vec<_> = trail[steps..].iter().filter(|step| !step.starts_with("remove data/blobs/")).collect();
+    // What was refused is taken away.
+    let is_removal = |step: &str| step.starts_with("remove data/blobs/") || step.starts_with("punch data/packs/");
+    let touched: Vec<_> = trail[steps..].iter().filter(|step| !is_removal(step)).collect();
     assert!(touched.is_empty(), "it went on: {touched:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blob_that_cannot_be_synced_makes_the_store_read_only() {
-    assert_eq!(fail_each(Target::Blob).await, 3, "blobs are synced once each");
+    let [packs, files] = Manner::BOTH;
+    assert_eq!(fail_each(files, Target::Blob).await, 3, "blobs are synced once each");
+    assert_eq!(fail_each(packs, Target::Blob).await, 4, "and a pack when it is made");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_cannot_be_synced_makes_the_store_read_only() {
-    assert!(fail_each(Target::Log).await >= 8);
+    assert!(fail_each(Manner::default(), Target::Log).await >= 8);
 }
 
 /// The directories of blobs. SQLite syncs the one that names its log as well, and says nothing when that fails; the engine has done it
 /// before, so nothing hangs on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_synced_loses_nothing() {
-    let mut told = 0;
-    for number in 1.. {
-        let _told = Told(format!("sync {number} of a directory failed"));
-        let Some(failing) = Failing::at_sync(Target::Directory, number).await else { break };
-        if failing.error.is_some() {
-            is_read_only_and_says_so(&failing).await;
-            told += 1;
+    for (manner, least) in Manner::BOTH.into_iter().zip([1, 9]) {
+        let mut told = 0;
+        for number in 1.. {
+            let packs = manner.pack_size_bytes_max;
+            let _told = Told(format!("sync {number} of a directory failed, packs up to {packs}"));
+            let Some(failing) = Failing::at_sync(manner, Target::Directory, number).await else { break };
+            if failing.error.is_some() {
+                is_read_only_and_says_so(&failing).await;
+                told += 1;
+            }
+            cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+            let Some(failing) = Failing::at_sync(manner, Target::Directory, number).await else { break };
+            failing.restart_work_on_and_cut().await;
         }
-        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
-        let Some(failing) = Failing::at_sync(Target::Directory, number).await else { break };
-        failing.restart_work_on_and_cut().await;
+        assert!(told >= least, "three for each of three blobs, or one for their pack, and {told} were noticed");
     }
-    assert!(told >= 9, "three directories for each of three blobs, and {told} were noticed");
 }
 
 /// A checkpoint of somebody else's: what it could not write is still in the log.
@@ -179,9 +187,9 @@ async fn a_checkpoint_that_cannot_be_synced_loses_nothing() {
     let mut count = 0;
     for number in 1.. {
         let _told = Told(format!("sync {number} of the database failed"));
-        let Some(failing) = Failing::at_sync(Target::Database, number).await else { break };
+        let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
         cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
-        let Some(failing) = Failing::at_sync(Target::Database, number).await else { break };
+        let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
         failing.restart_work_on_and_cut().await;
         count += 1;
     }

@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
 
+#[path = "../shared/blobs.rs"]
+mod blobs;
 mod check;
 mod failing;
 mod full;

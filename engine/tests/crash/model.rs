@@ -274,12 +274,13 @@ impl Operation {
     }
 }
 
-/// Mostly small, in rows and in blobs; sometimes more than a block.
+/// Mostly small, in rows and in blobs; sometimes more than a block, and sometimes too large for a pack.
 fn random_content(random: &mut Random) -> Content {
     let size = match random.below(20) {
         0 => 0,
         1 => 100_000 + random.index(100_000),
-        2..10 => random.index(4000),
+        2..4 => 20_000 + random.index(80_000),
+        4..10 => random.index(4000),
         _ => 4097 + random.index(8000),
     };
     Content::noise(size, random.next_u64())

@@ -10,7 +10,7 @@ use simulated_disk::{Moment, SimulatedDisk};
 
 use crate::check::{Told, check_quarantine, check_reopened};
 use crate::model::{Content, Model, Operation, View, view};
-use crate::store::{Prepared, Store, scratch};
+use crate::store::{Manner, Prepared, Store, scratch};
 
 const BUCKET: &str = "points";
 
@@ -38,22 +38,24 @@ fn complete(key: &str) -> Operation {
     Operation::Complete { key: key.to_owned() }
 }
 
-/// Sizes in a row, in a blob, and in a blob of two blocks.
+/// Sizes in a row, in a blob, and in a blob of two blocks; two of those do not fit into one pack.
 const SMALL: usize = 300;
 const LARGE: usize = 5_000;
 const BLOCKS: usize = 140_000;
 
 /// Runs operations and kills the process, and in another copy of the world the machine, at every step of the last `count` of them and of
-/// the close that follows.
+/// the close that follows. All of that with blobs in packs, and again with a file each.
 async fn at_every_step(operations: &[Operation], count: usize) {
     let prepared = Arc::new(Prepared::new().await);
     let operations: Arc<[Operation]> = operations.into();
-    let (before, trail) = trail_of(&prepared, &operations, count).await;
-    in_parallel(every_crash(&trail, before), |step, moment| {
-        let (prepared, operations) = (prepared.clone(), operations.clone());
-        async move { crash_once(&prepared, &operations, step, moment).await }
-    })
-    .await;
+    for manner in Manner::BOTH {
+        let (before, trail) = trail_of(&prepared, &operations, count, manner).await;
+        in_parallel(every_crash(&trail, before), |step, moment| {
+            let (prepared, operations) = (prepared.clone(), operations.clone());
+            async move { crash_once(&prepared, &operations, manner, step, moment).await }
+        })
+        .await;
+    }
 }
 
 /// Every point of a trail at which a crash makes a difference, from some step on; the first step is number 1.
@@ -84,10 +86,10 @@ where
 }
 
 /// The steps of an undisturbed run, and how many of them come before the operations that matter.
-async fn trail_of(prepared: &Prepared, operations: &[Operation], count: usize) -> (usize, Vec<String>) {
+async fn trail_of(prepared: &Prepared, operations: &[Operation], count: usize, manner: Manner) -> (usize, Vec<String>) {
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
     let client = store.client(BUCKET);
     let (mut model, mut before) = (None, 0);
     for (number, operation) in operations.iter().enumerate() {
@@ -102,13 +104,14 @@ async fn trail_of(prepared: &Prepared, operations: &[Operation], count: usize) -
     (before, disk.trail())
 }
 
-async fn crash_once(prepared: &Prepared, operations: &[Operation], step: u64, moment: Moment) {
-    let mut told = Told(format!("crash {moment:?} step {step} of {operations:?}"));
+async fn crash_once(prepared: &Prepared, operations: &[Operation], manner: Manner, step: u64, moment: Moment) {
+    let packs = manner.pack_size_bytes_max;
+    let mut told = Told(format!("crash {moment:?} step {step} of {operations:?}, packs up to {packs}"));
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
     disk.crash_in(step, moment);
     let mut allowed = vec![view(&None)];
-    if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
+    if let Ok(store) = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await {
         allowed = run(&store, operations).await;
         store.engine.close().await;
     }
@@ -154,6 +157,20 @@ async fn puts_are_old_or_new() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_of_several_blocks_is_old_or_new() {
     at_every_step(&[Operation::CreateBucket, put("blocks", BLOCKS)], 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pack_is_full_and_the_next_one_begins() {
+    let operations = [
+        Operation::CreateBucket,
+        put("a", BLOCKS),
+        put("b", BLOCKS + 1),
+        put("c", 30_000),
+        delete(&["a"]),
+        Operation::Clean,
+        put("d", 90_000),
+    ];
+    at_every_step(&operations, 6).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -72,13 +72,32 @@ fn copy_directory(from: &Path, to: &Path) {
 }
 
 /// How a store works.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) struct Manner {
+    /// Up to which size blobs share packs.
+    pub(crate) pack_size_bytes_max: u64,
     /// Commits wait a little, so that others gather meanwhile.
     pub(crate) fsync_delay: Duration,
     /// Background work takes snapshots of the metadata as well.
     pub(crate) takes_snapshots: bool,
 }
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self { pack_size_bytes_max: PACK_SIZE_BYTES_MAX, fsync_delay: Duration::ZERO, takes_snapshots: false }
+    }
+}
+
+impl Manner {
+    /// Blobs in packs, and a file each.
+    pub(crate) const BOTH: [Self; 2] = [
+        Self { pack_size_bytes_max: PACK_SIZE_BYTES_MAX, fsync_delay: Duration::ZERO, takes_snapshots: false },
+        Self { pack_size_bytes_max: 0, fsync_delay: Duration::ZERO, takes_snapshots: false },
+    ];
+}
+
+/// Larger blobs have a file each.
+const PACK_SIZE_BYTES_MAX: u64 = 160_000;
 
 /// An open store.
 pub(crate) struct Store {
@@ -99,6 +118,9 @@ impl Store {
         let settings = Settings {
             part_size_bytes_min: 1024,
             inline_size_bytes_max: 4096,
+            pack_size_bytes_max: manner.pack_size_bytes_max,
+            // So short that one is often full.
+            pack_bytes: 256 << 10,
             reserve_bytes: 0,
             readers: 2,
             faults: Faults { fsync_delay: manner.fsync_delay },

@@ -1,5 +1,7 @@
 //! Groups, users, keys, log-ins and the trash, through the engine's public methods on a real database.
 
+#[path = "../shared/blobs.rs"]
+mod blobs;
 mod credentials;
 mod groups;
 mod logins;

@@ -1,11 +1,11 @@
 //! Buckets of deleted users: out of reach, reserved, restorable with their bytes, and purged in the end.
 
-use std::path::Path;
 use std::time::Duration;
 
 use engine::{Body, BucketName, Caller, NewObject, ObjectKey, ReadObject, Settings, User};
 use futures::TryStreamExt;
 
+use crate::blobs::blobs;
 use crate::support::{OPERATOR, Store, caller, failure, gid, uid};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -46,14 +46,6 @@ async fn store_with_trash(change: impl FnOnce(&mut Settings)) -> (Store, User) {
 
 async fn trash_count(store: &Store) -> usize {
     store.engine.list_trash(OPERATOR).await.expect("the trash").len()
-}
-
-fn blob_count(dir: &Path) -> usize {
-    let entries = std::fs::read_dir(dir).expect("a directory");
-    entries
-        .map(|entry| entry.expect("an entry").path())
-        .map(|path| if path.is_dir() { blob_count(&path) } else { 1 })
-        .sum()
 }
 
 #[tokio::test]
@@ -126,14 +118,14 @@ async fn the_grace_period_ends_and_the_name_is_free() {
 #[tokio::test]
 async fn a_purge_ends_the_grace_period_now_and_frees_the_bytes() {
     let (store, user) = store_with_trash(|_| ()).await;
-    assert_eq!(blob_count(&store.path("blobs")), 1);
+    assert_eq!(blobs(&store.path("")).len(), 1);
     store.engine.purge_user(OPERATOR, &user.canonical_id).await.expect("purged");
     assert_eq!(failure(store.engine.restore_user(OPERATOR, &user.canonical_id).await), "NotInTrash");
     store.engine.run_workers().await.expect("the workers");
     assert_eq!(trash_count(&store).await, 0);
     store.hand.advance(DAY);
     store.engine.run_workers().await.expect("the workers");
-    assert_eq!(blob_count(&store.path("blobs")), 0);
+    assert_eq!(blobs(&store.path("")).len(), 0);
 }
 
 #[tokio::test]

@@ -184,7 +184,7 @@ fn pieces(count: std::ops::Range<usize>) -> impl Strategy<Value = String> {
 
 /// Sizes around where content moves into blobs, and one of several blocks.
 fn size() -> impl Strategy<Value = usize> {
-    prop_oneof![20 => select(vec![0_usize, 1, 31, 32, 64, 65, 100]), 1 => Just(300_000_usize)]
+    prop_oneof![20 => select(vec![0_usize, 1, 31, 32, 64, 65, 100]), 2 => select(vec![30_000_usize, 150_000, 300_000])]
 }
 
 fn version() -> impl Strategy<Value = VersionPick> {

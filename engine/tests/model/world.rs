@@ -57,7 +57,7 @@ impl World {
     }
 
     pub(crate) fn blob_count(&self) -> usize {
-        files(&self.directory.path().join("blobs"))
+        crate::blobs::blobs(self.directory.path()).len()
     }
 
     pub(crate) fn quarantine_count(&self) -> usize {

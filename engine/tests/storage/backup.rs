@@ -222,9 +222,9 @@ async fn every_damage_of_a_back_up_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_blob_of_the_store_is_named_and_not_copied() {
     let (world, _) = furnish(World::embedded().await).await;
-    let blob = world.blobs().remove(0);
+    let (_, blob, at) = world.blobs().remove(0);
     let mut bytes = std::fs::read(&blob).unwrap();
-    bytes[5000] ^= 1;
+    bytes[at.start + 5000] ^= 1;
     std::fs::write(&blob, bytes).unwrap();
     let pool = tempfile::tempdir().unwrap();
     let made = back_up(&world, pool.path()).await;

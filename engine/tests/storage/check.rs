@@ -150,7 +150,7 @@ async fn bytes_that_nothing_uses_are_put_aside_not_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_whose_bytes_are_gone_waits_for_them() {
     let (world, bucket) = furnished().await;
-    let large = world.blobs().into_iter().max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let large = world.largest_blob();
     let aside = world.directory.path().join("aside");
     std::fs::rename(&large, &aside).unwrap();
     assert!(world.get(&bucket, "large").await.is_err());
@@ -181,7 +181,7 @@ async fn an_object_whose_bytes_are_gone_waits_for_them() {
 async fn a_blob_in_use_comes_back_from_quarantine_and_an_unknown_one_goes_there() {
     let (world, bucket) = furnished().await;
     let quarantine = world.directory.path().join("quarantine");
-    let large = world.blobs().into_iter().max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let large = world.largest_blob();
     std::fs::rename(&large, quarantine.join(large.file_name().unwrap())).unwrap();
     let directory = world.directory.path().join("blobs/ab/cd");
     std::fs::create_dir_all(&directory).unwrap();

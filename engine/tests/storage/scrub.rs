@@ -40,7 +40,7 @@ async fn everything_is_verified_and_damage_is_listed_until_it_is_mended() {
     let last = seen.lock().unwrap().iter().rev().find(|progress| progress.total.is_some()).cloned().unwrap();
     assert_eq!((last.done, last.total), (whole.size_bytes, Some(whole.size_bytes)));
 
-    let large = world.blobs().into_iter().max_by_key(|blob| blob.metadata().unwrap().len()).unwrap();
+    let large = world.largest_blob();
     flip(&large, 4096 + 200_000);
     world.sql("UPDATE contents SET data = CAST('other' AS BLOB) WHERE size_bytes = 100").await;
     let damaged = scrub(&world).await;

@@ -105,14 +105,19 @@ impl World {
         done.rows_affected()
     }
 
-    /// The files of all blobs.
-    pub(crate) fn blobs(&self) -> Vec<std::path::PathBuf> {
-        paths(&self.directory.path().join("blobs"))
+    /// Where all blobs lie.
+    pub(crate) fn blobs(&self) -> Vec<crate::blobs::Place> {
+        crate::blobs::blobs(self.directory.path())
     }
 
-    /// Blob files on the disk.
+    /// The file of the largest blob, which is too large for a pack.
+    pub(crate) fn largest_blob(&self) -> std::path::PathBuf {
+        self.blobs().into_iter().max_by_key(|(_, _, at)| at.len()).unwrap().1
+    }
+
+    /// Blobs on the disk.
     pub(crate) fn blob_count(&self) -> usize {
-        files(&self.directory.path().join("blobs"))
+        self.blobs().len()
     }
 
     /// Closes the store and opens it again with other settings.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tests::{Output, S3, Script, Server, binary, content};
 
-/// The objects of the tests: small ones lie in the database, large ones in blobs, one comes in parts, of
-/// which the last is small. So there are three blobs.
-const SIZES: [(&str, usize); 4] = [("small", 100), ("inline", 16_000), ("blob", 200_000), ("large", 3 << 20)];
+/// The objects of the tests: small ones lie in the database, larger ones in a pack, large ones in files, one comes in parts, of which the
+/// last is small. So there are four blobs.
+const SIZES: [(&str, usize); 5] =
+    [("small", 100), ("inline", 16_000), ("packed", 50_000), ("blob", 300_000), ("large", 3 << 20)];
 
 async fn fill(s3: &S3) {
     s3.create_bucket("kept").await;
@@ -47,14 +48,14 @@ async fn a_store_is_backed_up_while_it_runs_and_restored() {
     fill(&s3).await;
     let backups = server.scratch().join("backups");
     let first = server.json(&["backup", text(&backups), "--verify"]).await;
-    assert_eq!((&first["made"]["blob_count"], &first["made"]["copied_count"]), (&3.into(), &3.into()), "{first}");
+    assert_eq!((&first["made"]["blob_count"], &first["made"]["copied_count"]), (&4.into(), &4.into()), "{first}");
     assert_eq!(first["verified"]["damaged"], Value::Array(Vec::new()));
 
     let _ = s3.put("kept", "later", content(100_000, 99)).await.unwrap().ok();
     let second = server.command(&["backup", text(&backups)]).await;
     assert!(second.stderr.contains("NOT IN IT the key ring"), "{second:?}");
     let said = second.ok();
-    assert!(said.contains("4 blobs") && said.contains("1 copied now"), "{said}");
+    assert!(said.contains("5 blobs") && said.contains("1 copied now"), "{said}");
     let listed = server.json(&["backup", "list", text(&backups)]).await;
     assert_eq!(listed.as_array().unwrap().len(), 2, "{listed}");
 
@@ -66,7 +67,7 @@ async fn a_store_is_backed_up_while_it_runs_and_restored() {
     assert!(refused.contains("is not empty") && refused.contains("--force"), "{refused}");
     std::fs::remove_dir_all(server.data_dir()).unwrap();
     let restored = server.command(&["restore", text(&backups), "--key-file", text(&keys)]).await.ok();
-    assert!(restored.contains("4 blobs"), "{restored}");
+    assert!(restored.contains("5 blobs"), "{restored}");
     server.restart().await;
     // Its access keys are good: they were read with the ring.
     let s3 = server.s3(&tenant);
@@ -87,11 +88,11 @@ async fn damage_is_found_on_running_and_on_stopped_stores() {
     fill(&s3).await;
     assert!(server.command(&["fsck"]).await.ok().contains("everything agrees"));
     let whole = server.json(&["scrub", "--rate", "0"]).await;
-    assert_eq!((&whole["damage"], &whole["item_count"]), (&Value::Array(Vec::new()), &6.into()), "{whole}");
+    assert_eq!((&whole["damage"], &whole["item_count"]), (&Value::Array(Vec::new()), &7.into()), "{whole}");
 
     let blob = blobs(&server.data_dir().join("blobs")).into_iter().find(|blob| {
         let length = blob.metadata().unwrap().len();
-        (200_000..300_000).contains(&length)
+        (300_000..310_000).contains(&length)
     });
     let blob = blob.unwrap();
     let mut bytes = std::fs::read(&blob).unwrap();

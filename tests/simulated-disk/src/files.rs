@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -51,13 +52,11 @@ impl Disk for SimulatedDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let path = self.shared.inside(path)?;
-        let state = self.shared.state();
-        state.alive()?;
-        let inner = LocalDisk.open(&path)?;
-        let file = state.file_of(&path)?;
-        drop(state);
-        Ok(Box::new(SimulatedFile { shared: self.shared.clone(), inner, file, path, written: 0, reserved: 0 }))
+        self.open_by(path, |path| LocalDisk.open(path))
+    }
+
+    fn open_to_change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.open_by(path, |path| LocalDisk.open_to_change(path))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -89,6 +88,22 @@ impl Disk for SimulatedDisk {
 
     fn sqlite_vfs(&self) -> Option<&str> {
         Some(self.shared.vfs.name())
+    }
+}
+
+impl SimulatedDisk {
+    fn open_by(
+        &self,
+        path: &Path,
+        open: impl Fn(&Path) -> io::Result<Box<dyn DiskFile>>,
+    ) -> io::Result<Box<dyn DiskFile>> {
+        let path = self.shared.inside(path)?;
+        let state = self.shared.state();
+        state.alive()?;
+        let inner = open(&path)?;
+        let file = state.file_of(&path)?;
+        drop(state);
+        Ok(Box::new(SimulatedFile { shared: self.shared.clone(), inner, file, path, written: 0, reserved: 0 }))
     }
 }
 
@@ -141,8 +156,19 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
-    fn set_len(&mut self, length_bytes: u64) -> io::Result<()> {
-        let inner = &mut self.inner;
+    /// On a full disk this is refused even where the file has room already: file systems that write anew what changes need some for that.
+    fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
+        let end = start + bytes.len() as u64;
+        self.shared.state().step("write", &self.path, |state| {
+            state.faults.grow(|| 0, end)?;
+            self.inner.write_at(bytes, start)?;
+            state.note_written(self.file, start, bytes);
+            Ok(())
+        })
+    }
+
+    fn set_len(&self, length_bytes: u64) -> io::Result<()> {
+        let inner = &self.inner;
         self.shared.state().step("set length of", &self.path, |state| {
             inner.set_len(length_bytes)?;
             state.note_length(self.file, length_bytes);
@@ -157,7 +183,29 @@ impl DiskFile for SimulatedFile {
         Ok(())
     }
 
-    fn sync_data(&mut self) -> io::Result<()> {
+    fn allocate(&self, length_bytes: u64) -> io::Result<()> {
+        self.shared.state().step("allocate", &self.path, |state| {
+            state.faults.grow(|| 0, length_bytes)?;
+            self.inner.allocate(length_bytes)?;
+            state.note_length(self.file, length_bytes);
+            Ok(())
+        })
+    }
+
+    fn punch_hole(&self, start: u64, length_bytes: u64) -> io::Result<()> {
+        self.shared.state().step("punch", &self.path, |state| {
+            self.inner.punch_hole(start, length_bytes)?;
+            state.note_hole(self.file, start, length_bytes);
+            Ok(())
+        })
+    }
+
+    fn next_data(&self, start: u64) -> io::Result<Option<Range<u64>>> {
+        self.shared.state().alive()?;
+        self.inner.next_data(start)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
         let target = Target::of_file(&self.path);
         self.shared.state().step("sync", &self.path, |state| state.sync_file(self.file, target))
     }

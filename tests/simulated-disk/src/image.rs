@@ -1,6 +1,7 @@
 //! What of a file is on the medium, and what is only in memory.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::random::Random;
 
@@ -34,7 +35,15 @@ impl Manner {
 /// A change that was not synced yet.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    Write { start: u64, bytes: Vec<u8> },
+    Write {
+        start: u64,
+        bytes: Vec<u8>,
+    },
+    /// Bytes that were taken away: they are zero.
+    Hole {
+        start: u64,
+        length_bytes: u64,
+    },
     Length(u64),
 }
 
@@ -73,6 +82,10 @@ impl Image {
         for (number, change) in self.unsynced.iter().enumerate() {
             match change {
                 Change::Write { start, bytes: new } => write_sectors(&mut bytes, *start, new, number, &mut fate),
+                Change::Hole { start, length_bytes } => {
+                    let inside = hole(*start, *length_bytes, bytes.len());
+                    punch_pages(&mut bytes, inside, number, &mut fate);
+                }
                 Change::Length(_) if fate.spares_length(number) => apply(&mut bytes, change),
                 Change::Length(_) => {}
             }
@@ -85,6 +98,7 @@ impl Image {
     fn final_length(&self) -> usize {
         self.unsynced.iter().fold(self.durable.len(), |length, change| match change {
             Change::Write { start, bytes } => length.max(to_usize(*start) + bytes.len()),
+            Change::Hole { .. } => length,
             Change::Length(length) => to_usize(*length),
         })
     }
@@ -156,11 +170,32 @@ fn write_sectors(bytes: &mut Vec<u8>, start: u64, new: &[u8], number: usize, fat
     }
 }
 
+/// A file system takes pages away, not sectors.
+fn punch_pages(bytes: &mut [u8], hole: Range<usize>, number: usize, fate: &mut Fate) {
+    let mut at = hole.start as u64;
+    while at < hole.end as u64 {
+        let next = ((at / PAGE_BYTES + 1) * PAGE_BYTES).min(hole.end as u64);
+        if fate.spares(at / SECTOR_BYTES, number) {
+            bytes[to_usize(at)..to_usize(next)].fill(0);
+        }
+        at = next;
+    }
+}
+
 fn apply(bytes: &mut Vec<u8>, change: &Change) {
     match change {
         Change::Write { start, bytes: new } => put(bytes, *start, new),
+        Change::Hole { start, length_bytes } => {
+            let inside = hole(*start, *length_bytes, bytes.len());
+            bytes[inside].fill(0);
+        }
         Change::Length(length) => bytes.resize(to_usize(*length), 0),
     }
+}
+
+/// A hole does not change the length of a file.
+fn hole(start: u64, length_bytes: u64, file_bytes: usize) -> Range<usize> {
+    to_usize(start).min(file_bytes)..to_usize(start + length_bytes).min(file_bytes)
 }
 
 fn put(bytes: &mut Vec<u8>, start: u64, new: &[u8]) {
@@ -220,6 +255,27 @@ mod tests {
             }
         }
         assert!(mixed > 200 && old + new < 100, "{old} {mixed} {new}");
+    }
+
+    #[test]
+    fn a_hole_that_was_not_synced_may_have_taken_some_bytes_away_and_no_others() {
+        let mut seen = HashMap::new();
+        for seed in 0..200 {
+            let mut image = Image::durable(vec![1; 16_384]);
+            image.change(Change::Hole { start: 4096, length_bytes: 8192 });
+            let bytes = image.after_power_cut(Manner::Sectors, &mut Random::new(seed));
+            assert_eq!(bytes.len(), 16_384);
+            assert!(bytes[..4096].iter().chain(&bytes[12_288..]).all(|byte| *byte == 1), "{seed}");
+            assert!(bytes.chunks(4096).all(|page| page.iter().all(|byte| *byte == page[0])), "{seed}");
+            *seen.entry((bytes[4096], bytes[8192])).or_insert(0) += 1;
+        }
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        let mut image = Image::default();
+        image.change(Change::Length(4096));
+        image.change(write(1024, 7, 1024));
+        image.change(Change::Hole { start: 1024, length_bytes: 8192 });
+        image.sync();
+        assert_eq!(image.after_power_cut(Manner::Nothing, &mut Random::new(1)), vec![0; 4096]);
     }
 
     #[test]

@@ -4,14 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::image::Manner;
 use crate::names::{Directory, Node};
 use crate::random::Random;
 use crate::state::{State, is_tracked};
+
+/// What a hole in a file is made of.
+const PAGE_BYTES: usize = 4096;
 
 /// Draws what survives; the same seed draws the same.
 struct Cut {
@@ -106,6 +109,13 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(bytes)
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.set_len(bytes.len() as u64)?;
+    // Pages of zeros become holes, as most of a preallocated file is.
+    for (number, page) in bytes.chunks(PAGE_BYTES).enumerate() {
+        if page.iter().any(|byte| *byte != 0) {
+            file.write_all_at(page, (number * PAGE_BYTES) as u64)?;
+        }
+    }
+    Ok(())
 }

@@ -178,6 +178,10 @@ impl State {
         self.files[file].change(Change::Write { start, bytes: bytes.to_vec() });
     }
 
+    pub(crate) fn note_hole(&mut self, file: usize, start: u64, length_bytes: u64) {
+        self.files[file].change(Change::Hole { start, length_bytes });
+    }
+
     pub(crate) fn note_length(&mut self, file: usize, length_bytes: u64) {
         self.files[file].change(Change::Length(length_bytes));
     }
