@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::metadata::{FILE, TableCopied, copy_to_postgres};
+use crate::metadata::{FILE, TableCopied, move_to_postgres};
 use crate::settings::Database;
 use crate::{Caller, Error, PostgresSettings, Result, Settings, data_dir};
 
@@ -37,7 +37,7 @@ pub async fn move_metadata(caller: &Caller, settings: &Settings) -> Result<Metad
 
 async fn copy(settings: &Settings, postgres: &PostgresSettings) -> Result<Vec<TableCopied>> {
     let from = Settings { database: Database::Embedded, ..settings.clone() };
-    copy_to_postgres(&from, postgres).await
+    move_to_postgres(&from, postgres).await
 }
 
 /// The old database gets another name, so that no start finds it by mistake. Its log is empty once it was closed.

@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backup::place;
 use crate::bytes::blocking;
-use crate::disk::ensure_dir;
+use crate::install::{self, OldDatabase};
 use crate::metadata::snapshot::{self, Snapshot};
 use crate::secrets::{KeyRing, RING_CHECK};
+use crate::settings::Database;
 use crate::work::orphans;
 use crate::{
     Caller, CheckOptions, CheckReport, Engine, Error, OnProgress, Problem, Result, Settings, data_dir, metadata,
-    snapshots, stamp,
+    snapshots, stamp, store_id,
 };
 
 /// How the index is rebuilt.
@@ -24,7 +24,7 @@ use crate::{
 pub struct RebuildOptions {
     /// The snapshot; the newest whole one of the data directory when `None`.
     pub snapshot: Option<PathBuf>,
-    /// Replaces a database that is whole.
+    /// Replaces a database that is whole; one of PostgreSQL when it holds anything.
     pub force: bool,
 }
 
@@ -39,8 +39,8 @@ pub struct RebuildReport {
     pub snapshots_skipped: Vec<PathBuf>,
     /// The last sign of life of the lost database: names and small objects stored between the snapshot and then are lost.
     pub lost_until_us: Option<i64>,
-    /// Where the files of the old database are now.
-    pub old_database: Option<PathBuf>,
+    /// Where the old database is now.
+    pub old_database: Option<OldDatabase>,
     /// Objects whose bytes are gone since the snapshot: deleted or overwritten then, or lost.
     pub objects_lost_count: u64,
     /// Blobs that no row of the snapshot knows; they are in quarantine.
@@ -63,24 +63,19 @@ pub async fn rebuild_index(
     on_progress: &OnProgress,
 ) -> Result<RebuildReport> {
     caller.must_operate()?;
-    snapshot::must_be_embedded(&settings)?;
     if !settings.data_dir.is_dir() {
         return Err(Error::Unusable(format!("{} is no data directory", settings.data_dir.display())));
     }
     let settings = Settings { background_work: false, ..settings };
     let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
     on_progress.count("looking at the database", 0, None);
-    if !options.force && is_whole(&settings).await {
-        return Err(Error::Unusable(
-            "the database is whole; `cloudhold fsck` compares it with the blobs, and --force replaces it by a snapshot"
-                .to_owned(),
-        ));
-    }
+    may_replace(&settings, options.force).await?;
     on_progress.count("looking for a snapshot", 0, None);
     let (found, skipped) = find_snapshot(&settings, options.snapshot.as_deref()).await?;
     let last_sign_us = last_sign(&settings);
     let (at, from) = (settings.clone(), found.clone());
-    let old_database = blocking(move || replace(&at, &from)).await?;
+    blocking(move || copy(&at, &from)).await?;
+    let old_database = install::install(&settings, options.force).await?;
     // The engine takes the lock itself; what it finds from here on is a store like any other.
     drop(lock);
     let engine = Engine::open(settings).await?;
@@ -105,7 +100,24 @@ pub async fn rebuild_index(
     })
 }
 
-/// Whether the database can be opened and its structure is whole.
+/// Refuses to replace a database that is whole, unless it is forced. PostgreSQL's structure is its operator's to check: there everything
+/// counts as whole.
+async fn may_replace(settings: &Settings, force: bool) -> Result<()> {
+    match &settings.database {
+        Database::Embedded if !force && is_whole(settings).await => Err(Error::Unusable(
+            "the database is whole; `cloudhold fsck` compares it with the blobs, and --force replaces it by a snapshot"
+                .to_owned(),
+        )),
+        Database::Embedded => Ok(()),
+        Database::Postgres(_) if settings.data_dir.join(metadata::FILE).exists() => Err(Error::Unusable(format!(
+            "{} has its metadata in SQLite; `cloudhold migrate-metadata` moves it into the PostgreSQL database",
+            settings.data_dir.display()
+        ))),
+        Database::Postgres(_) => install::may_begin(settings, force).await,
+    }
+}
+
+/// Whether the embedded database can be opened and its structure is whole.
 async fn is_whole(settings: &Settings) -> bool {
     if !settings.data_dir.join(metadata::FILE).exists() {
         return false;
@@ -129,6 +141,7 @@ async fn find_snapshot(settings: &Settings, named: Option<&Path>) -> Result<(Pat
             Ok(Some(check)) => {
                 let key_file = settings.key_file.clone().unwrap_or_else(|| settings.data_dir.join("keys.json"));
                 KeyRing::open_or_create(&key_file, false)?.confirm(&check)?;
+                store_id::must_fit(settings, install::store_id_of(settings, &path).await?.as_deref())?;
                 return Ok((path, skipped));
             }
             Ok(None) | Err(Error::Metadata { .. } | Error::Corrupt(_)) => skipped.push(path),
@@ -169,16 +182,15 @@ fn last_sign(settings: &Settings) -> Option<i64> {
     snapshot::files(&settings.data_dir)[..2].iter().filter_map(written).max()
 }
 
-/// Moves the old database aside and puts the snapshot in its place.
-fn replace(settings: &Settings, from: &Path) -> Result<Option<PathBuf>> {
-    let (disk, data_dir) = (&*settings.disk, &settings.data_dir);
-    let part = data_dir.join(format!("{}.part", metadata::FILE));
+/// Copies the snapshot to where it becomes the database, durably. What an earlier copy left there is removed.
+fn copy(settings: &Settings, from: &Path) -> Result<()> {
+    let (disk, to) = (&*settings.disk, install::copy_path(settings));
     let failed = |e| Error::io("copying the snapshot", e);
-    match disk.remove(&part) {
+    match disk.remove(&to) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         Ok(()) | Err(_) => {}
     }
-    let mut copy = disk.create_new(&part).map_err(failed)?;
+    let mut copy = disk.create_new(&to).map_err(failed)?;
     let (mut source, mut buffer) = (File::open(from).map_err(failed)?, vec![0; 1 << 20]);
     loop {
         let count = std::io::Read::read(&mut source, &mut buffer).map_err(failed)?;
@@ -187,29 +199,7 @@ fn replace(settings: &Settings, from: &Path) -> Result<Option<PathBuf>> {
         }
         copy.write(&buffer[..count]).map_err(failed)?;
     }
-    copy.sync_data().map_err(failed)?;
-    let old = put_aside(settings)?;
-    place(disk, &part, data_dir)?;
-    Ok(old)
-}
-
-/// Old files are never deleted: somebody may know how to read them.
-fn put_aside(settings: &Settings) -> Result<Option<PathBuf>> {
-    let (disk, data_dir) = (&*settings.disk, &settings.data_dir);
-    let files: Vec<PathBuf> = snapshot::files(data_dir).into_iter().filter(|file| file.exists()).collect();
-    if files.is_empty() {
-        return Ok(None);
-    }
-    let failed = |e| Error::io("putting the old database aside", e);
-    let folder = data_dir.join(format!("metadata-before-{}", stamp::of(settings.clock.now_us())));
-    ensure_dir(disk, &folder).map_err(failed)?;
-    for file in files {
-        disk.rename(&file, &folder.join(file.file_name().unwrap_or_default())).map_err(failed)?;
-    }
-    for directory in [&folder, data_dir] {
-        disk.open_dir(directory).and_then(|directory| directory.sync()).map_err(failed)?;
-    }
-    Ok(Some(folder))
+    copy.sync_data().map_err(failed)
 }
 
 /// Blobs that no row knows.

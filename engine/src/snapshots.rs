@@ -57,7 +57,7 @@ pub(crate) fn list(settings: &Settings) -> Result<Vec<SnapshotInfo>> {
 pub(crate) async fn take(inner: &Arc<Inner>) -> Result<SnapshotInfo> {
     let _turn = inner.snapshots.turn.lock().await;
     let settings = &inner.settings;
-    let mark = snapshot::change_mark(settings);
+    let mark = snapshot::change_mark(&inner.db, settings).await?;
     let folder = settings.data_dir.join(FOLDER);
     let taken_us = settings.clock.now_us();
     let path = folder.join(format!("{PREFIX}{}{SUFFIX}", stamp::of(taken_us)));
@@ -90,9 +90,9 @@ pub(crate) struct Snapshots {
 }
 
 /// Whether the database may have changed since the last snapshot of this process.
-pub(crate) fn has_changed(inner: &Inner) -> bool {
+pub(crate) async fn has_changed(inner: &Inner) -> Result<bool> {
     let last = inner.snapshots.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-    last != Some(snapshot::change_mark(&inner.settings))
+    Ok(last != Some(snapshot::change_mark(&inner.db, &inner.settings).await?))
 }
 
 /// Makes the folder, and removes what snapshots that were cut off left there.
@@ -117,7 +117,7 @@ fn sync(disk: &dyn Disk, directory: &Path) -> Result<()> {
 /// Removes old snapshots when there is no room for another one; two stay in any case.
 async fn make_room(inner: &Arc<Inner>) -> Result<()> {
     let settings = &inner.settings;
-    let wanted_bytes = snapshot::size_bytes(settings).saturating_add(settings.reserve_bytes);
+    let wanted_bytes = snapshot::size_bytes(&inner.db, settings).await?.saturating_add(settings.reserve_bytes);
     let mut old = list(settings)?;
     while inner.store.free_bytes()? < wanted_bytes {
         match old.pop() {

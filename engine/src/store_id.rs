@@ -11,7 +11,7 @@ use futures::FutureExt;
 use crate::disk::Disk;
 use crate::metadata::{Db, FILE, store_info};
 use crate::settings::Database;
-use crate::{Error, Result, Settings, data_dir};
+use crate::{Error, Result, Settings, data_dir, snapshots};
 
 /// The file in the data directory, and the line of `store_info`.
 pub(crate) const NAME: &str = "store_id";
@@ -37,9 +37,11 @@ pub(crate) async fn confirm(db: &Db, settings: &Settings) -> Result<()> {
                 "has its metadata in SQLite; move it into the PostgreSQL database with `cloudhold migrate-metadata`",
             ))
         }
-        (None, _) if data_dir::has_blobs(&*settings.disk, &settings.data_dir)? => {
-            Err(unusable(&settings.data_dir, "has blobs, but the database is a new one; bring the database back"))
-        }
+        (None, _) if had_store(settings)? => Err(unusable(
+            &settings.data_dir,
+            "has blobs or snapshots, but the database is a new one; bring the database back, or let `cloudhold rebuild-index` restore it \
+             from the last snapshot",
+        )),
         (None, directory) => begin(db, settings, &file, directory).await,
     }
 }
@@ -47,6 +49,27 @@ pub(crate) async fn confirm(db: &Db, settings: &Settings) -> Result<()> {
 /// Whether the data directory was named before.
 pub(crate) fn is_known(settings: &Settings) -> bool {
     settings.data_dir.join(NAME).exists()
+}
+
+/// Whether a store in the directory did something since it was begun. Its id alone says nothing: a first start may have been cut there.
+fn had_store(settings: &Settings) -> Result<bool> {
+    Ok(data_dir::has_blobs(&*settings.disk, &settings.data_dir)? || !snapshots::list(settings)?.is_empty())
+}
+
+/// Refuses a store that is not the one whose blobs lie in the data directory.
+pub(crate) fn must_fit(settings: &Settings, id: Option<&str>) -> Result<()> {
+    match (id, read(&settings.data_dir.join(NAME))?) {
+        (Some(id), Some(directory)) if id != directory => {
+            Err(unusable(&settings.data_dir, "belongs to another store than the snapshot"))
+        }
+        (Some(_) | None, Some(_) | None) => Ok(()),
+    }
+}
+
+/// Names the store in a data directory that does not name one yet.
+pub(crate) fn adopt(settings: &Settings, id: &str) -> Result<()> {
+    must_fit(settings, Some(id))?;
+    if is_known(settings) { Ok(()) } else { write(&*settings.disk, &settings.data_dir.join(NAME), id) }
 }
 
 /// Names a new store. The file comes first: a start that is cut in between finds it and goes on.

@@ -10,8 +10,12 @@ mod blobs;
 mod buckets;
 #[path = "storage/check.rs"]
 mod check;
+#[path = "storage/crossed.rs"]
+mod crossed;
 #[path = "storage/damage.rs"]
 mod damage;
+#[path = "shared/databases.rs"]
+mod databases;
 #[path = "storage/listing.rs"]
 mod listing;
 #[path = "storage/moved.rs"]

@@ -60,7 +60,6 @@ impl Engine {
     ) -> Result<BackupReport> {
         caller.must_operate()?;
         let settings = &self.inner.settings;
-        snapshot::must_be_embedded(settings)?;
         if directory.starts_with(&settings.data_dir) {
             return Err(Error::invalid("directory", "must not lie in the data directory"));
         }

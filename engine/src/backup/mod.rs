@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use list::{BackupInfo, Damaged, VerifyReport, list_backups, prune_backups, verify_backup};
 pub use make::{BackupOptions, BackupReport};
-pub(crate) use restore::place;
 pub use restore::{Restored, restore_backup};
 
 /// Counts the back-ups that run.

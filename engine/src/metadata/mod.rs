@@ -8,6 +8,7 @@ mod db;
 mod lent;
 mod many;
 mod migrate;
+mod occupied;
 mod postgres;
 mod readers;
 mod row;
@@ -37,8 +38,9 @@ pub(crate) mod users;
 pub(crate) mod versions;
 
 pub use copy::TableCopied;
-pub(crate) use copy::copy_to_postgres;
+pub(crate) use copy::{load_into_postgres, move_to_postgres};
 pub(crate) use db::Db;
+pub(crate) use occupied::look as look_at_postgres;
 pub(crate) use row::{Row, Value, values};
 pub(crate) use sqlite::FILE;
 pub(crate) use tx::{Script, Tx, UsageDelta};

@@ -20,6 +20,8 @@ use crate::read_only::ReadOnly;
 use crate::settings::{Faults, PostgresSettings};
 use crate::{Clock, Durability, Error, Result, Settings};
 
+/// By this the server's list of connections shows which are a store's.
+pub(super) const APPLICATION: &str = "cloudhold";
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
 /// Most writes that may wait for a connection.
@@ -40,12 +42,21 @@ pub(super) struct Postgres {
 fn options(postgres: &PostgresSettings) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(postgres.url.expose_secret())
         .map_err(|_| Error::Unusable("the URL of the PostgreSQL database is not well formed".to_owned()))?;
-    Ok(options.application_name("cloudhold").statement_cache_capacity(256).disable_statement_logging())
+    Ok(options.application_name(APPLICATION).statement_cache_capacity(256).disable_statement_logging())
 }
 
-/// Opens one connection, with the schema up to date.
+/// Opens one connection beside the pool, for long work: the time limits that the server may have are for requests. The schema is left as it
+/// is.
 pub(super) async fn connect(postgres: &PostgresSettings) -> Result<PgConnection> {
     let mut connection = options(postgres)?.connect().await.map_err(|e| database_error("open", e))?;
+    let no_limits = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
+    sqlx::raw_sql(no_limits).execute(&mut connection).await.map_err(|e| database_error("open", e))?;
+    Ok(connection)
+}
+
+/// Opens one such connection, with the schema up to date.
+pub(super) async fn connect_migrated(postgres: &PostgresSettings) -> Result<PgConnection> {
+    let mut connection = connect(postgres).await?;
     migrate::postgres(&mut connection).await?;
     Ok(connection)
 }

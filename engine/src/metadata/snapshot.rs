@@ -4,50 +4,73 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::SystemTime;
 
+use futures::FutureExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, Row as _};
 
-use super::FILE;
+use super::copy::copy_to_sqlite;
 use super::db::database_error;
+use super::{Db, FILE, load_into_postgres};
 use crate::names::BlobId;
 use crate::settings::Database;
-use crate::{Error, Result, Settings};
+use crate::{Error, PostgresSettings, Result, Settings};
 
 /// Rows of a page.
 const ROWS: i64 = 1000;
 
-/// Tells whether the database changed since it was looked at: the lengths and times of its files.
+/// Tells whether the database changed since it was looked at. Another mark may be of the same state; the same mark never is of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ChangeMark(Vec<Option<(SystemTime, u64)>>);
+pub(crate) enum ChangeMark {
+    /// The lengths and times of SQLite's files.
+    Files(Vec<Option<(SystemTime, u64)>>),
+    /// Which transactions PostgreSQL shows and which are still under way. Only those count that wrote something, on the whole server: what
+    /// somebody writes into another database looks like a change, too. Its counters of rows would tell databases apart, but the server
+    /// hears of a change only some time after it; the commit sequence counts versions of objects, and no users or keys.
+    Transactions(String),
+}
 
 /// The files of the database, as they are named beneath a directory.
 pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
     ["", "-wal", "-shm"].map(|end| directory.join(format!("{FILE}{end}"))).into()
 }
 
-pub(crate) fn change_mark(settings: &Settings) -> ChangeMark {
+pub(crate) async fn change_mark(db: &Db, settings: &Settings) -> Result<ChangeMark> {
+    match &settings.database {
+        Database::Embedded => Ok(ChangeMark::Files(file_marks(settings))),
+        Database::Postgres(_) => {
+            let mark = "SELECT CAST(pg_current_snapshot() AS TEXT) AS mark";
+            let mark = db.read_statement("change_mark", move |tx| {
+                async move { tx.fetch_one(mark, Vec::new()).await?.text("mark") }.boxed()
+            });
+            Ok(ChangeMark::Transactions(mark.await?))
+        }
+    }
+}
+
+fn file_marks(settings: &Settings) -> Vec<Option<(SystemTime, u64)>> {
     let mark = |path: &PathBuf| {
         let meta = std::fs::metadata(path).ok()?;
         Some((meta.modified().ok()?, meta.len()))
     };
     // The shared index is rebuilt without any change.
-    ChangeMark(files(&settings.data_dir)[..2].iter().map(mark).collect())
+    files(&settings.data_dir)[..2].iter().map(mark).collect()
 }
 
-/// How many bytes the database has.
-pub(crate) fn size_bytes(settings: &Settings) -> u64 {
-    change_mark(settings).0.into_iter().flatten().map(|(_, size)| size).sum()
-}
-
-/// Refuses what is done with the file of the embedded database, where there is none.
-pub(crate) fn must_be_embedded(settings: &Settings) -> Result<()> {
+/// How many bytes a snapshot may have, roughly: those of the database.
+pub(crate) async fn size_bytes(db: &Db, settings: &Settings) -> Result<u64> {
     match &settings.database {
-        Database::Embedded => Ok(()),
-        Database::Postgres(_) => Err(Error::Unusable(
-            "the metadata is in PostgreSQL: back it up with PostgreSQL's own tools (pg_dump, or a base backup and its log), and the \
-             data directory after that"
-                .to_owned(),
-        )),
+        Database::Embedded => Ok(file_marks(settings).into_iter().flatten().map(|(_, size)| size).sum()),
+        Database::Postgres(_) => {
+            // Not of the whole database: what was put aside in other schemas is in no snapshot.
+            let size = "SELECT CAST(COALESCE(SUM(pg_total_relation_size(oid)), 0) AS BIGINT) AS size_bytes
+                        FROM pg_class
+                        WHERE relkind = 'r'
+                          AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema())";
+            let size = db.read_statement("database_size", move |tx| {
+                async move { tx.fetch_one(size, Vec::new()).await?.size("size_bytes") }.boxed()
+            });
+            size.await
+        }
     }
 }
 
@@ -63,18 +86,35 @@ fn options(settings: &Settings, file: &Path) -> Result<SqliteConnectOptions> {
 /// Writes a consistent snapshot of the running store's database into a new file and makes its bytes durable. It is one long read: writers
 /// go on beside it.
 pub(crate) async fn make(settings: &Settings, into: &Path) -> Result<()> {
-    must_be_embedded(settings)?;
     let failed = |e| Error::io("making a snapshot's file", e);
     // SQLite takes an empty file for none, and so the file has a mode of our choice.
     drop(settings.disk.create_new(into).map_err(failed)?);
+    match &settings.database {
+        Database::Embedded => vacuum_into(settings, into).await?,
+        Database::Postgres(postgres) => copy_to_sqlite(postgres, options(settings, into)?).await?,
+    }
+    settings.disk.open(into).map_err(failed)?.sync_data().map_err(|e| Error::io("syncing a snapshot", e))
+}
+
+async fn vacuum_into(settings: &Settings, into: &Path) -> Result<()> {
     let mut connection =
         options(settings, &settings.data_dir.join(FILE))?.connect().await.map_err(|e| database_error("snapshot", e))?;
     let path = into.to_str().ok_or_else(|| Error::invalid("path", "must be UTF-8"))?;
     let made = sqlx::query("VACUUM INTO $1").bind(path).execute(&mut connection).await;
     // The answer is that of the snapshot; a connection that only read has nothing to lose.
     let _ = connection.close().await;
-    made.map_err(|e| database_error("snapshot", e))?;
-    settings.disk.open(into).map_err(failed)?.sync_data().map_err(|e| Error::io("syncing a snapshot", e))
+    made.map(|_| ()).map_err(|e| database_error("snapshot", e))
+}
+
+/// Loads a copy of a snapshot, which is used up by it, into a PostgreSQL database: all of it in one transaction, or nothing. What the
+/// database holds is moved into the schema `aside`, or refused when there is none. Returns whether something was moved.
+pub(crate) async fn load(
+    settings: &Settings,
+    copy: &Path,
+    postgres: &PostgresSettings,
+    aside: Option<&str>,
+) -> Result<bool> {
+    load_into_postgres(options(settings, copy)?, postgres, aside).await
 }
 
 /// A blob that a snapshot refers to.

@@ -6,10 +6,9 @@ use std::time::Duration;
 use engine::{
     BackupOptions, BackupReport, Caller, Engine, Error, OnProgress, Restored, Result, Settings, VerifyReport,
 };
-use tempfile::TempDir;
 
 use crate::check::furnish;
-use crate::world::{World, embedded, everything, noise};
+use crate::world::{World, elsewhere, everything, noise};
 
 const OPERATOR: Caller = Caller::LocalOperator;
 
@@ -20,8 +19,8 @@ async fn back_up(world: &World, to: &Path) -> BackupReport {
     world.engine.back_up(&OPERATOR, to, options, &OnProgress::nobody()).await.unwrap()
 }
 
-async fn restore(from: &Path, to: &Path, key_file: Option<&Path>, force: bool) -> Result<Restored> {
-    engine::restore_backup(&OPERATOR, &Settings::new(to), from, key_file, force, &OnProgress::nobody()).await
+async fn restore(from: &Path, to: &Settings, key_file: Option<&Path>, force: bool) -> Result<Restored> {
+    engine::restore_backup(&OPERATOR, to, from, key_file, force, &OnProgress::nobody()).await
 }
 
 async fn verify(path: &Path) -> VerifyReport {
@@ -38,8 +37,8 @@ fn keys(world: &World) -> PathBuf {
 }
 
 /// Opens what was restored and compares everything.
-async fn assert_restored(world: &World, to: &TempDir, expected: &std::collections::BTreeMap<String, Vec<u8>>) {
-    let engine = Engine::open(embedded(to)).await.unwrap();
+async fn assert_restored(world: &World, to: &Settings, expected: &std::collections::BTreeMap<String, Vec<u8>>) {
+    let engine = Engine::open(to.clone()).await.unwrap();
     assert_eq!(&everything(&engine, &world.ada).await, expected);
     let check = engine.check(&OPERATOR, Default::default(), &OnProgress::nobody()).await.unwrap();
     assert!(check.is_clean(), "{check:?}");
@@ -48,7 +47,7 @@ async fn assert_restored(world: &World, to: &TempDir, expected: &std::collection
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_store_is_the_one_that_was_backed_up() {
-    let (world, bucket) = furnish(World::embedded().await).await;
+    let (world, bucket) = furnish(World::new().await).await;
     let (pool, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = everything(&world.engine, &world.ada).await;
     let first = back_up(&world, pool.path()).await;
@@ -66,22 +65,18 @@ async fn a_restored_store_is_the_one_that_was_backed_up() {
     let second = back_up(&world, pool.path()).await;
     assert_eq!((second.blob_count, second.copied_count, second.copied_size_bytes), (3, 1, 400_000), "{second:?}");
 
-    let restored = restore(&first.path, &to.path().join("old"), Some(&keys(&world)), false).await.unwrap();
+    let (old, new) = (elsewhere(&to.path().join("old")), elsewhere(&to.path().join("new")));
+    let restored = restore(&first.path, &old, Some(&keys(&world)), false).await.unwrap();
     assert_eq!((restored.blob_count, restored.damaged.len()), (3, 0), "{restored:?}");
-    let newest = restore(pool.path(), &to.path().join("new"), Some(&keys(&world)), false).await.unwrap();
+    let newest = restore(pool.path(), &new, Some(&keys(&world)), false).await.unwrap();
     assert_eq!(newest.taken_us, second.taken_us, "the newest of the directory");
-    for (name, expected) in [("old", &before), ("new", &after)] {
-        let engine = Engine::open(Settings::new(to.path().join(name))).await.unwrap();
-        assert_eq!(&everything(&engine, &world.ada).await, expected, "{name}");
-        let check = engine.check(&OPERATOR, Default::default(), &OnProgress::nobody()).await.unwrap();
-        assert!(check.is_clean(), "{check:?}");
-        engine.close().await;
-    }
+    assert_restored(&world, &old, &before).await;
+    assert_restored(&world, &new, &after).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_back_up_beside_writes_is_one_state_of_the_store() {
-    let world = World::embedded().await;
+    let world = World::new().await;
     let bucket = world.bucket("busy").await;
     let stop = std::sync::atomic::AtomicBool::new(false);
     for number in 0..30 {
@@ -116,8 +111,9 @@ async fn a_back_up_beside_writes_is_one_state_of_the_store() {
     for backup in made {
         assert!(backup.damaged.is_empty(), "{backup:?}");
         let to = tempfile::tempdir().unwrap();
-        restore(&backup.path, to.path(), Some(&keys(&world)), false).await.unwrap();
-        let engine = Engine::open(embedded(&to)).await.unwrap();
+        let settings = elsewhere(to.path());
+        restore(&backup.path, &settings, Some(&keys(&world)), false).await.unwrap();
+        let engine = Engine::open(settings).await.unwrap();
         let check = engine.check(&OPERATOR, Default::default(), &OnProgress::nobody()).await.unwrap();
         assert!(check.is_clean(), "{check:?}");
         let all = everything(&engine, &world.ada).await;
@@ -132,7 +128,7 @@ async fn a_back_up_beside_writes_is_one_state_of_the_store() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_waits_for_a_running_back_up() {
-    let world = World::embedded().await;
+    let world = World::new().await;
     let bucket = world.bucket("held").await;
     for number in 0..20 {
         world.put(&bucket, &format!("o{number}"), noise(50_000)).await;
@@ -171,7 +167,7 @@ async fn garbage_waits_for_a_running_back_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_back_up_that_was_cut_off_is_none_and_the_next_goes_on() {
-    let (world, _) = furnish(World::embedded().await).await;
+    let (world, _) = furnish(World::new().await).await;
     let pool = tempfile::tempdir().unwrap();
     let first = back_up(&world, pool.path()).await;
     // As if it had been cut off: no manifest under its name, one copy half written, one blob not yet copied.
@@ -190,13 +186,14 @@ async fn a_back_up_that_was_cut_off_is_none_and_the_next_goes_on() {
     let left = std::fs::read_dir(pool.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| !name.ends_with(".part")));
     let to = tempfile::tempdir().unwrap();
-    restore(pool.path(), to.path(), Some(&keys(&world)), false).await.unwrap();
-    assert_restored(&world, &to, &everything(&world.engine, &world.ada).await).await;
+    let settings = elsewhere(to.path());
+    restore(pool.path(), &settings, Some(&keys(&world)), false).await.unwrap();
+    assert_restored(&world, &settings, &everything(&world.engine, &world.ada).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_damage_of_a_back_up_is_found() {
-    let (world, _) = furnish(World::embedded().await).await;
+    let (world, _) = furnish(World::new().await).await;
     let pool = tempfile::tempdir().unwrap();
     let made = back_up(&world, pool.path()).await;
     assert!(verify(pool.path()).await.damaged.is_empty());
@@ -215,13 +212,13 @@ async fn every_damage_of_a_back_up_is_found() {
     assert_eq!(verify(pool.path()).await.damaged.len(), 1);
     // What is whole is restored all the same, and the rest is named.
     let to = tempfile::tempdir().unwrap();
-    let restored = restore(pool.path(), to.path(), Some(&keys(&world)), false).await.unwrap();
+    let restored = restore(pool.path(), &elsewhere(to.path()), Some(&keys(&world)), false).await.unwrap();
     assert_eq!((restored.blob_count, restored.damaged.len()), (2, 1), "{restored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_blob_of_the_store_is_named_and_not_copied() {
-    let (world, _) = furnish(World::embedded().await).await;
+    let (world, _) = furnish(World::new().await).await;
     let (_, blob, at) = world.blobs().remove(0);
     let mut bytes = std::fs::read(&blob).unwrap();
     bytes[at.start + 5000] ^= 1;
@@ -234,7 +231,7 @@ async fn a_damaged_blob_of_the_store_is_named_and_not_copied() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pruning_keeps_what_the_others_need() {
-    let (world, bucket) = furnish(World::embedded().await).await;
+    let (world, bucket) = furnish(World::new().await).await;
     let pool = tempfile::tempdir().unwrap();
     for size in [100_000, 200_000, 150_000] {
         world.put(&bucket, "large", noise(size)).await;
@@ -255,11 +252,12 @@ async fn pruning_keeps_what_the_others_need() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_an_empty_directory_and_the_right_key_ring_will_do() {
-    let (world, _) = furnish(World::embedded().await).await;
+    let (world, _) = furnish(World::new().await).await;
     let (pool, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     back_up(&world, pool.path()).await;
-    let other = World::embedded().await;
-    let wrong = restore(pool.path(), to.path(), Some(&keys(&other)), false).await;
+    let other = World::new().await;
+    let (free, theirs) = (elsewhere(to.path()), elsewhere(other.directory.path()));
+    let wrong = restore(pool.path(), &free, Some(&keys(&other)), false).await;
     assert!(matches!(wrong, Err(Error::Unusable(_))), "{wrong:?}");
     assert!(std::fs::read_dir(to.path()).unwrap().next().is_none(), "a wrong ring is seen before anything is written");
 
@@ -273,48 +271,48 @@ async fn only_an_empty_directory_and_the_right_key_ring_will_do() {
     let taken = back_up(&world, other.directory.path()).await;
     assert!(matches!(taken, Err(Error::Unusable(_))), "{taken:?}");
 
-    let running = restore(pool.path(), other.directory.path(), Some(&keys(&world)), true).await;
+    let running = restore(pool.path(), &theirs, Some(&keys(&world)), true).await;
     assert!(matches!(running, Err(Error::Locked(_))), "{running:?}");
     other.engine.close().await;
-    let full = restore(pool.path(), other.directory.path(), Some(&keys(&world)), false).await;
+    let full = restore(pool.path(), &theirs, Some(&keys(&world)), false).await;
     assert!(matches!(full, Err(Error::Unusable(_))), "{full:?}");
-    let forced = restore(pool.path(), other.directory.path(), Some(&keys(&world)), true).await.unwrap();
+    let forced = restore(pool.path(), &theirs, Some(&keys(&world)), true).await.unwrap();
     let aside = forced.moved_aside.unwrap();
-    assert!(aside.join("metadata.sqlite").exists());
+    assert!(aside.join("keys.json").exists());
     std::fs::remove_dir_all(aside).unwrap();
-    assert_restored(&world, &other.directory, &everything(&world.engine, &world.ada).await).await;
+    assert_restored(&world, &theirs, &everything(&world.engine, &world.ada).await).await;
 
-    let without = restore(pool.path(), to.path(), None, false).await.unwrap();
+    let without = restore(pool.path(), &free, None, false).await.unwrap();
     assert_eq!(without.key_file, None);
-    let refused = Engine::open(Settings::new(to.path())).await;
+    let refused = Engine::open(free.clone()).await;
     let Err(Error::Unusable(said)) = refused else { panic!("{refused:?}") };
     assert!(said.contains("key ring"), "{said}");
     std::fs::copy(keys(&world), to.path().join("keys.json")).unwrap();
-    assert_restored(&world, &to, &everything(&world.engine, &world.ada).await).await;
+    assert_restored(&world, &free, &everything(&world.engine, &world.ada).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_alone_is_brought_together_with_the_blobs() {
-    let (mut world, _) = furnish(World::embedded().await).await;
+    let (mut world, _) = furnish(World::new().await).await;
     let (pool, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = everything(&world.engine, &world.ada).await;
     let options = BackupOptions { metadata_only: true };
     let made = world.engine.back_up(&OPERATOR, pool.path(), options, &OnProgress::nobody()).await.unwrap();
     assert!(files(&pool.path().join(made.path.file_name().unwrap())).len() == 2, "metadata and manifest");
-    let refused = restore(pool.path(), to.path(), None, false).await;
+    let refused = restore(pool.path(), &elsewhere(to.path()), None, false).await;
     let Err(Error::Unusable(said)) = refused else { panic!("{refused:?}") };
     assert!(said.contains("rebuild-index --snapshot"), "{said}");
     world.engine.close().await;
-    std::fs::remove_file(world.directory.path().join("metadata.sqlite")).unwrap();
+    world.lose_database();
     let options = engine::RebuildOptions { snapshot: Some(made.path.join("metadata.sqlite")), force: false };
-    engine::rebuild_index(&OPERATOR, embedded(&world.directory), &options, &OnProgress::nobody()).await.unwrap();
-    world.engine = Engine::open(embedded(&world.directory)).await.unwrap();
+    engine::rebuild_index(&OPERATOR, world.settings(), &options, &OnProgress::nobody()).await.unwrap();
+    world.open_again().await;
     assert_eq!(everything(&world.engine, &world.ada).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_machines_owner_backs_up_and_restores() {
-    let (world, _) = furnish(World::embedded().await).await;
+    let (world, _) = furnish(World::new().await).await;
     let (pool, settings, nobody) = (tempfile::tempdir().unwrap(), Settings::new("unused"), OnProgress::nobody());
     for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
         let denied = |done: Result<()>| assert!(matches!(done, Err(Error::AccessDenied)), "{done:?}");

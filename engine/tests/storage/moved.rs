@@ -2,17 +2,14 @@
 
 use engine::{
     Caller, CheckOptions, CompleteUpload, CompletedPart, Database, Digests, Engine, Error, ListRequest, MetadataMoved,
-    NewObject, PostgresSettings, Selection, Settings, VersionListRequest, Versioning, move_metadata,
+    NewObject, Selection, Settings, VersionListRequest, Versioning, move_metadata,
 };
 use test_databases::{new_postgres, run_sql};
 
+use crate::databases::postgres;
 use crate::world::{World, key, noise};
 
 const OPERATOR: &Caller = &Caller::LocalOperator;
-
-fn postgres(url: &str) -> Database {
-    Database::Postgres(PostgresSettings { url: url.to_owned().into(), connections_max: 4 })
-}
 
 fn rows(moved: &MetadataMoved, table: &str) -> u64 {
     moved.tables.iter().find(|copied| copied.table == table).map(|copied| copied.rows).unwrap()

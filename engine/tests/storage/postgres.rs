@@ -1,8 +1,9 @@
 //! What only a database that others share can do: conflicts, lost connections, and a directory of another store.
 
-use engine::{Body, Caller, Database, Engine, Error, NewObject, PostgresSettings, Settings, WriteConditions};
+use engine::{Body, Caller, Engine, Error, NewObject, Settings, WriteConditions};
 use test_databases::{new_postgres, run_sql};
 
+use crate::databases::postgres;
 use crate::world::{key, noise, tenant_with_bucket};
 
 struct Shared {
@@ -16,8 +17,7 @@ struct Shared {
 
 async fn shared() -> Shared {
     let (url, directory) = (new_postgres(), tempfile::tempdir().unwrap());
-    let database = Database::Postgres(PostgresSettings { url: url.clone().into(), connections_max: 8 });
-    let settings = Settings { database, ..Settings::new(directory.path()) };
+    let settings = Settings { database: postgres(&url), ..Settings::new(directory.path()) };
     let engine = Engine::open(settings.clone()).await.unwrap();
     let (ada, bucket) = tenant_with_bucket(&engine).await;
     Shared { url, settings, engine, ada, bucket, _directory: directory }
@@ -129,9 +129,8 @@ async fn a_directory_of_another_store_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_password_of_the_database_is_shown_nowhere() {
-    let url = "postgres://cloudhold:swordfish@127.0.0.1:1/none".to_owned();
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::Postgres(PostgresSettings { url: url.into(), connections_max: 1 });
+    let database = postgres("postgres://cloudhold:swordfish@127.0.0.1:1/none");
     let settings = Settings { database, ..Settings::new(directory.path()) };
     let shown = format!("{settings:?}");
     let error = Engine::open(settings).await.unwrap_err();

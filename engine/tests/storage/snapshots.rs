@@ -3,8 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use engine::{Caller, Error};
+use engine::{Caller, Database, Error};
+use test_databases::asked_for_on_its_own_server;
 
+use crate::databases::postgres;
 use crate::world::{World, noise};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -15,7 +17,9 @@ fn count(world: &World) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_taken_each_hour_in_which_something_changed() {
-    let world = World::embedded().await;
+    // A server of its own: what other tests write would look like a change of this store.
+    let database = asked_for_on_its_own_server().map_or(Database::Embedded, |url| postgres(&url));
+    let world = World::on(database).await;
     let bucket = world.bucket("snapshots").await;
     world.put(&bucket, "o", noise(10)).await;
     world.engine.run_workers().await.unwrap();
@@ -37,7 +41,7 @@ async fn a_snapshot_is_taken_each_hour_in_which_something_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn old_snapshots_and_halves_are_removed() {
-    let mut world = World::embedded().await;
+    let mut world = World::new().await;
     world.restart_with(|settings| (settings.snapshots_kept, settings.snapshot_days_kept) = (3, 2)).await;
     let bucket = world.bucket("kept").await;
     for number in 0..60 {
@@ -55,7 +59,7 @@ async fn old_snapshots_and_halves_are_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_machines_owner_sees_and_takes_snapshots() {
-    let world = World::embedded().await;
+    let world = World::new().await;
     for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
         assert!(matches!(world.engine.take_snapshot(&caller).await, Err(Error::AccessDenied)));
         assert!(matches!(world.engine.snapshots(&caller), Err(Error::AccessDenied)));
@@ -64,7 +68,7 @@ async fn only_the_machines_owner_sees_and_takes_snapshots() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_go_on_while_a_snapshot_is_taken() {
-    let world = World::embedded().await;
+    let world = World::new().await;
     let bucket = world.bucket("busy").await;
     for number in 0..200 {
         world.put(&bucket, &format!("o{number}"), noise(10_000)).await;

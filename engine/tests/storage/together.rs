@@ -82,7 +82,7 @@ async fn one_request_for_a_thousand_deletions_asks_the_database_a_few_dozen_time
 
 #[tokio::test]
 async fn refusals_touch_nobody_else() {
-    let world = slow_world(crate::world::database()).await;
+    let world = slow_world(crate::databases::database()).await;
     let (bucket, gone) = (world.bucket("mixed").await, world.bucket("gone").await);
     world.put(&bucket, "there", "before").await;
     let missing = WriteConditions { if_match: Some("*".to_owned()), if_none_match: None };
@@ -111,7 +111,7 @@ async fn refusals_touch_nobody_else() {
 
 #[tokio::test]
 async fn of_many_that_want_to_be_the_first_at_a_key_one_is() {
-    let world = slow_world(crate::world::database()).await;
+    let world = slow_world(crate::databases::database()).await;
     let bucket = world.bucket("race").await;
     let results = join_all((0..40).map(|_| put(&world, &bucket, "one", none_before()))).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
@@ -124,7 +124,7 @@ async fn of_many_that_want_to_be_the_first_at_a_key_one_is() {
 
 #[tokio::test]
 async fn versions_and_markers_are_made_together_too() {
-    let world = slow_world(crate::world::database()).await;
+    let world = slow_world(crate::databases::database()).await;
     let bucket = world.bucket("versions").await;
     world.engine.set_versioning(&world.ada, &bucket, Versioning::Enabled).await.unwrap();
     let names = names(70);
@@ -146,7 +146,7 @@ async fn versions_and_markers_are_made_together_too() {
 
 #[tokio::test]
 async fn copies_keep_their_bytes_when_what_they_were_copied_from_goes() {
-    let world = slow_world(crate::world::database()).await;
+    let world = slow_world(crate::databases::database()).await;
     let bucket = world.bucket("copies").await;
     let names = names(20);
     join_all(names.iter().map(|name| world.put(&bucket, name, noise(40_000)))).await;

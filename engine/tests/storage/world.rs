@@ -1,13 +1,16 @@
 //! A store in a directory of its own, with two tenants.
 
+use std::path::Path;
+
 use engine::{
-    Body, BucketName, Caller, ClockHand, Database, DeleteTarget, Engine, NewObject, ObjectInfo, ObjectKey,
-    PostgresSettings, ReadObject, Result, Selection, Settings,
+    Body, BucketName, Caller, ClockHand, Database, DeleteTarget, Engine, NewObject, ObjectInfo, ObjectKey, ReadObject,
+    Result, Selection, Settings,
 };
 use futures::TryStreamExt;
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
+use crate::databases::database;
 use crate::tenants::{group, user};
 
 /// A running store and who uses it.
@@ -23,11 +26,6 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         Self::on(database()).await
-    }
-
-    /// A store whose metadata lies in its data directory, whatever database the tests are run with.
-    pub(crate) async fn embedded() -> Self {
-        Self::on(Database::Embedded).await
     }
 
     /// A store with its metadata in a database of a given kind.
@@ -49,7 +47,27 @@ impl World {
     /// Closes the store and opens it again.
     pub(crate) async fn restart(&mut self) {
         self.engine.close().await;
+        self.open_again().await;
+    }
+
+    /// Opens the store again, which is closed.
+    pub(crate) async fn open_again(&mut self) {
         self.open_on(self.database.clone()).await;
+    }
+
+    /// Takes the database of the store away, which is closed: as a dead disk does, or somebody who drops the wrong one.
+    pub(crate) fn lose_database(&self) {
+        match &self.database {
+            Database::Embedded => {
+                for file in ["metadata.sqlite", "metadata.sqlite-wal", "metadata.sqlite-shm"] {
+                    let _ = std::fs::remove_file(self.directory.path().join(file));
+                }
+            }
+            Database::Postgres(postgres) => {
+                let sql = "DROP SCHEMA public CASCADE; CREATE SCHEMA public";
+                test_databases::run_sql(postgres.url.expose_secret(), sql);
+            }
+        }
     }
 
     /// Opens the store, which is closed, with its metadata in another database.
@@ -143,12 +161,6 @@ fn paths(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { paths(&path) } else { vec![path] }).collect()
 }
 
-/// The kind of database that the tests are run with.
-pub(crate) fn database() -> Database {
-    test_databases::asked_for()
-        .map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
-}
-
 /// Every bucket's every object with its bytes, as its owner reads them.
 pub(crate) async fn everything(engine: &Engine, owner: &Caller) -> std::collections::BTreeMap<String, Vec<u8>> {
     let mut all = std::collections::BTreeMap::new();
@@ -164,9 +176,9 @@ pub(crate) async fn everything(engine: &Engine, owner: &Caller) -> std::collecti
     all
 }
 
-/// Settings for a store with its metadata in the directory.
-pub(crate) fn embedded(directory: &TempDir) -> Settings {
-    settings(directory, &Database::Embedded).0
+/// Settings for a store that is restored into a directory, and into a new database when the tests are run with PostgreSQL.
+pub(crate) fn elsewhere(directory: &Path) -> Settings {
+    Settings { database: database(), ..Settings::new(directory) }
 }
 
 fn settings(directory: &TempDir, database: &Database) -> (Settings, ClockHand) {

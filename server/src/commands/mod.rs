@@ -79,7 +79,7 @@ enum Command {
     Scrub(scrub::ScrubArgs),
     /// Back the store up into a directory of back-ups
     Backup(backup::BackupArgs),
-    /// Restore a back-up into an empty data directory
+    /// Restore a back-up into an empty data directory, and an empty PostgreSQL database where that has the metadata
     Restore(restore::RestoreArgs),
     /// Bring back the database of a stopped store from its last snapshot and the blobs
     RebuildIndex(rebuild_index::RebuildArgs),

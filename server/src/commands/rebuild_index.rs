@@ -15,7 +15,7 @@ pub(super) struct RebuildArgs {
     /// The snapshot, or the metadata of a back-up [default: the newest whole one in snapshots/]
     #[arg(long, value_name = "FILE")]
     snapshot: Option<PathBuf>,
-    /// Replace a database that is whole
+    /// Replace a database that is whole, or any of PostgreSQL that is not empty; the old one is kept
     #[arg(long)]
     force: bool,
 }
@@ -42,8 +42,8 @@ fn show(report: &RebuildReport) -> anyhow::Result<()> {
     for path in &report.snapshots_skipped {
         output::line(format!("skipped  {} is damaged", path.display()))?;
     }
-    if let Some(path) = &report.old_database {
-        output::line(format!("kept     the old database is in {}", path.display()))?;
+    if let Some(old) = &report.old_database {
+        output::line(format!("kept     the old database is in {old}"))?;
     }
     output::line(format!(
         "LOST     names and small objects stored between {taken} and {}; what was deleted, overwritten or revoked in that \

@@ -17,7 +17,7 @@ pub(super) struct RestoreArgs {
     /// The key ring of the store that was backed up; it is compared and copied to its place
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// Move what is in the data directory aside
+    /// Move what is in the data directory, and in the PostgreSQL database, aside
     #[arg(long)]
     force: bool,
 }
@@ -38,6 +38,9 @@ pub(super) async fn run(shared: &Shared, args: &RestoreArgs) -> anyhow::Result<u
     output::line(format!("         {} blobs, {}", restored.blob_count, output::size(restored.size_bytes)))?;
     if let Some(aside) = &restored.moved_aside {
         output::line(format!("aside    what was there is in {}", aside.display()))?;
+    }
+    if let Some(old) = &restored.old_database {
+        output::line(format!("aside    the tables that were in the database are in {old}"))?;
     }
     for damaged in &restored.damaged {
         output::line(format!("DAMAGED  {}: {}", damaged.subject, damaged.detail))?;

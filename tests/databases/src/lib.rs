@@ -15,9 +15,19 @@ pub const VARIABLE: &str = "TEST_DATABASE";
 
 /// The URL of a new database when [`VARIABLE`] asks for PostgreSQL.
 pub fn asked_for() -> Option<String> {
+    is_asked_for().then(new_postgres)
+}
+
+/// The same on a server that has no other database, for a test that sees what the whole server does.
+pub fn asked_for_on_its_own_server() -> Option<String> {
+    // The server runs until the end of this process, as the shared one does.
+    is_asked_for().then(|| Box::leak(Box::new(Server::start())).new_database())
+}
+
+fn is_asked_for() -> bool {
     match std::env::var(VARIABLE).as_deref() {
-        Ok("postgres") => Some(new_postgres()),
-        Ok("sqlite") | Err(_) => None,
+        Ok("postgres") => true,
+        Ok("sqlite") | Err(_) => false,
         Ok(other) => panic!("{VARIABLE} is {other}: it may be postgres or sqlite"),
     }
 }
@@ -25,11 +35,7 @@ pub fn asked_for() -> Option<String> {
 /// The URL of a new, empty database on this process's server.
 pub fn new_postgres() -> String {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let server = SERVER.get_or_init(Server::start);
-    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    server.create_database(&name);
-    format!("postgres://postgres@localhost/{name}?host={}", server.folder.display())
+    SERVER.get_or_init(Server::start).new_database()
 }
 
 /// Runs SQL in a database of this process's server and returns what it prints, unaligned and without headings.
@@ -88,6 +94,13 @@ impl Server {
         BufReader::new(output).read_line(&mut line).expect("a line of the keeper");
         assert_eq!(line, "ready\n", "PostgreSQL did not start; its programs are in {}", programs.display());
         Self { folder, programs, _keeper: keeper }
+    }
+
+    fn new_database(&self) -> String {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.create_database(&name);
+        format!("postgres://postgres@localhost/{name}?host={}", self.folder.display())
     }
 
     fn create_database(&self, name: &str) {
