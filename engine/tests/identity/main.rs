@@ -3,6 +3,8 @@
 #[path = "../shared/blobs.rs"]
 mod blobs;
 mod credentials;
+#[path = "../shared/databases.rs"]
+mod databases;
 mod groups;
 mod logins;
 mod permissions;

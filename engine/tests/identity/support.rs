@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use engine::{
-    Caller, Clock, ClockHand, Credential, Database, Engine, Error, Group, GroupId, Identity, NewGroup, NewUser,
-    PostgresSettings, Profile, Role, Settings, User, UserId,
+    Caller, Clock, ClockHand, Credential, Engine, Error, Group, GroupId, Identity, NewGroup, NewUser, Profile, Role,
+    Settings, User, UserId,
 };
 use secrecy::SecretString;
 use tempfile::TempDir;
+
+use crate::databases::database;
 
 /// The operator, who may do everything.
 pub(crate) const OPERATOR: &Caller = &Caller::LocalOperator;
@@ -24,11 +26,6 @@ pub(crate) struct Store {
 impl Store {
     pub(crate) async fn open() -> Self {
         Self::open_with(|_| ()).await
-    }
-
-    /// A store whose database is a file beside its blobs, for tests that look into that file.
-    pub(crate) async fn open_embedded() -> Self {
-        Self::open_with(|settings| settings.database = Database::Embedded).await
     }
 
     pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
@@ -81,12 +78,6 @@ impl Store {
     pub(crate) async fn key_works(&self, key: &Credential) -> bool {
         self.engine.key_login(key.access_key.as_str()).await.expect("a look-up").is_some()
     }
-}
-
-/// The kind of database that the tests are run with.
-fn database() -> Database {
-    test_databases::asked_for()
-        .map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
 }
 
 pub(crate) fn gid(text: &str) -> GroupId {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use engine::{
-    Body, BucketName, Caller, Database, DeleteTarget, Engine, Error, ListEntry, ListRequest, NewObject, ObjectKey,
-    PostgresSettings, ReadObject, Settings, Versioning, WriteConditions,
+    Body, BucketName, Caller, DeleteTarget, Engine, Error, ListEntry, ListRequest, NewObject, ObjectKey, ReadObject,
+    Settings, Versioning, WriteConditions,
 };
 use futures::TryStreamExt;
 use futures::future::join_all;
@@ -14,6 +14,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::checker::{Answer, Call, Operation, State, is_linearizable};
+use crate::databases::database;
 use crate::tenants::{group, user};
 
 /// Histories that are recorded.
@@ -146,10 +147,9 @@ fn answer(result: Result<(), Error>) -> Answer {
 }
 
 async fn open(directory: &tempfile::TempDir) -> (Engine, Caller) {
-    let postgres = |url: String| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 8 });
     let settings = Settings {
         inline_size_bytes_max: INLINE_SIZE_BYTES_MAX,
-        database: test_databases::asked_for().map_or(Database::Embedded, postgres),
+        database: database(),
         ..Settings::new(directory.path())
     };
     let engine = Engine::open(settings).await.unwrap();

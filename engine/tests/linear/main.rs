@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
 
 mod checker;
+#[path = "../shared/databases.rs"]
+mod databases;
 mod load;
 mod planted;
 #[path = "../shared/tenants.rs"]

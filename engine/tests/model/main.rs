@@ -8,6 +8,8 @@
 #[path = "../shared/blobs.rs"]
 mod blobs;
 mod content;
+#[path = "../shared/databases.rs"]
+mod databases;
 mod drive;
 mod listing;
 mod lists;

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use engine::{Caller, CheckOptions, Clock, ClockHand, Database, Engine, OnProgress, PostgresSettings, Settings};
+use engine::{Caller, CheckOptions, Clock, ClockHand, Engine, OnProgress, Settings};
 use tempfile::TempDir;
 
 use crate::content::INLINE_SIZE_BYTES_MAX;
+use crate::databases::database;
 use crate::tenants::{group, user};
 
 /// Least size of a part that is not the last.
@@ -63,11 +64,6 @@ impl World {
     pub(crate) fn quarantine_count(&self) -> usize {
         files(&self.directory.path().join("quarantine"))
     }
-}
-
-fn database() -> Database {
-    let asked = test_databases::asked_for();
-    asked.map_or(Database::Embedded, |url| Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 }))
 }
 
 fn files(directory: &std::path::Path) -> usize {
