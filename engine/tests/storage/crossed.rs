@@ -98,7 +98,7 @@ async fn every_row_and_counter_goes_through_a_snapshot_and_back() {
     // Nothing may write between the snapshot and the comparison.
     world.restart_with(|settings| settings.background_work = false).await;
     // A version whose bytes are gone is in a table of its own.
-    let lost = world.blobs().remove(0);
+    let (_, lost, _) = world.blobs().remove(0);
     std::fs::rename(&lost, world.directory.path().join("aside")).unwrap();
     crate::check::check(&world, true).await;
     std::fs::rename(world.directory.path().join("aside"), lost).unwrap();

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::{
-    BackupOptions, Body, BucketName, Caller, Digests, Engine, Error, NewObject, OnProgress, Problem, RebuildOptions,
-    ScrubOptions,
+    BackupOptions, Body, BucketName, Caller, Database, Digests, Engine, Error, NewObject, OnProgress, Problem,
+    RebuildOptions, ScrubOptions,
 };
 
 use crate::check::check;
-use crate::world::{World, embedded, everything, key, noise};
+use crate::world::{World, elsewhere, everything, key, noise};
 
 const OPERATOR: Caller = Caller::LocalOperator;
 
@@ -101,7 +101,7 @@ async fn what_is_deleted_leaves_holes_and_an_empty_pack_goes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_packed_blob_goes_to_quarantine_and_comes_back_as_a_file() {
-    let (world, bucket) = with_packed_objects(World::embedded().await).await;
+    let (world, bucket) = with_packed_objects(World::on(Database::Embedded).await).await;
     let (id, ..) = world.blobs().into_iter().min_by_key(|(_, _, at)| at.len()).unwrap();
     // Its row is hidden, so that nobody knows it.
     world.sql("UPDATE contents SET blob_id = CAST('0000000000000000' AS BLOB) WHERE size_bytes = 20000").await;
@@ -123,7 +123,7 @@ async fn a_packed_blob_goes_to_quarantine_and_comes_back_as_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_a_pack_is_found_and_mended_by_a_copy_from_a_back_up() {
-    let (world, bucket) = with_packed_objects(World::embedded().await).await;
+    let (world, bucket) = with_packed_objects(World::on(Database::Embedded).await).await;
     let backups = tempfile::tempdir().unwrap();
     world.engine.back_up(&OPERATOR, backups.path(), BackupOptions::default(), &OnProgress::nobody()).await.unwrap();
     let (id, path, at) = world.blobs().into_iter().max_by_key(|(_, _, at)| at.len()).unwrap();
@@ -150,14 +150,14 @@ async fn damage_in_a_pack_is_found_and_mended_by_a_copy_from_a_back_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_store_has_its_packed_blobs_in_files() {
-    let (world, _) = with_packed_objects(World::embedded().await).await;
+    let (world, _) = with_packed_objects(World::new().await).await;
     let (backups, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     world.engine.back_up(&OPERATOR, backups.path(), BackupOptions::default(), &OnProgress::nobody()).await.unwrap();
     let keys = world.directory.path().join("keys.json");
-    let settings = engine::Settings::new(to.path());
+    let settings = elsewhere(to.path());
     let nobody = OnProgress::nobody();
     engine::restore_backup(&OPERATOR, &settings, backups.path(), Some(&keys), false, &nobody).await.unwrap();
-    let engine = Engine::open(embedded(&to)).await.unwrap();
+    let engine = Engine::open(settings).await.unwrap();
     assert_eq!(everything(&engine, &world.ada).await, everything(&world.engine, &world.ada).await);
     let report = engine.check(&OPERATOR, Default::default(), &nobody).await.unwrap();
     assert!(report.is_clean() && report.examined.blobs == 3, "{report:?}");
@@ -169,18 +169,16 @@ async fn a_restored_store_has_its_packed_blobs_in_files() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuilt_store_reads_its_packs() {
-    let (world, bucket) = with_packed_objects(World::embedded().await).await;
+    let (world, bucket) = with_packed_objects(World::new().await).await;
     world.engine.take_snapshot(&OPERATOR).await.unwrap();
     world.put(&bucket, "unknown", noise(60_000)).await;
     world.engine.close().await;
-    for file in ["metadata.sqlite", "metadata.sqlite-wal", "metadata.sqlite-shm"] {
-        let _ = std::fs::remove_file(world.directory.path().join(file));
-    }
-    let (settings, options) = (embedded(&world.directory), RebuildOptions::default());
+    world.lose_database();
+    let (settings, options) = (world.settings(), RebuildOptions::default());
     let report = engine::rebuild_index(&OPERATOR, settings, &options, &OnProgress::nobody()).await.unwrap();
     assert_eq!((report.blobs_unmatched_count, report.blobs_unmatched_size_bytes), (1, 60_000), "{report:?}");
     assert_eq!((report.objects_lost_count, world.blob_count(), world.quarantine_count()), (0, 3, 1));
-    let engine = Engine::open(embedded(&world.directory)).await.unwrap();
+    let engine = Engine::open(world.settings()).await.unwrap();
     let all = everything(&engine, &world.ada).await;
     assert!(all.len() == 3 && all.values().all(|bytes| *bytes == noise(bytes.len())));
     engine.close().await;
