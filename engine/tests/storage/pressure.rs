@@ -126,7 +126,7 @@ async fn begin_upload(world: &World, bucket: &BucketName, name: &str) {
 async fn one_write_among_thousands_of_another_tenant_waits_for_a_few_commits() {
     // Always SQLite: on PostgreSQL several connections commit at a time, so that commits say nothing of who waited.
     let directory = tempfile::tempdir().unwrap();
-    let faults = Faults { fsync_delay: Duration::from_millis(100) };
+    let faults = Faults { fsync_delay: Duration::from_secs(1) };
     let engine = Engine::open(Settings { faults, ..Settings::new(directory.path()) }).await.unwrap();
     let (ada, bucket) = tenant_with_bucket(&engine).await;
     let eve = crate::tenants::user(&engine, "eve").await;
@@ -141,15 +141,16 @@ async fn one_write_among_thousands_of_another_tenant_waits_for_a_few_commits() {
     };
     let events = Events::default();
     let _listening = metrics::set_default_local_recorder(&events);
-    let many: Vec<_> = (0..3_000).map(|number| tokio::spawn(put(&ada, &bucket, format!("{number}")))).collect();
+    let many: Vec<_> = (0..2_200).map(|number| tokio::spawn(put(&ada, &bucket, format!("{number}")))).collect();
     let waiting = || events.of("cloudhold_metadata_waiting").last().map_or(0.0, |event| event.value);
-    while waiting() < 2_500.0 {
+    // A commit takes 256 of them, and so long that the line grows on a busy machine, too.
+    while waiting() < 1_200.0 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     events.clear();
     put(&eve, &of_eve, "one".to_owned()).await.unwrap();
     let commits = events.of("cloudhold_metadata_commits_total").len();
-    assert!(commits <= 4, "{commits} commits; the others need ten");
+    assert!(commits <= 3, "{commits} commits; the others need five");
     for one in many {
         one.await.unwrap().unwrap();
     }
