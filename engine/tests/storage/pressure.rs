@@ -81,7 +81,9 @@ async fn objects_and_uploads_of_many_parts_go_in_bounded_steps_with_writes_in_be
     let order: Vec<String> = events.of(ROWS).into_iter().map(|event| event.label).collect();
     let steps: Vec<usize> = (0..order.len()).filter(|at| order[*at] == "remove_leftovers").collect();
     assert!(steps.len() >= 2 * PARTS as usize / 500, "{}", steps.len());
-    let between = order[steps[0]..steps[steps.len() - 1]].iter().filter(|name| *name == "changes").count();
+    // SQLite makes changes of several writes in one transaction; on PostgreSQL each has its own, of its own name.
+    let is_put = |name: &&String| *name == "changes" || *name == "put_object";
+    let between = order[steps[0]..steps[steps.len() - 1]].iter().filter(is_put).count();
     assert!(between >= steps.len() / 2, "{between} writes between {} steps", steps.len());
     assert_eq!(rows_left(&world).await, [0; 4]);
     assert_eq!(world.get(&bucket, "small").await.unwrap(), noise(10));
