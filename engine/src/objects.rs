@@ -1,14 +1,19 @@
-//! Objects: put, read, copy, delete.
+//! Objects: put, copy, delete; `read` beneath.
 
-use std::ops::Range;
+mod read;
+mod types;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::body::{Body, ByteStream, ChecksumAlgorithm, Digests};
-use crate::bytes::in_flight::{NewBlob, Reading};
+pub use types::{
+    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, NewObject, ObjectHeaders, ObjectInfo,
+    ObjectRead, ObjectView, ReadConditions, ReadObject, Selection, StorageClass, WriteConditions,
+};
+
+use crate::body::{Body, ChecksumAlgorithm, Digests};
+use crate::bytes::in_flight::NewBlob;
 use crate::bytes::intake::{Kept, TakenIn};
-use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::fair::Share;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done, Wanted};
@@ -18,217 +23,12 @@ use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::selection;
 use crate::version_ids::VersionIds;
-use crate::{
-    Bucket, BucketName, Caller, CanonicalId, Durability, Engine, Error, ObjectKey, Result, VersionId, Versioning,
-    buckets,
-};
+use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, VersionId, Versioning, buckets};
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
 /// Largest user metadata: names and values together, in bytes.
 pub const USER_METADATA_BYTES_MAX: usize = 2048;
-
-/// Headers that are stored with an object and given back with it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObjectHeaders {
-    /// `Content-Type`.
-    pub content_type: Option<String>,
-    /// `Content-Encoding`, without `aws-chunked`.
-    pub content_encoding: Option<String>,
-    /// `Content-Language`.
-    pub content_language: Option<String>,
-    /// `Content-Disposition`.
-    pub content_disposition: Option<String>,
-    /// `Cache-Control`.
-    pub cache_control: Option<String>,
-    /// `Expires`, as given.
-    pub expires: Option<String>,
-}
-
-/// The storage class a client named. It is kept and shown, and changes nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StorageClass {
-    /// `STANDARD`.
-    #[default]
-    Standard,
-    /// `REDUCED_REDUNDANCY`, which CloudStack asks for when its `s3.rrs.enabled` is set.
-    ReducedRedundancy,
-}
-
-/// How the checksum of a multipart object is made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChecksumType {
-    /// Over the whole object.
-    #[default]
-    FullObject,
-    /// Over the checksums of the parts.
-    Composite,
-}
-
-/// Conditions under which a write is made; checked in the transaction that makes it visible.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WriteConditions {
-    /// `If-Match`: the entity tag (without quotes, or `*`) that the current object must have.
-    pub if_match: Option<String>,
-    /// `If-None-Match: *`: there must be no current object. Another tag: the current object must not have it.
-    pub if_none_match: Option<String>,
-}
-
-/// Conditions under which a read is answered. Tags without quotes; times in microseconds, compared as whole seconds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ReadConditions {
-    /// `If-Match`: one of these tags, or `*`.
-    pub if_match: Vec<String>,
-    /// `If-None-Match`: none of these tags, nor any when `*`.
-    pub if_none_match: Vec<String>,
-    /// `If-Modified-Since`.
-    pub if_modified_since_us: Option<i64>,
-    /// `If-Unmodified-Since`.
-    pub if_unmodified_since_us: Option<i64>,
-}
-
-/// What is known of an object before its bytes.
-#[derive(Clone, Debug, Default)]
-pub struct NewObject {
-    /// Headers to keep.
-    pub headers: ObjectHeaders,
-    /// User metadata, names in lower case without `x-amz-meta-`.
-    pub user_metadata: Vec<(String, String)>,
-    /// The storage class named.
-    pub storage_class: StorageClass,
-    /// Conditions of the write.
-    pub conditions: WriteConditions,
-}
-
-/// An object version as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ObjectInfo {
-    /// Its key.
-    pub key: ObjectKey,
-    /// Its version.
-    pub version_id: VersionId,
-    /// How its bucket keeps versions.
-    pub versioning: Versioning,
-    /// When writes to its bucket are answered.
-    pub durability: Durability,
-    /// Its size.
-    pub size_bytes: u64,
-    /// Its entity tag without quotes: the MD5 in hexadecimal, with `-<parts>` for multipart objects.
-    pub etag: String,
-    /// When it was made, in microseconds of the Unix epoch.
-    pub modified_us: i64,
-    /// Headers kept with it.
-    pub headers: ObjectHeaders,
-    /// User metadata.
-    pub user_metadata: Vec<(String, String)>,
-    /// The storage class named.
-    pub storage_class: StorageClass,
-    /// Checksums kept with it: those named in [`Body::keep`] or asked for when the upload was begun, else the CRC-64/NVME.
-    pub checksums: Digests,
-    /// What `checksums` are over.
-    pub checksum_type: ChecksumType,
-    /// How many parts it was made of; `None` for a single PUT.
-    pub parts_count: Option<u32>,
-    /// Who owns it.
-    pub owner: CanonicalId,
-}
-
-/// Which bytes of an object are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Selection {
-    /// From an offset to the end.
-    From(u64),
-    /// Both ends inclusive, as in HTTP.
-    Between(u64, u64),
-    /// The last so many.
-    Last(u64),
-    /// The part of that number; 1 is the whole of an object that was not uploaded in parts.
-    Part(u32),
-}
-
-/// A read.
-#[derive(Clone, Debug, Default)]
-pub struct ReadObject {
-    /// The version; the current one when `None`.
-    pub version_id: Option<VersionId>,
-    /// The bytes; all when `None`.
-    pub selection: Option<Selection>,
-    /// Conditions of the answer.
-    pub conditions: ReadConditions,
-}
-
-/// What a read will answer, before its bytes.
-#[derive(Clone, Debug)]
-pub struct ObjectView {
-    /// The object.
-    pub info: ObjectInfo,
-    /// Which of its bytes the answer has.
-    pub range: Range<u64>,
-    /// Whether a selection was asked for, so that the answer is partial (206) even when it covers everything.
-    pub partial: bool,
-}
-
-/// An answer with its bytes.
-pub struct ObjectRead {
-    /// What it is.
-    pub view: ObjectView,
-    /// Its bytes, verified against their checksums while they are read.
-    pub body: ByteStream,
-}
-
-/// Where a copy comes from.
-#[derive(Clone, Debug)]
-pub struct CopySource {
-    /// The bucket.
-    pub bucket: BucketName,
-    /// The key.
-    pub key: ObjectKey,
-    /// The version; the current one when `None`.
-    pub version_id: Option<VersionId>,
-    /// Conditions on the source.
-    pub conditions: ReadConditions,
-}
-
-/// How a copy is made.
-#[derive(Clone, Debug, Default)]
-pub struct CopyObject {
-    /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones, unless a version is named.
-    pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
-    /// The storage class named; the source's when `None`.
-    pub storage_class: Option<StorageClass>,
-    /// Conditions on what the destination has now.
-    pub conditions: WriteConditions,
-}
-
-/// A copy that was made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copied {
-    /// The copy.
-    pub info: ObjectInfo,
-    /// The version that was copied; `None` where the source's bucket keeps no versions.
-    pub source_version_id: Option<VersionId>,
-}
-
-/// An object to be deleted.
-#[derive(Clone, Debug)]
-pub struct DeleteTarget {
-    /// Its key.
-    pub key: ObjectKey,
-    /// The version, which is gone for good then. When `None`, the object is gone, and where the bucket keeps versions a delete marker
-    /// lies on them.
-    pub version_id: Option<VersionId>,
-    /// `If-Match`: the entity tag the current object must have, whatever version is deleted.
-    pub if_match: Option<String>,
-}
-
-/// What a deletion did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Deleted {
-    /// The version that was named; it is gone, or was never there.
-    pub version_id: Option<VersionId>,
-    /// The delete marker that was made, or the one that was named and is gone.
-    pub marker: Option<VersionId>,
-}
 
 impl Engine {
     /// Stores an object. When this returns, bytes and metadata are durable; in a relaxed bucket, the metadata are so a moment later.
@@ -271,114 +71,6 @@ impl Engine {
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
         info(key.clone(), made.version, &bucket, made.versioning)
-    }
-
-    /// What a read would answer, without bytes.
-    pub async fn head_object(
-        &self,
-        caller: &Caller,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        read: &ReadObject,
-    ) -> Result<ObjectView> {
-        if let Some((view, _, _)) = self.find_at_once("head_object", caller, bucket, key, read).await? {
-            return Ok(view);
-        }
-        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
-        let ids = self.inner.version_ids.clone();
-        self.inner
-            .db
-            .read("head_object", |tx| {
-                async move { Ok(find_view(tx, &ids, &caller, &bucket, &key, &read).await?.view) }.boxed()
-            })
-            .await
-    }
-
-    /// Reads an object. Dropping the body early is no error and costs nothing.
-    pub async fn get_object(
-        &self,
-        caller: &Caller,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        read: &ReadObject,
-    ) -> Result<ObjectRead> {
-        let (view, pieces, reading) = match self.find_at_once("get_object", caller, bucket, key, read).await? {
-            Some(found) => found,
-            None => self.get_in_steps(caller, bucket, key, read).await?,
-        };
-        let turns = self.inner.reads.turns_of(caller.share());
-        let body = stream_pieces(self.inner.store.clone(), turns, pieces, Some(reading));
-        Ok(ObjectRead { view, body })
-    }
-
-    /// What most reads want is found by one statement: the current version of an object whose bytes lie in one place. `None` when this is
-    /// another read.
-    async fn find_at_once(
-        &self,
-        name: &'static str,
-        caller: &Caller,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        read: &ReadObject,
-    ) -> Result<Option<ToRead>> {
-        if read.version_id.is_some() || matches!(read.selection, Some(Selection::Part(_))) {
-            return Ok(None);
-        }
-        let in_flight = self.inner.in_flight.clone();
-        let found = self
-            .inner
-            .db
-            .read_statement(name, |tx| {
-                let (bucket, key) = (bucket.clone(), key.clone());
-                async move {
-                    let looked = rows::look_up(tx, &bucket, &key).await?;
-                    // Freeing waits for a while after the last row is gone, so that this comes in time.
-                    let reading = looked
-                        .as_ref()
-                        .and_then(|looked| looked.current.as_ref())
-                        .map(|(version, _)| in_flight.read(version.content_id));
-                    Ok((looked, reading))
-                }
-                .boxed()
-            })
-            .await?;
-        let (Some(looked), reading) = found else { return Err(Error::NoSuchBucket) };
-        if looked.trashed {
-            return Err(Error::NoSuchBucket);
-        }
-        caller.must_own(&looked.bucket.owner)?;
-        let (Some((version, Some(source))), Some(reading)) = (looked.current, reading) else { return Ok(None) };
-        selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
-        let range = match read.selection {
-            Some(selection) => selection::range(selection, version.size_bytes)?,
-            None => 0..version.size_bytes,
-        };
-        let info = info(key.clone(), version, &looked.bucket, looked.bucket.versioning)?;
-        let view = ObjectView { info, range: range.clone(), partial: read.selection.is_some() };
-        Ok(Some((view, vec![Piece { source, range }], reading)))
-    }
-
-    async fn get_in_steps(
-        &self,
-        caller: &Caller,
-        bucket: &BucketName,
-        key: &ObjectKey,
-        read: &ReadObject,
-    ) -> Result<ToRead> {
-        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
-        let (in_flight, ids) = (self.inner.in_flight.clone(), self.inner.version_ids.clone());
-        self.inner
-            .db
-            .read("get_object", |tx| {
-                async move {
-                    let found = find_view(tx, &ids, &caller, &bucket, &key, &read).await?;
-                    let reading = in_flight.read(found.version.content_id);
-                    let pieces = pieces_of(tx, &found.version, &found.view.range).await?;
-                    Ok((found.view, pieces, reading))
-                }
-                .boxed()
-            })
-            .await
     }
 
     /// Copies an object by sharing its bytes.
@@ -557,58 +249,6 @@ pub(crate) fn info(key: ObjectKey, version: Version, bucket: &Bucket, versioning
         parts_count: version.parts_count,
         owner: bucket.owner.clone(),
     })
-}
-
-/// What a read will answer, where its bytes are, and that they are in use.
-type ToRead = (ObjectView, Vec<Piece>, Reading);
-
-/// A version that a read found, with what it will answer.
-struct Found {
-    version: Version,
-    view: ObjectView,
-}
-
-async fn find_view(
-    tx: &mut Tx,
-    ids: &VersionIds,
-    caller: &Caller,
-    bucket: &BucketName,
-    key: &ObjectKey,
-    read: &ReadObject,
-) -> Result<Found> {
-    let bucket = buckets::owned(tx, caller, bucket).await?;
-    let version = versions::find(tx, ids, bucket.id, key, read.version_id.as_ref()).await?;
-    selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
-    let range = match read.selection {
-        Some(Selection::Part(number)) => part_range(tx, &version, number).await?,
-        Some(selection) => selection::range(selection, version.size_bytes)?,
-        None => 0..version.size_bytes,
-    };
-    let view = ObjectView {
-        info: info(key.clone(), version.clone(), &bucket, bucket.versioning)?,
-        range,
-        partial: read.selection.is_some(),
-    };
-    Ok(Found { version, view })
-}
-
-/// The bytes of a part. An object that was not uploaded in parts has one: all of it.
-async fn part_range(tx: &mut Tx, version: &Version, number: u32) -> Result<Range<u64>> {
-    match (version.parts_count, number) {
-        (_, 0) => Err(Error::InvalidPartNumber),
-        (None, 1) => Ok(0..version.size_bytes),
-        (None, _) => Err(Error::InvalidPartNumber),
-        (Some(_), number) => {
-            contents::piece_range(tx, version.content_id, number).await?.ok_or(Error::InvalidPartNumber)
-        }
-    }
-}
-
-async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result<Vec<Piece>> {
-    match rows::source(tx, version).await? {
-        Some(source) => Ok(vec![Piece { source, range: range.clone() }]),
-        None => contents::pieces(tx, version.content_id, range.start, range.end).await,
-    }
 }
 
 async fn copy_rows(

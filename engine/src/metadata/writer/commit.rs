@@ -1,0 +1,215 @@
+//! Commits of all that waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::job::{CommitFailure, Job, Ran, caught};
+use super::{BATCH_MAX, Queue, Serving};
+use crate::metadata::changes::{self, Group};
+use crate::metadata::tx::{self, Connection, Sequence, Tx, UsageChanges};
+use crate::metadata::{usage, values};
+use crate::read_only::ReadOnly;
+use crate::settings::Faults;
+use crate::{Durability, Error};
+
+/// How long an answered transaction may stay without being durable.
+const RELAXED_MAX: Duration = Duration::from_secs(1);
+
+/// Commits what waits in the queue until that is closed.
+pub(super) async fn commit_batches(tx: Tx, queue: Arc<Queue>, faults: Faults, read_only: ReadOnly) {
+    let serving = Serving(queue);
+    let mut committer = Committer { tx, faults, durability: Durability::Strict, sync_due: None };
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    loop {
+        committer.wait_for(&serving.0, &mut batch).await;
+        let is_closed = batch.is_empty() && serving.0.lock().is_closed;
+        if is_closed && committer.sync_due.is_none() {
+            break;
+        }
+        let commit = match read_only.reason() {
+            Some(why) => Err(CommitFailure::ReadOnly(why)),
+            None => committer.commit(&mut batch).await,
+        };
+        if let Err(CommitFailure::ReadOnly(why)) = &commit {
+            read_only.begin(why);
+        }
+        for job in batch.drain(..) {
+            job.answer(commit.clone());
+        }
+        // Whatever came of it, there is no later.
+        if is_closed {
+            break;
+        }
+        if read_only.reason().is_some() {
+            committer.sync_due = None;
+        }
+    }
+    if let Connection::Writer(connection) = committer.tx.connection {
+        let _ = sqlx::Connection::close(connection).await;
+    }
+}
+
+/// Commits on the one connection that writes.
+struct Committer {
+    tx: Tx,
+    faults: Faults,
+    /// How the connection commits.
+    durability: Durability,
+    /// When commits that are not durable yet must be.
+    sync_due: Option<Instant>,
+}
+
+impl Committer {
+    /// Waits for transactions, or until what was committed before must be made durable, or until there will be none any more.
+    async fn wait_for(&self, queue: &Queue, batch: &mut Vec<Box<dyn Job>>) {
+        match self.sync_due {
+            None => queue.take(batch).await,
+            Some(due) => tokio::time::timeout_at(due, queue.take(batch)).await.unwrap_or_default(),
+        }
+    }
+
+    /// Commits a batch, which may be empty when it is only about what was committed before.
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
+        let is_due = batch.is_empty() || self.sync_due.is_some_and(|due| Instant::now() >= due);
+        let is_relaxed = batch.iter().all(|job| job.durability() == Durability::Relaxed);
+        let durability = if is_relaxed && !is_due { Durability::Relaxed } else { Durability::Strict };
+        let committed = self.commit_as(durability, batch).await;
+        match (&committed, durability) {
+            (Ok(()), Durability::Strict) => self.sync_due = None,
+            (Ok(()), Durability::Relaxed) => {
+                self.sync_due.get_or_insert_with(|| Instant::now() + RELAXED_MAX);
+            }
+            // What is due stays due, but not at once: a full disk would be asked without a pause.
+            (Err(_), _) => self.sync_due = self.sync_due.map(|_| Instant::now() + RELAXED_MAX),
+        }
+        committed
+    }
+
+    async fn commit_as(
+        &mut self,
+        durability: Durability,
+        batch: &mut [Box<dyn Job>],
+    ) -> std::result::Result<(), CommitFailure> {
+        self.tx.name = "group_commit";
+        self.become_as(durability).await?;
+        let committed = match run_batch(&mut self.tx, batch).await {
+            Ok(()) => self.end(durability).await,
+            Err(failure) => Err(failure),
+        };
+        if committed.is_err() {
+            // The connection must not stay inside the failed transaction; whether ROLLBACK finds one does not matter.
+            let _ = self.tx.execute("ROLLBACK", Vec::new()).await;
+            return committed;
+        }
+        tx::count_commit(batch.len(), std::mem::take(&mut self.tx.statements));
+        Ok(())
+    }
+
+    /// Lets the connection sync its commits, or leave that. It can be changed between transactions only.
+    async fn become_as(&mut self, durability: Durability) -> std::result::Result<(), CommitFailure> {
+        if self.durability == durability {
+            return Ok(());
+        }
+        let statement = match durability {
+            Durability::Strict => "PRAGMA synchronous = FULL",
+            Durability::Relaxed => "PRAGMA synchronous = NORMAL",
+        };
+        self.tx.execute(statement, Vec::new()).await.map_err(|error| CommitFailure::logged(&error))?;
+        self.durability = durability;
+        Ok(())
+    }
+
+    async fn end(&mut self, durability: Durability) -> std::result::Result<(), CommitFailure> {
+        if durability == Durability::Strict && !self.faults.fsync_delay.is_zero() {
+            tokio::time::sleep(self.faults.fsync_delay).await;
+        }
+        self.tx.name = "group_commit";
+        // A commit that changes nothing syncs nothing: one that is only about those before takes a number for itself.
+        if self.sync_due.is_some() && durability == Durability::Strict {
+            self.tx.skip_seq();
+        }
+        let next = counted(&self.tx);
+        self.tx
+            .execute("UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT", values![next])
+            .await
+            .map(|_| ())
+            .map_err(|error| CommitFailure::logged(&error))
+    }
+}
+
+async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
+    let logged = |error: Error| CommitFailure::logged(&error);
+    let mut usage = UsageChanges::new();
+    tx.execute("BEGIN IMMEDIATE;\nSAVEPOINT one", Vec::new()).await.map_err(logged)?;
+    let is_done = run_together(tx, batch, &mut usage).await?;
+    for (job, is_done) in batch.iter_mut().zip(is_done) {
+        if is_done {
+            continue;
+        }
+        tx.name = job.name();
+        tx.usage.clear();
+        tx.rows = 0;
+        let ran = job.run(tx).await;
+        tx::count_rows(job.name(), tx.rows);
+        end_step(tx, ran, &mut usage).await?;
+    }
+    usage::add_deltas(tx, &usage).await.map_err(logged)
+}
+
+/// Makes the changes of all that are made of changes, as far as that goes together; says which of the batch are done by that.
+async fn run_together(
+    tx: &mut Tx,
+    batch: &mut [Box<dyn Job>],
+    usage: &mut UsageChanges,
+) -> std::result::Result<Vec<bool>, CommitFailure> {
+    let (places, groups): (Vec<usize>, Vec<Group<'_>>) =
+        batch.iter().enumerate().filter_map(|(place, job)| Some((place, job.changes()?))).unzip();
+    let mut is_done = vec![false; batch.len()];
+    if groups.is_empty() {
+        return Ok(is_done);
+    }
+    tx.name = "changes";
+    tx.usage.clear();
+    tx.rows = 0;
+    let made = caught(changes::make_together(tx, &groups)).await;
+    tx::count_rows("changes", tx.rows);
+    let ran = match &made {
+        Ok(_) => Ran::Stays,
+        // One of them may be to blame: each is tried by itself then.
+        Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
+    };
+    end_step(tx, ran, usage).await?;
+    for (place, outcomes) in places.into_iter().zip(made.unwrap_or_default()) {
+        if let Some(outcomes) = outcomes {
+            batch[place].keep(outcomes);
+            is_done[place] = true;
+        }
+    }
+    Ok(is_done)
+}
+
+/// Ends a savepoint: either way the next one finds one in which nothing was done yet. COMMIT releases the last.
+async fn end_step(tx: &mut Tx, ran: Ran, usage: &mut UsageChanges) -> std::result::Result<(), CommitFailure> {
+    let next_savepoint = match ran {
+        Ran::Stays => {
+            for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
+                tx::add_usage(usage, bucket_id, delta);
+            }
+            "RELEASE one;\nSAVEPOINT one"
+        }
+        Ran::Undone => "ROLLBACK TO one",
+        Ran::Broken(failure) => return Err(failure),
+    };
+    tx.execute(next_savepoint, Vec::new()).await.map_err(|error| CommitFailure::logged(&error))?;
+    Ok(())
+}
+
+/// The number that is taken next; the writer's transactions count by themselves.
+fn counted(tx: &Tx) -> i64 {
+    match tx.sequence {
+        Sequence::Counted { next } => next,
+        Sequence::Shared => 0,
+    }
+}
