@@ -78,9 +78,12 @@ impl State {
     ///
     /// Commits are durable (FULL): the mark "we deactivated this" must not be lost while the deactivation is kept.
     pub(crate) async fn open(path: &Path, clock: Clock) -> Result<Self, StateError> {
-        let pool = Self::connect(path, CONNECTIONS_MAX).await?;
-        match MIGRATOR.run(&pool).await {
-            Ok(()) => Ok(Self { pool, clock, path: path.to_owned() }),
+        // By a connection of its own: it does not know the statistics that are written then, and would look up what they forbid.
+        let first = Self::connect(path, 1).await?;
+        let migrated = MIGRATOR.run(&first).await;
+        first.close().await;
+        match migrated {
+            Ok(()) => Ok(Self { pool: Self::connect(path, CONNECTIONS_MAX).await?, clock, path: path.to_owned() }),
             Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => Err(StateError::UnknownVersion),
             Err(error) => Err(StateError::Migration(error)),
         }
