@@ -81,7 +81,7 @@ async fn prepare(shared: &Shared, args: PrepareArgs) -> anyhow::Result<u8> {
         ))?;
     }
     note(format!("Export {} by NFS to the system VMs and hosts (rw,no_root_squash).\n", made.staging_dir.display()))?;
-    line("# with cs (https://pypi.org/project/cs)")?;
+    line("# with cs, a client of CloudStack (package cs of PyPI)")?;
     line(format!("cs addImageStore {}", words(&image_store)))?;
     line(format!("cs createSecondaryStagingStore {}", words(&staging_store)))?;
     line("# with CloudMonkey")?;
