@@ -100,7 +100,7 @@ pub struct ObjectInfo {
     pub user_metadata: Vec<(String, String)>,
     /// The storage class named.
     pub storage_class: StorageClass,
-    /// Checksums kept with it: those named in [`Body::keep`] or asked for when the upload was begun, else the CRC-64/NVME.
+    /// Checksums kept with it: those named in [`super::Body::keep`] or asked for when the upload was begun, else the CRC-64/NVME.
     pub checksums: Digests,
     /// What `checksums` are over.
     pub checksum_type: ChecksumType,
