@@ -118,31 +118,27 @@ impl Engine {
         if versioning == Versioning::Off {
             return Err(Error::invalid("versioning", "can be suspended, but not be taken back"));
         }
-        self.inner
-            .db
-            .write_for(caller.share(), "set_versioning", move |tx| {
-                async move {
-                    metadata::buckets::must_exist(tx, bucket).await?;
-                    metadata::buckets::set_versioning(tx, bucket, versioning).await
-                }
-                .boxed()
-            })
-            .await
+        self.change_bucket(caller.share(), "set_versioning", move |tx| {
+            async move {
+                metadata::buckets::must_exist(tx, bucket).await?;
+                metadata::buckets::set_versioning(tx, bucket, versioning).await
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// Changes when writes to a bucket are answered, from the next one on.
     pub async fn set_durability(&self, caller: &Caller, name: &BucketName, durability: Durability) -> Result<()> {
         let bucket = self.owned_bucket(caller, name).await?;
-        self.inner
-            .db
-            .write_for(caller.share(), "set_durability", move |tx| {
-                async move {
-                    metadata::buckets::must_exist(tx, bucket).await?;
-                    metadata::buckets::set_durability(tx, bucket, durability).await
-                }
-                .boxed()
-            })
-            .await
+        self.change_bucket(caller.share(), "set_durability", move |tx| {
+            async move {
+                metadata::buckets::must_exist(tx, bucket).await?;
+                metadata::buckets::set_durability(tx, bucket, durability).await
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// Deletes a bucket without versions and delete markers; its open uploads are aborted with it, or some at a time when there are very
@@ -155,24 +151,22 @@ impl Engine {
 
     /// Aborts some of the uploads of an empty bucket, and deletes it when those were all; returns whether it is gone.
     async fn delete_bucket_step(&self, caller: &Caller, bucket: i64) -> Result<bool> {
-        self.inner
-            .db
-            .write_for(caller.share(), "delete_bucket", move |tx| {
-                async move {
-                    metadata::buckets::must_exist(tx, bucket).await?;
-                    if !metadata::buckets::is_empty(tx, bucket).await? {
-                        return Err(Error::BucketNotEmpty);
-                    }
-                    metadata::multipart::abort_some(tx, bucket).await?;
-                    if metadata::multipart::has_any(tx, bucket).await? {
-                        return Ok(false);
-                    }
-                    metadata::buckets::remove(tx, bucket).await?;
-                    Ok(true)
+        self.change_bucket(caller.share(), "delete_bucket", move |tx| {
+            async move {
+                metadata::buckets::must_exist(tx, bucket).await?;
+                if !metadata::buckets::is_empty(tx, bucket).await? {
+                    return Err(Error::BucketNotEmpty);
                 }
-                .boxed()
-            })
-            .await
+                metadata::multipart::abort_some(tx, bucket).await?;
+                if metadata::multipart::has_any(tx, bucket).await? {
+                    return Ok(false);
+                }
+                metadata::buckets::remove(tx, bucket).await?;
+                Ok(true)
+            }
+            .boxed()
+        })
+        .await
     }
 
     /// The number of a bucket that the caller may use.
@@ -180,19 +174,35 @@ impl Engine {
         Ok(self.find_owned_bucket(caller, name).await?.id)
     }
 
-    /// A bucket that the caller may use, without its usage.
+    /// A bucket that the caller may use, without its usage. It may be gone by the time of the next transaction, which must look again.
     pub(crate) async fn find_owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
-        let (caller, name) = (caller.clone(), name.clone());
-        self.inner.db.read_statement("owned_bucket", |tx| async move { owned(tx, &caller, &name).await }.boxed()).await
+        let bucket = match self.inner.buckets.get(name.as_str()) {
+            Some(bucket) => bucket,
+            None => self.look_bucket_up(name).await?,
+        };
+        caller.must_own(&bucket.owner)?;
+        Ok(bucket)
+    }
+
+    async fn look_bucket_up(&self, name: &BucketName) -> Result<Bucket> {
+        let (seen, wanted) = (self.inner.buckets.generation(), name.clone());
+        let bucket =
+            self.inner.db.read_statement("find_bucket", |tx| async move { visible(tx, &wanted).await }.boxed()).await?;
+        self.inner.buckets.insert(seen, name.as_str(), bucket.clone());
+        Ok(bucket)
     }
 }
 
 /// The bucket of a name, when the caller may use it. A bucket in the trash is not there.
 pub(crate) async fn owned(tx: &mut Tx, caller: &Caller, name: &BucketName) -> Result<Bucket> {
-    let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
-    let bucket = named.ok_or(Error::NoSuchBucket)?.bucket;
+    let bucket = visible(tx, name).await?;
     caller.must_own(&bucket.owner)?;
     Ok(bucket)
+}
+
+async fn visible(tx: &mut Tx, name: &BucketName) -> Result<Bucket> {
+    let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
+    Ok(named.ok_or(Error::NoSuchBucket)?.bucket)
 }
 
 async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, count_max: u32) -> Result<BucketCreated> {

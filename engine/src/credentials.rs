@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::identity_cache::FoundLogin;
 use crate::metadata::credentials::{self as metadata, CredentialRow};
 use crate::metadata::{Tx, users};
 use crate::secrets::{Place, new_access_key, new_secret_key};
@@ -38,6 +37,23 @@ pub struct KeyLogin {
     pub secret_key: SecretString,
     /// The user.
     pub identity: Arc<Identity>,
+}
+
+/// An access key that is on, of an active user in an active group; it may have ended by the clock.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundLogin {
+    login: KeyLogin,
+    expires_us: Option<i64>,
+}
+
+impl FoundLogin {
+    /// The log-in, unless the key has ended.
+    fn at(self, now_us: i64) -> Option<KeyLogin> {
+        match self.expires_us {
+            Some(expires_us) if expires_us <= now_us => None,
+            Some(_) | None => Some(self.login),
+        }
+    }
 }
 
 impl Engine {
@@ -239,4 +255,31 @@ async fn insert_credential(tx: &mut Tx, row: &CredentialRow, count_max: u32) -> 
 async fn list_credentials(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<CredentialRow>> {
     users::must_exist(tx, owner).await?;
     metadata::list(tx, owner).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GroupId, Role, UserId};
+
+    fn found(expires_us: Option<i64>) -> FoundLogin {
+        let identity = Identity {
+            canonical_id: CanonicalId::random(),
+            group_id: GroupId::system(),
+            user_id: UserId::new("somebody").expect("a user id"),
+            display_name: "Some Body".into(),
+            role: Role::User,
+        };
+        FoundLogin {
+            login: KeyLogin { secret_key: SecretString::from("secret"), identity: Arc::new(identity) },
+            expires_us,
+        }
+    }
+
+    #[test]
+    fn a_key_ends_at_its_time() {
+        assert!(found(Some(100)).at(99).is_some());
+        assert!(found(Some(100)).at(100).is_none());
+        assert!(found(None).at(i64::MAX).is_some());
+    }
 }

@@ -17,7 +17,6 @@ pub mod disk;
 mod error;
 mod fair;
 mod groups;
-mod identity_cache;
 mod install;
 mod listing;
 mod logins;
@@ -31,6 +30,7 @@ mod password;
 mod progress;
 mod read_only;
 mod rebuild;
+mod remembered;
 mod scrub;
 mod secrets;
 mod selection;
@@ -56,6 +56,7 @@ use crate::bytes::intake::Intake;
 use crate::bytes::packs::PackLimits;
 use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
+use crate::remembered::Remembered;
 
 pub use backup::{
     BackupInfo, BackupOptions, BackupReport, Damaged, Restored, VerifyReport, list_backups, prune_backups,
@@ -112,7 +113,10 @@ struct Inner {
     reads: ReadBounds,
     keys: secrets::KeyRing,
     version_ids: version_ids::VersionIds,
-    identities: identity_cache::IdentityCache,
+    /// What access keys stand for.
+    identities: Remembered<credentials::FoundLogin>,
+    /// Visible buckets, without their usage.
+    buckets: Remembered<Bucket>,
     passwords: password::Passwords,
     workers: work::Workers,
     /// Running back-ups; garbage stays while there is one.
@@ -166,7 +170,8 @@ impl Engine {
                 reads: ReadBounds::new(),
                 keys,
                 version_ids,
-                identities: identity_cache::IdentityCache::new(),
+                identities: Remembered::new(),
+                buckets: Remembered::new(),
                 passwords: password::Passwords::new(),
                 workers: work::Workers::default(),
                 backups: backup::Running::default(),

@@ -36,6 +36,8 @@ mod pressure;
 mod rebuild;
 #[path = "storage/recorder.rs"]
 mod recorder;
+#[path = "storage/remembered.rs"]
+mod remembered;
 #[path = "storage/scrub.rs"]
 mod scrub;
 #[path = "storage/snapshots.rs"]

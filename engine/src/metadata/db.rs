@@ -90,6 +90,7 @@ impl Db {
         T: Send,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
+        super::tx::count_read(name);
         let mut running = match &self.backend {
             Backend::Sqlite(sqlite) => Running::begin(sqlite.reader(name, &self.clock).await?, "BEGIN").await?,
             Backend::Postgres(postgres) => postgres.begin_read(name).await?,
@@ -106,6 +107,7 @@ impl Db {
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
         let Backend::Sqlite(sqlite) = &self.backend else { return self.read(name, body).await };
+        super::tx::count_read(name);
         let mut running = Running { tx: sqlite.reader(name, &self.clock).await?, ended: false };
         let answer = body(&mut running.tx).await;
         running.ended = !running.tx.failed;

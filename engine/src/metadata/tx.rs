@@ -240,6 +240,11 @@ pub(super) fn count_commit(transactions: usize, statements: u64) {
     metrics::counter!("cloudhold_metadata_statements_total").increment(statements);
 }
 
+/// A look-up that changes nothing.
+pub(super) fn count_read(name: &'static str) {
+    metrics::counter!("cloudhold_metadata_reads_total", "read" => name).increment(1);
+}
+
 /// How many rows a transaction changed: one that changes very many keeps all others waiting.
 pub(super) fn count_rows(transaction: &'static str, rows: u64) {
     metrics::histogram!("cloudhold_metadata_transaction_rows", "transaction" => transaction).record(rows as f64);
