@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use crc_fast::{CrcAlgorithm, checksum_combine};
 use md5::{Digest, Md5};
 
 use crate::body::{ChecksumAlgorithm, Digests};
 use crate::bytes::digest::{self, Wanted};
+use crate::bytes::joined_crc::JoinedCrc;
 use crate::multipart::{CompleteUpload, CompletedPart, Part, UploadChecksum};
 use crate::objects::ChecksumType;
 use crate::{Error, Result};
@@ -99,15 +99,15 @@ fn whole_checksums(parts: &[&Part], checksum: Option<UploadChecksum>) -> Result<
     let UploadChecksum { algorithm, kind } = checksum.unwrap_or(default);
     let digests = match (kind, algorithm) {
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc32) => Digests {
-            crc32: Some(combine(parts, CrcAlgorithm::Crc32IsoHdlc, |part| part.checksums.crc32.map(u64::from))? as u32),
+            crc32: Some(combine(parts, JoinedCrc::CRC32, |part| part.checksums.crc32.map(u64::from))? as u32),
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc32c) => Digests {
-            crc32c: Some(combine(parts, CrcAlgorithm::Crc32Iscsi, |part| part.checksums.crc32c.map(u64::from))? as u32),
+            crc32c: Some(combine(parts, JoinedCrc::CRC32C, |part| part.checksums.crc32c.map(u64::from))? as u32),
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc64Nvme) => Digests {
-            crc64nvme: Some(combine(parts, CrcAlgorithm::Crc64Nvme, |part| Some(part.crc64nvme))?),
+            crc64nvme: Some(combine(parts, JoinedCrc::CRC64_NVME, |part| Some(part.crc64nvme))?),
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256) => return Err(sha_of_whole()),
@@ -116,13 +116,9 @@ fn whole_checksums(parts: &[&Part], checksum: Option<UploadChecksum>) -> Result<
     Ok((digests, kind))
 }
 
-fn combine(parts: &[&Part], algorithm: CrcAlgorithm, of: impl Fn(&Part) -> Option<u64>) -> Result<u64> {
-    let mut whole: Option<u64> = None;
-    for part in parts {
-        let crc = of(part).ok_or(Error::InvalidPart { number: part.number })?;
-        whole = Some(whole.map_or(crc, |whole| checksum_combine(algorithm, whole, crc, part.size_bytes)));
-    }
-    Ok(whole.unwrap_or_default())
+fn combine(parts: &[&Part], kind: JoinedCrc, of: impl Fn(&Part) -> Option<u64>) -> Result<u64> {
+    let crc = |part: &&Part| Ok((of(part).ok_or(Error::InvalidPart { number: part.number })?, part.size_bytes));
+    Ok(kind.of_parts(parts.iter().map(crc).collect::<Result<Vec<_>>>()?))
 }
 
 fn composite(parts: &[&Part], algorithm: ChecksumAlgorithm) -> Result<Digests> {

@@ -10,6 +10,7 @@ mod files;
 mod format;
 pub(crate) mod in_flight;
 pub(crate) mod intake;
+pub(crate) mod joined_crc;
 mod lanes;
 pub(crate) mod outflow;
 pub(crate) mod packs;
