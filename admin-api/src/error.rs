@@ -125,6 +125,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::InvalidPartNumber
         | Error::PreconditionFailed { .. }
         | Error::NotModified { .. }
+        | Error::Rule(_)
         | Error::LinkUsed => StatusCode::BAD_REQUEST,
         Error::GroupExists
         | Error::GroupNotEmpty
@@ -136,6 +137,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::TooManyCredentials { .. }
         | Error::TooManyBuckets { .. }
         | Error::AccessDenied
+        | Error::ObjectLocked
         | Error::LoginRefused => StatusCode::FORBIDDEN,
         Error::ReadOnly(_) | Error::DiskFull | Error::Busy | Error::DatabaseUnreachable { .. } => {
             StatusCode::SERVICE_UNAVAILABLE

@@ -177,7 +177,7 @@ async fn act(
     trail: &mut Trail,
 ) -> Result<Response, Refusal> {
     let open = found.as_ref().is_ok_and(|endpoint| !endpoint.needs_login());
-    let caller = if open { Caller::Anonymous } else { auth::login(api, request.headers(), peer).await? };
+    let caller = if open { Caller::anonymous() } else { auth::login(api, request.headers(), peer).await? };
     let endpoint = match found {
         Ok(endpoint) => endpoint,
         Err(missing) => return Ok(missing.answer()),

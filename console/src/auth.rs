@@ -66,7 +66,7 @@ pub(crate) async fn find_session(state: &ConsoleState, headers: &HeaderMap) -> R
     let session = state.engine().session(cookie.value()).await?;
     Ok(session.map(|session| SignedIn {
         token: SecretString::from(cookie.value().to_owned()),
-        caller: Caller::User(session.identity.clone()),
+        caller: Caller::user(session.identity.clone()),
         session,
     }))
 }

@@ -113,7 +113,8 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
         | Error::PartTooSmall { .. }
         | Error::InvalidPart { .. }
         | Error::InvalidPartOrder
-        | Error::InvalidPartNumber => (StatusCode::UNPROCESSABLE_ENTITY, "That cannot be used"),
+        | Error::InvalidPartNumber
+        | Error::Rule(_) => (StatusCode::UNPROCESSABLE_ENTITY, "That cannot be used"),
         Error::BadDigest { .. } | Error::IncompleteBody { .. } | Error::Body(_) => {
             (StatusCode::BAD_REQUEST, "The upload did not arrive whole")
         }
@@ -122,6 +123,7 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
         Error::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "This has changed meanwhile"),
         Error::NotModified { .. } => (StatusCode::NOT_MODIFIED, "This has not changed"),
         Error::AccessDenied => (StatusCode::FORBIDDEN, "You may not open this"),
+        Error::ObjectLocked => (StatusCode::FORBIDDEN, "This is locked"),
         Error::LoginRefused => (StatusCode::UNAUTHORIZED, "You are not signed in"),
         Error::LinkUsed => (StatusCode::FORBIDDEN, "This link was used already"),
         Error::ReadOnly(_) | Error::Busy | Error::DatabaseUnreachable { .. } => {
@@ -163,6 +165,7 @@ fn explanation(error: &Error) -> String {
             "The connection broke before everything had arrived. Nothing of that file was kept; try again.".to_owned()
         }
         Error::AccessDenied => "It belongs to somebody else, or your account has no right to it.".to_owned(),
+        Error::ObjectLocked => "It is locked against deletion, until a time or as long as it is held.".to_owned(),
         Error::LoginRefused => "Sign in again.".to_owned(),
         Error::LinkUsed => {
             "Each link signs you in once. Go back to CloudStack and open the storage from there.".to_owned()
@@ -196,6 +199,7 @@ fn explanation(error: &Error) -> String {
         | Error::InvalidPartNumber
         | Error::InvalidRange { .. }
         | Error::PreconditionFailed { .. }
+        | Error::Rule(_)
         | Error::NotModified { .. } => sentence(&error.to_string()),
     }
 }

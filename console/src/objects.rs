@@ -237,7 +237,7 @@ async fn delete_keys(state: &ConsoleState, form: &CheckedForm, location: &Locati
     let targets = form
         .fields
         .all("key")
-        .map(|key| Ok(DeleteTarget { key: ObjectKey::new(key)?, version_id: None, if_match: None }))
+        .map(|key| Ok(DeleteTarget::current(ObjectKey::new(key)?)))
         .collect::<Result<Vec<_>, engine::Error>>()?;
     if targets.is_empty() {
         return Err(Failure::bad_request("Choose at least one object to delete."));

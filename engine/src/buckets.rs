@@ -1,11 +1,19 @@
 //! Buckets.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 
+use crate::access::Wanted;
+use crate::access::acl::{Acl, GivenAcl};
+use crate::access::action::Action;
+use crate::access::public::ObjectOwnership;
 use crate::fair::Share;
+use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
+use crate::rules::{KnownBucket, Rules};
 use crate::usage::Usage;
-use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result};
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result, RuleError};
 
 /// A bucket as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +55,17 @@ pub enum Durability {
     Relaxed,
 }
 
+/// What is known of a bucket before it is there.
+#[derive(Clone, Debug, Default)]
+pub struct NewBucket {
+    /// Its access control list.
+    pub acl: GivenAcl,
+    /// Who will own what others store in it; [`ObjectOwnership::ObjectWriter`] when `None`.
+    pub ownership: Option<ObjectOwnership>,
+    /// Whether its versions can be locked; it keeps versions then.
+    pub object_lock: bool,
+}
+
 /// What [`Engine::create_bucket`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BucketCreated {
@@ -60,8 +79,18 @@ impl Engine {
     /// Makes a bucket for the calling user. [`Error::BucketExists`] with `owned: false` when somebody else has the name (also in the
     /// trash).
     pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
+        self.create_bucket_with(caller, name, NewBucket::default()).await
+    }
+
+    /// Makes a bucket with settings of its own; one that the caller has already keeps what it has.
+    pub async fn create_bucket_with(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+        new: NewBucket,
+    ) -> Result<BucketCreated> {
         let owner = caller.must_be_user()?.canonical_id.clone();
-        self.make_bucket(owner, name).await
+        self.make_bucket(owner, name, new).await
     }
 
     /// Makes a bucket for another user; an administrator's call.
@@ -72,34 +101,42 @@ impl Engine {
         name: &BucketName,
     ) -> Result<BucketCreated> {
         caller.must_administer()?;
-        self.make_bucket(owner.clone(), name).await
+        self.make_bucket(owner.clone(), name, NewBucket::default()).await
     }
 
-    async fn make_bucket(&self, owner: CanonicalId, name: &BucketName) -> Result<BucketCreated> {
+    async fn make_bucket(&self, owner: CanonicalId, name: &BucketName, new: NewBucket) -> Result<BucketCreated> {
+        if new.ownership == Some(ObjectOwnership::BucketOwnerEnforced) && new.acl != GivenAcl::None {
+            return Err(RuleError::AclsDisabled.into());
+        }
+        let lock = new.object_lock.then(ObjectLock::default);
+        let versioning = if new.object_lock { Versioning::Enabled } else { Versioning::Off };
+        let acl = self.resolve_acl(new.acl, &owner, &owner).await?.filter(|acl| *acl != Acl::private(&owner));
+        let settings = Rules::rows_of_new(acl.as_ref(), new.ownership, lock)?;
         let (name, count_max) = (name.clone(), self.inner.settings.buckets_per_user_max);
         self.inner
             .db
             .write_for(Share::Tenant(owner.clone()), "create_bucket", move |tx| {
-                let (owner, name) = (owner.clone(), name.clone());
-                async move { insert(tx, &owner, &name, count_max).await }.boxed()
+                let (owner, name, settings) = (owner.clone(), name.clone(), settings.clone());
+                async move { insert(tx, &owner, &name, versioning, &settings, count_max).await }.boxed()
             })
             .await
     }
 
-    /// The bucket, with its usage. [`Error::NoSuchBucket`], [`Error::AccessDenied`].
+    /// The bucket, with its usage, for who may list it. [`Error::NoSuchBucket`], [`Error::AccessDenied`].
     pub async fn bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
-        let (caller, name) = (caller.clone(), name.clone());
-        self.inner
+        let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::ListBucket)).await?;
+        let mut bucket = known.bucket.clone();
+        bucket.usage = self
+            .inner
             .db
-            .read("bucket", |tx| {
-                async move {
-                    let mut bucket = owned(tx, &caller, &name).await?;
-                    bucket.usage = metadata::usage::of_bucket(tx, bucket.id).await?;
-                    Ok(bucket)
-                }
-                .boxed()
-            })
-            .await
+            .read_statement("usage_of_bucket", |tx| metadata::usage::of_bucket(tx, known.bucket.id).boxed())
+            .await?;
+        Ok(bucket)
+    }
+
+    /// The bucket, without its usage, for who may do something with it.
+    pub async fn bucket_for(&self, caller: &Caller, name: &BucketName, action: Action) -> Result<Bucket> {
+        Ok(self.allowed_bucket(caller, name, &Wanted::on_bucket(action)).await?.bucket.clone())
     }
 
     /// The calling user's buckets by name, with their usage.
@@ -114,7 +151,14 @@ impl Engine {
     /// Changes how a bucket keeps versions, from the next write on. [`Error::Invalid`] for [`Versioning::Off`]: a bucket that kept versions
     /// can only be suspended.
     pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, versioning: Versioning) -> Result<()> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::PutBucketVersioning)).await?;
+        if versioning == Versioning::Suspended && known.rules.object_lock.is_some() {
+            return Err(RuleError::BucketState(
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+            )
+            .into());
+        }
+        let bucket = known.bucket.id;
         if versioning == Versioning::Off {
             return Err(Error::invalid("versioning", "can be suspended, but not be taken back"));
         }
@@ -130,7 +174,8 @@ impl Engine {
 
     /// Changes when writes to a bucket are answered, from the next one on.
     pub async fn set_durability(&self, caller: &Caller, name: &BucketName, durability: Durability) -> Result<()> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        // S3 has no word for it; who may say how versions are kept may say this.
+        let bucket = self.bucket_id_for(caller, name, Action::PutBucketVersioning).await?;
         self.change_bucket(caller.share(), "set_durability", move |tx| {
             async move {
                 metadata::buckets::must_exist(tx, bucket).await?;
@@ -144,7 +189,7 @@ impl Engine {
     /// Deletes a bucket without versions and delete markers; its open uploads are aborted with it, or some at a time when there are very
     /// many. [`Error::BucketNotEmpty`], also when something is stored while that goes on.
     pub async fn delete_bucket(&self, caller: &Caller, name: &BucketName) -> Result<()> {
-        let bucket = self.owned_bucket(caller, name).await?;
+        let bucket = self.bucket_id_for(caller, name, Action::DeleteBucket).await?;
         while !self.delete_bucket_step(caller, bucket).await? {}
         Ok(())
     }
@@ -169,43 +214,51 @@ impl Engine {
         .await
     }
 
-    /// The number of a bucket that the caller may use.
-    pub(crate) async fn owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<i64> {
-        Ok(self.find_owned_bucket(caller, name).await?.id)
+    async fn bucket_id_for(&self, caller: &Caller, name: &BucketName, action: Action) -> Result<i64> {
+        Ok(self.allowed_bucket(caller, name, &Wanted::on_bucket(action)).await?.bucket.id)
     }
 
-    /// A bucket that the caller may use, without its usage. It may be gone by the time of the next transaction, which must look again.
-    pub(crate) async fn find_owned_bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
-        let bucket = match self.inner.buckets.get(name.as_str()) {
-            Some(bucket) => bucket,
-            None => self.look_bucket_up(name).await?,
-        };
-        caller.must_own(&bucket.owner)?;
-        Ok(bucket)
+    /// A bucket in which the caller may do something. It may be gone by the time of the next transaction, which must look again.
+    pub(crate) async fn allowed_bucket(
+        &self,
+        caller: &Caller,
+        name: &BucketName,
+        wanted: &Wanted<'_>,
+    ) -> Result<Arc<KnownBucket>> {
+        let known = self.known_bucket(name).await?;
+        known.must_allow(caller, wanted)?;
+        Ok(known)
     }
 
-    async fn look_bucket_up(&self, name: &BucketName) -> Result<Bucket> {
+    /// A visible bucket with everything that is set on it, whoever asks. A bucket in the trash is not there.
+    pub(crate) async fn known_bucket(&self, name: &BucketName) -> Result<Arc<KnownBucket>> {
+        if let Some(known) = self.inner.buckets.get(name.as_str()) {
+            return Ok(known);
+        }
         let (seen, wanted) = (self.inner.buckets.generation(), name.clone());
-        let bucket =
-            self.inner.db.read_statement("find_bucket", |tx| async move { visible(tx, &wanted).await }.boxed()).await?;
-        self.inner.buckets.insert(seen, name.as_str(), bucket.clone());
-        Ok(bucket)
+        let known = self.inner.db.read("find_bucket", |tx| async move { find(tx, &wanted).await }.boxed()).await?;
+        let known = Arc::new(known);
+        self.inner.buckets.insert(seen, name.as_str(), known.clone());
+        Ok(known)
     }
 }
 
-/// The bucket of a name, when the caller may use it. A bucket in the trash is not there.
-pub(crate) async fn owned(tx: &mut Tx, caller: &Caller, name: &BucketName) -> Result<Bucket> {
-    let bucket = visible(tx, name).await?;
-    caller.must_own(&bucket.owner)?;
-    Ok(bucket)
-}
-
-async fn visible(tx: &mut Tx, name: &BucketName) -> Result<Bucket> {
+async fn find(tx: &mut Tx, name: &BucketName) -> Result<KnownBucket> {
     let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
-    Ok(named.ok_or(Error::NoSuchBucket)?.bucket)
+    let bucket = named.ok_or(Error::NoSuchBucket)?.bucket;
+    let owner = metadata::users::find_by_id(tx, &bucket.owner).await?;
+    let owner_name = owner.map(|owner| owner.display_name()).unwrap_or_default();
+    Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket })
 }
 
-async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, count_max: u32) -> Result<BucketCreated> {
+async fn insert(
+    tx: &mut Tx,
+    owner: &CanonicalId,
+    name: &BucketName,
+    versioning: Versioning,
+    settings: &[(&'static str, String)],
+    count_max: u32,
+) -> Result<BucketCreated> {
     if let Some(named) = metadata::buckets::by_name(tx, name).await? {
         let owned = named.bucket.owner == *owner && !named.trashed;
         return if owned { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned: false }) };
@@ -214,6 +267,9 @@ async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, count_max: 
     if metadata::buckets::count_of_owner(tx, owner).await? >= u64::from(count_max) {
         return Err(Error::TooManyBuckets { count_max });
     }
-    metadata::buckets::insert(tx, owner, name).await?;
+    let id = metadata::buckets::insert(tx, owner, name, versioning).await?;
+    for (kind, value) in settings {
+        metadata::settings::set(tx, id, kind, Some(value)).await?;
+    }
     Ok(BucketCreated::New)
 }

@@ -52,13 +52,34 @@ pub struct Identity {
     pub role: Role,
 }
 
+/// What a request tells of itself beside who asks, for the conditions of policies: a door that has any implements this.
+pub trait RequestFacts: std::fmt::Debug + Send + Sync {
+    /// The values of a fact by its name in lower case, such as `aws:sourceip` or `s3:prefix`; `None` when the request has no such fact.
+    fn values(&self, name: &str) -> Option<Vec<String>>;
+}
+
+/// The facts of a request; none by default.
+#[derive(Clone, Debug, Default)]
+pub struct Facts(Option<Arc<dyn RequestFacts>>);
+
+impl Facts {
+    /// Facts that a door knows.
+    pub fn new(facts: Arc<dyn RequestFacts>) -> Self {
+        Self(Some(facts))
+    }
+
+    pub(crate) fn values(&self, name: &str) -> Option<Vec<String>> {
+        self.0.as_ref()?.values(name)
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug)]
 pub enum Caller {
     /// Nobody proved anything.
-    Anonymous,
+    Anonymous(Facts),
     /// A user, proven by a root key, a password, a link or a session.
-    User(Arc<Identity>),
+    User(Arc<Identity>, Facts),
     /// The service account of the Admin API: manages groups, users and keys, reads no objects.
     AdminService,
     /// Whoever owns the machine, through the control socket or an offline command. May do everything; is audited.
@@ -66,11 +87,35 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// Nobody, whose request tells nothing else.
+    pub fn anonymous() -> Self {
+        Self::Anonymous(Facts::default())
+    }
+
+    /// A user, whose request tells nothing else.
+    pub fn user(identity: Arc<Identity>) -> Self {
+        Self::User(identity, Facts::default())
+    }
+
     /// The user, when the caller is one.
     pub fn identity(&self) -> Option<&Identity> {
         match self {
-            Self::User(identity) => Some(identity),
-            Self::Anonymous | Self::AdminService | Self::LocalOperator => None,
+            Self::User(identity, _) => Some(identity),
+            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
+        }
+    }
+
+    /// Whether the caller is this user.
+    pub(crate) fn is(&self, user: &CanonicalId) -> bool {
+        self.identity().is_some_and(|identity| identity.canonical_id == *user)
+    }
+
+    /// What its request told of itself.
+    pub(crate) fn facts(&self) -> &Facts {
+        const NONE: &Facts = &Facts(None);
+        match self {
+            Self::Anonymous(facts) | Self::User(_, facts) => facts,
+            Self::AdminService | Self::LocalOperator => NONE,
         }
     }
 
@@ -83,8 +128,8 @@ impl Caller {
     pub(crate) fn must_administer(&self) -> Result<()> {
         match self {
             Self::AdminService | Self::LocalOperator => Ok(()),
-            Self::User(identity) if identity.role == Role::SystemAdmin => Ok(()),
-            Self::User(_) | Self::Anonymous => Err(Error::AccessDenied),
+            Self::User(identity, _) if identity.role == Role::SystemAdmin => Ok(()),
+            Self::User(..) | Self::Anonymous(_) => Err(Error::AccessDenied),
         }
     }
 
@@ -92,40 +137,31 @@ impl Caller {
     pub(crate) fn must_operate(&self) -> Result<()> {
         match self {
             Self::LocalOperator => Ok(()),
-            Self::User(_) | Self::Anonymous | Self::AdminService => Err(Error::AccessDenied),
+            Self::User(..) | Self::Anonymous(_) | Self::AdminService => Err(Error::AccessDenied),
         }
     }
 
     /// What concerns one group: its administrator may look, beside the system's.
     pub(crate) fn must_see_group(&self, group_id: &GroupId) -> Result<()> {
         match self {
-            Self::User(identity) if identity.role == Role::GroupAdmin && identity.group_id == *group_id => Ok(()),
-            Self::User(_) | Self::Anonymous | Self::AdminService | Self::LocalOperator => self.must_administer(),
+            Self::User(identity, _) if identity.role == Role::GroupAdmin && identity.group_id == *group_id => Ok(()),
+            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => self.must_administer(),
         }
     }
 
     /// What concerns one user: the user itself may, beside the system's administrators.
     pub(crate) fn must_act_for(&self, user: &CanonicalId) -> Result<()> {
         match self {
-            Self::User(identity) if identity.canonical_id == *user => Ok(()),
-            Self::User(_) | Self::Anonymous | Self::AdminService | Self::LocalOperator => self.must_administer(),
-        }
-    }
-
-    /// Buckets and objects: only their owner and the machine's operator. No administrator reads a tenant's objects.
-    pub(crate) fn must_own(&self, owner: &CanonicalId) -> Result<()> {
-        match self {
-            Self::LocalOperator => Ok(()),
-            Self::User(identity) if identity.canonical_id == *owner => Ok(()),
-            Self::User(_) | Self::Anonymous | Self::AdminService => Err(Error::AccessDenied),
+            Self::User(identity, _) if identity.canonical_id == *user => Ok(()),
+            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => self.must_administer(),
         }
     }
 
     /// The user that new buckets will belong to.
     pub(crate) fn must_be_user(&self) -> Result<&Arc<Identity>> {
         match self {
-            Self::User(identity) => Ok(identity),
-            Self::Anonymous | Self::AdminService | Self::LocalOperator => Err(Error::AccessDenied),
+            Self::User(identity, _) => Ok(identity),
+            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => Err(Error::AccessDenied),
         }
     }
 }

@@ -226,8 +226,8 @@ fn check_secret(secret_key: &SecretString) -> Result<()> {
 /// Whoever proved nothing learns nothing about keys, not even that one does not exist.
 fn must_be_known(caller: &Caller) -> Result<()> {
     match caller {
-        Caller::Anonymous => Err(Error::AccessDenied),
-        Caller::User(_) | Caller::AdminService | Caller::LocalOperator => Ok(()),
+        Caller::Anonymous(_) => Err(Error::AccessDenied),
+        Caller::User(..) | Caller::AdminService | Caller::LocalOperator => Ok(()),
     }
 }
 

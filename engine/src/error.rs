@@ -95,6 +95,12 @@ pub enum Error {
         /// Why it is refused, as the end of a sentence.
         why: String,
     },
+    /// What a request says of the rules of a bucket or an object does not go.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// The version is locked or held.
+    #[error("the version is locked")]
+    ObjectLocked,
     /// The password does not meet the rule.
     #[error("the password {0}")]
     WeakPassword(&'static str),
@@ -230,6 +236,53 @@ pub enum Error {
     /// A failure that has no name of its own, such as a worker that stopped.
     #[error("internal failure: {0}")]
     Internal(&'static str),
+}
+
+/// Why what a request says of the rules of a bucket or an object (lists, policies, tags, locks) does not go.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The bucket has no policy.
+    #[error("the bucket has no policy")]
+    NoSuchPolicy,
+    /// A list names somebody who is not there, or an e-mail address that nobody or several have.
+    #[error("there is no such grantee")]
+    NoSuchGrantee {
+        /// Whether the name is an e-mail address.
+        by_email: bool,
+    },
+    /// The policy cannot be read, or names another bucket.
+    #[error("the policy is malformed: {0}")]
+    MalformedPolicy(&'static str),
+    /// A tag has a name or value that none may have.
+    #[error("the tag is not valid: {0}")]
+    InvalidTag(&'static str),
+    /// There are more tags than allowed.
+    #[error("there are more than {count_max} tags")]
+    TooManyTags {
+        /// The limit.
+        count_max: usize,
+    },
+    /// A rule for other origins asks for something that there is not.
+    #[error("the CORS rule is not supported: {0}")]
+    UnsupportedCors(&'static str),
+    /// The bucket's owner owns everything in it, and access control lists are off.
+    #[error("the bucket does not allow access control lists")]
+    AclsDisabled,
+    /// Lists cannot be turned off where the bucket's own gives something away.
+    #[error("the bucket's access control list gives something to others")]
+    AclGivesAway,
+    /// Versions of the bucket cannot be locked.
+    #[error("the bucket has no object lock")]
+    NoObjectLock,
+    /// The version has no lock.
+    #[error("the version has no lock")]
+    NotLocked,
+    /// A default retention lasts no time, or too long.
+    #[error("the default retention lasts no time, or too long")]
+    InvalidRetentionPeriod,
+    /// The bucket is not in the state that this needs.
+    #[error("the bucket is in another state: {0}")]
+    BucketState(&'static str),
 }
 
 impl Error {

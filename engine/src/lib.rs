@@ -3,6 +3,8 @@
 //! Every door turns a request into one method of [`Engine`] with the [`Caller`] first, and renders the answer. The methods are
 //! grouped by noun, a file each: groups, users, credentials, logins, buckets, objects, listing, multipart, usage, trash.
 
+mod access;
+mod acls;
 mod backup;
 mod body;
 mod buckets;
@@ -11,6 +13,7 @@ mod caller;
 mod check;
 mod clock;
 mod complete;
+mod cors;
 mod credentials;
 mod data_dir;
 pub mod disk;
@@ -19,6 +22,7 @@ mod fair;
 mod groups;
 mod install;
 mod listing;
+mod lock;
 mod logins;
 mod meta;
 mod metadata;
@@ -31,6 +35,7 @@ mod progress;
 mod read_only;
 mod rebuild;
 mod remembered;
+mod rules;
 mod scrub;
 mod secrets;
 mod selection;
@@ -38,6 +43,7 @@ mod settings;
 mod snapshots;
 mod stamp;
 mod store_id;
+mod tags;
 mod trash;
 mod usage;
 mod users;
@@ -58,20 +64,26 @@ use crate::disk::{Disk, SlowDisk};
 use crate::read_only::ReadOnly;
 use crate::remembered::Remembered;
 
+pub use access::acl::{Acl, CannedAcl, GRANTS_MAX, GivenAcl, GivenGrant, GivenGrantee, Grant, Grantee, Permission};
+pub use access::action::Action;
+pub use access::public::{ObjectOwnership, PublicAccessBlock};
+pub use acls::{NewAcl, ObjectName, Person, ShownAcl, ShownGrant};
 pub use backup::{
     BackupInfo, BackupOptions, BackupReport, Damaged, Restored, VerifyReport, list_backups, prune_backups,
     restore_backup, verify_backup,
 };
 pub use body::{Body, ByteStream, ChecksumAlgorithm, Digests, Trailer};
-pub use buckets::{Bucket, BucketCreated, Durability, Versioning};
-pub use caller::{Caller, Identity, Role};
+pub use buckets::{Bucket, BucketCreated, Durability, NewBucket, Versioning};
+pub use caller::{Caller, Facts, Identity, RequestFacts, Role};
 pub use check::{CheckOptions, CheckReport, Examined, Finding, Problem, Tally};
 pub use clock::{Clock, ClockHand};
+pub use cors::{CORS_RULES_MAX, CorsRule, CorsRules};
 pub use credentials::{Credential, KeyLogin};
-pub use error::{BoxError, Error, Result};
+pub use error::{BoxError, Error, Result, RuleError};
 pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
 pub use install::OldDatabase;
 pub use listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
+pub use lock::{DefaultRetention, LockMode, LockPeriod, NewLock, ObjectLock, Retention};
 pub use logins::Session;
 pub use metadata::TableCopied;
 pub use move_metadata::{MetadataMoved, move_metadata};
@@ -89,9 +101,11 @@ pub use objects::{
 };
 pub use progress::{OnProgress, Progress};
 pub use rebuild::{RebuildOptions, RebuildReport, rebuild_index};
+pub use rules::{BucketSetting, Rules};
 pub use scrub::{Damage, ScrubOptions, ScrubReport};
 pub use settings::{Database, Faults, PostgresSettings, Settings};
 pub use snapshots::SnapshotInfo;
+pub use tags::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, TouchedVersion};
 pub use trash::TrashedUser;
 pub use usage::{BucketUsage, Usage, UserUsage};
 pub use users::{NewUser, User, UserChange, UserFilter};
@@ -115,8 +129,8 @@ struct Inner {
     version_ids: version_ids::VersionIds,
     /// What access keys stand for.
     identities: Remembered<credentials::FoundLogin>,
-    /// Visible buckets, without their usage.
-    buckets: Remembered<Bucket>,
+    /// Visible buckets with what is set on them, without their usage.
+    buckets: Remembered<Arc<rules::KnownBucket>>,
     passwords: password::Passwords,
     workers: work::Workers,
     /// Running back-ups; garbage stays while there is one.
@@ -258,7 +272,9 @@ impl Inner {
 fn refuse_lost_database(settings: &Settings) -> Result<()> {
     let Database::Embedded = &settings.database else { return Ok(()) };
     let file = settings.data_dir.join(metadata::FILE);
-    let had_store = || Ok(store_id::is_known(settings) || data_dir::has_blobs(&*settings.disk, &settings.data_dir)?);
+    let had_store = || -> Result<bool> {
+        Ok(store_id::is_known(settings) || data_dir::has_blobs(&*settings.disk, &settings.data_dir)?)
+    };
     if !file.exists() && had_store()? {
         return Err(Error::Unusable(format!(
             "{} is missing, but there was a store; bring the database back, or let `cloudhold rebuild-index` restore it from the last \

@@ -2,8 +2,10 @@
 
 use futures::FutureExt;
 
+use crate::access::Wanted;
+use crate::access::action::Action;
 use crate::objects::StorageClass;
-use crate::{BucketName, Caller, Engine, ObjectKey, Result, VersionId, buckets, metadata};
+use crate::{BucketName, Caller, Engine, ObjectKey, Result, VersionId, metadata};
 
 /// A page of a listing that is asked for.
 #[derive(Clone, Debug, Default)]
@@ -69,16 +71,12 @@ pub struct VersionListRequest {
 impl Engine {
     /// Lists current objects.
     pub async fn list_objects(&self, caller: &Caller, bucket: &BucketName, request: &ListRequest) -> Result<ListPage> {
-        let (caller, name, request) = (caller.clone(), bucket.clone(), request.clone());
+        let wanted = Wanted::on_bucket(Action::ListBucket);
+        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let request = request.clone();
         self.inner
             .db
-            .read("list_objects", |tx| {
-                async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    metadata::listing::objects(tx, bucket.id, &request).await
-                }
-                .boxed()
-            })
+            .read("list_objects", |tx| async move { metadata::listing::objects(tx, bucket_id, &request).await }.boxed())
             .await
     }
 
@@ -90,16 +88,13 @@ impl Engine {
         bucket: &BucketName,
         request: &VersionListRequest,
     ) -> Result<ListPage> {
-        let (caller, name, request) = (caller.clone(), bucket.clone(), request.clone());
-        let ids = self.inner.version_ids.clone();
+        let wanted = Wanted::on_bucket(Action::ListBucketVersions);
+        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let (request, ids) = (request.clone(), self.inner.version_ids.clone());
         self.inner
             .db
             .read("list_versions", |tx| {
-                async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    metadata::listing::versions(tx, &ids, bucket.id, &request).await
-                }
-                .boxed()
+                async move { metadata::listing::versions(tx, &ids, bucket_id, &request).await }.boxed()
             })
             .await
     }

@@ -2,9 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::acl::Acl;
+use crate::acls::Possession;
 use crate::body::Digests;
+use crate::lock::{NewLock, Retention};
 use crate::objects::{ChecksumType, ObjectHeaders, StorageClass, USER_METADATA_BYTES_MAX};
-use crate::{Error, Result};
+use crate::tags::Tags;
+use crate::{CanonicalId, Error, Result};
 
 /// Headers, user metadata and checksums. Short names, because there is one for each object.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,6 +33,20 @@ pub(crate) struct Meta {
     /// Whether the checksums are over those of the parts.
     #[serde(rename = "kc", skip_serializing_if = "std::ops::Not::not")]
     composite: bool,
+    /// Who owns it, where that is not the bucket's owner.
+    #[serde(rename = "o", skip_serializing_if = "Option::is_none")]
+    owner: Option<CanonicalId>,
+    /// Who else may read it; `None` for the owner alone.
+    #[serde(rename = "a", skip_serializing_if = "Option::is_none")]
+    acl: Option<Acl>,
+    #[serde(rename = "t", skip_serializing_if = "Tags::is_empty")]
+    tags: Tags,
+    /// Until when it is locked.
+    #[serde(rename = "lr", skip_serializing_if = "Option::is_none")]
+    retention: Option<Retention>,
+    /// Whether it is held.
+    #[serde(rename = "lh", skip_serializing_if = "std::ops::Not::not")]
+    legal_hold: bool,
 }
 
 /// Digests in hexadecimal.
@@ -115,9 +133,64 @@ impl Meta {
             cache_control: headers.cache_control.clone(),
             expires: headers.expires.clone(),
             user: user.to_vec(),
-            checksums: StoredDigests::default(),
-            composite: false,
+            ..Self::default()
         })
+    }
+
+    /// With whose it is, in the bucket of an owner.
+    pub(crate) fn possessed(mut self, possession: Possession, bucket_owner: &CanonicalId) -> Self {
+        let Possession { owner, acl } = possession;
+        self.owner = (owner != *bucket_owner).then_some(owner);
+        self.acl = acl;
+        self
+    }
+
+    pub(crate) fn locked(mut self, lock: &NewLock) -> Self {
+        self.retention = lock.retention;
+        self.legal_hold = lock.legal_hold;
+        self
+    }
+
+    pub(crate) fn retention(&self) -> Option<Retention> {
+        self.retention
+    }
+
+    pub(crate) fn set_retention(&mut self, retention: Option<Retention>) {
+        self.retention = retention;
+    }
+
+    pub(crate) fn legal_hold(&self) -> bool {
+        self.legal_hold
+    }
+
+    pub(crate) fn set_legal_hold(&mut self, held: bool) {
+        self.legal_hold = held;
+    }
+
+    pub(crate) fn with_tags(mut self, tags: Tags) -> Self {
+        self.tags = tags;
+        self
+    }
+
+    /// Who owns it; `None` for the bucket's owner.
+    pub(crate) fn owner(&self) -> Option<&CanonicalId> {
+        self.owner.as_ref()
+    }
+
+    pub(crate) fn acl(&self) -> Option<&Acl> {
+        self.acl.as_ref()
+    }
+
+    pub(crate) fn set_acl(&mut self, acl: Option<Acl>) {
+        self.acl = acl;
+    }
+
+    pub(crate) fn tags(&self) -> &Tags {
+        &self.tags
+    }
+
+    pub(crate) fn set_tags(&mut self, tags: Tags) {
+        self.tags = tags;
     }
 
     pub(crate) fn with_checksums(mut self, digests: &Digests, kind: ChecksumType) -> Self {

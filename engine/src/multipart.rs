@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use futures::FutureExt;
 
+use crate::access::Wanted;
+use crate::access::action::Action;
 use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::meta::Meta;
 use crate::metadata::contents;
@@ -16,7 +18,7 @@ use crate::objects::{
     WriteConditions, info, kept_checksums,
 };
 use crate::version_ids::VersionIds;
-use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, UploadId, buckets, complete};
+use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, UploadId, complete};
 
 /// Greatest number of a part.
 pub const PART_NUMBER_MAX: u32 = 10_000;
@@ -142,9 +144,14 @@ impl Engine {
         new: NewObject,
         checksum: Option<UploadChecksum>,
     ) -> Result<UploadId> {
-        let bucket = self.owned_bucket(caller, bucket).await?;
+        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
         complete::check_kind(checksum)?;
-        let meta = Meta::new(&new.headers, &new.user_metadata)?;
+        let possession = self.possession_of_new(caller, &known, &new.acl).await?;
+        let meta = Meta::new(&new.headers, &new.user_metadata)?
+            .possessed(possession, &known.bucket.owner)
+            .with_tags(new.tags)
+            .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
+        let bucket_id = known.bucket.id;
         let upload = Upload {
             upload_id: UploadId::random(),
             key: key.clone(),
@@ -158,8 +165,8 @@ impl Engine {
             .write_for(caller.share(), "create_upload", move |tx| {
                 let (upload, meta) = (upload.clone(), meta.clone());
                 async move {
-                    metadata::buckets::must_exist(tx, bucket).await?;
-                    rows::insert(tx, bucket, &upload, &meta).await
+                    metadata::buckets::must_exist(tx, bucket_id).await?;
+                    rows::insert(tx, bucket_id, &upload, &meta).await
                 }
                 .boxed()
             })
@@ -180,7 +187,7 @@ impl Engine {
         if !(1..=PART_NUMBER_MAX).contains(&number) {
             return Err(Error::invalid("part number", format!("must be 1 to {PART_NUMBER_MAX}")));
         }
-        let (bucket, open) = self.open_upload(caller, bucket, key, upload).await?;
+        let (bucket_id, open) = self.open_upload(caller, bucket, key, upload).await?;
         // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
         body.keep.extend(open.upload.checksum.map(|checksum| checksum.algorithm));
         let keep = body.keep.clone();
@@ -206,7 +213,7 @@ impl Engine {
                     place,
                 };
                 let (key, upload) = (key.clone(), upload.clone());
-                async move { rows::put_part(tx, bucket, &key, &upload, &row).await }.boxed()
+                async move { rows::put_part(tx, bucket_id, &key, &upload, &row).await }.boxed()
             })
             .await?;
         Ok(part)
@@ -249,20 +256,20 @@ impl Engine {
         upload: &UploadId,
         complete: CompleteUpload,
     ) -> Result<ObjectInfo> {
-        let share = caller.share();
-        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
+        let (key, upload) = (key.clone(), upload.clone());
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (std::sync::Arc::new(complete), self.inner.version_ids.clone());
         self.inner
             .db
-            .write_for(share, "complete_upload", move |tx| {
-                let (caller, name, key, upload) = (caller.clone(), name.clone(), key.clone(), upload.clone());
+            .write_for(caller.share(), "complete_upload", move |tx| {
+                let (known, key, upload) = (known.clone(), key.clone(), upload.clone());
                 let (complete, ids) = (complete.clone(), ids.clone());
                 async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    let open = rows::find(tx, bucket.id, &key, &upload).await?;
-                    let made = make_object(tx, &ids, bucket.id, open, &complete, part_size_bytes_min).await?;
-                    info(key, made.version, &bucket, made.versioning)
+                    metadata::buckets::must_exist(tx, known.bucket.id).await?;
+                    let open = rows::find(tx, known.bucket.id, &key, &upload).await?;
+                    let made = make_object(tx, &ids, known.bucket.id, open, &complete, part_size_bytes_min).await?;
+                    info(key, made.version, &known, made.versioning)
                 }
                 .boxed()
             })
@@ -277,15 +284,16 @@ impl Engine {
         key: &ObjectKey,
         upload: &UploadId,
     ) -> Result<()> {
-        let bucket = self.owned_bucket(caller, bucket).await?;
+        let wanted = Wanted::at(Action::AbortMultipartUpload, key);
+        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
             .write_for(caller.share(), "abort_upload", move |tx| {
                 let (key, upload) = (key.clone(), upload.clone());
                 async move {
-                    rows::find(tx, bucket, &key, &upload).await?;
-                    rows::abort(tx, bucket, &upload).await.map(|_| ())
+                    rows::find(tx, bucket_id, &key, &upload).await?;
+                    rows::abort(tx, bucket_id, &upload).await.map(|_| ())
                 }
                 .boxed()
             })
@@ -302,13 +310,14 @@ impl Engine {
         after: u32,
         parts_max: usize,
     ) -> Result<PartPage> {
-        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        let wanted = Wanted::at(Action::ListMultipartUploadParts, key);
+        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
             .read("list_parts", |tx| {
                 async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    let open = rows::find(tx, bucket.id, &key, &upload).await?;
+                    let open = rows::find(tx, bucket_id, &key, &upload).await?;
                     let mut parts = rows::parts(tx, &upload, after, parts_max.saturating_add(1)).await?;
                     let truncated = parts.len() > parts_max;
                     parts.truncate(parts_max);
@@ -326,17 +335,10 @@ impl Engine {
         bucket: &BucketName,
         request: &UploadListRequest,
     ) -> Result<UploadPage> {
-        let (caller, name, request) = (caller.clone(), bucket.clone(), request.clone());
-        self.inner
-            .db
-            .read("list_uploads", |tx| {
-                async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    rows::list(tx, bucket.id, &request).await
-                }
-                .boxed()
-            })
-            .await
+        let wanted = Wanted::on_bucket(Action::ListBucketMultipartUploads);
+        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let request = request.clone();
+        self.inner.db.read("list_uploads", |tx| async move { rows::list(tx, bucket_id, &request).await }.boxed()).await
     }
 
     async fn open_upload(
@@ -346,15 +348,12 @@ impl Engine {
         key: &ObjectKey,
         upload: &UploadId,
     ) -> Result<(i64, OpenUpload)> {
-        let (caller, name, key, upload) = (caller.clone(), bucket.clone(), key.clone(), upload.clone());
+        let bucket_id = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?.bucket.id;
+        let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
-            .read("open_upload", |tx| {
-                async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    Ok((bucket.id, rows::find(tx, bucket.id, &key, &upload).await?))
-                }
-                .boxed()
+            .read_statement("open_upload", |tx| {
+                async move { Ok((bucket_id, rows::find(tx, bucket_id, &key, &upload).await?)) }.boxed()
             })
             .await
     }

@@ -117,6 +117,19 @@ fn check_id(what: &'static str, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
+impl serde::Serialize for CanonicalId {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+/// Reads an id that this store wrote itself.
+impl<'de> serde::Deserialize<'de> for CanonicalId {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from).map(Self)
+    }
+}
+
 impl CanonicalId {
     /// Checks an id given from outside: 32 lower-case hexadecimal digits.
     pub fn new(text: &str) -> Result<Self, Error> {

@@ -3,6 +3,8 @@
 mod read;
 mod types;
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
@@ -11,19 +13,23 @@ pub use types::{
     ObjectRead, ObjectView, ReadConditions, ReadObject, Selection, StorageClass, WriteConditions,
 };
 
+use crate::access::Wanted;
+use crate::access::action::Action;
+use crate::acls::{ObjectName, Possession, either};
 use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::bytes::in_flight::NewBlob;
 use crate::bytes::intake::{Kept, TakenIn};
 use crate::fair::Share;
 use crate::meta::Meta;
-use crate::metadata::changes::{self, Change, Changes, Done, Wanted};
+use crate::metadata::changes::{self, Change, Changes, Done};
 use crate::metadata::contents::{self, NewContent, Place};
 use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
+use crate::rules::KnownBucket;
 use crate::selection;
 use crate::version_ids::VersionIds;
-use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, VersionId, Versioning, buckets};
+use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, VersionId, Versioning};
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
@@ -40,8 +46,13 @@ impl Engine {
         new: NewObject,
         body: Body,
     ) -> Result<ObjectInfo> {
-        let bucket = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
-        let meta = Meta::new(&new.headers, &new.user_metadata)?;
+        let known = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
+        let bucket = &known.bucket;
+        let possession = self.possession_of_new(caller, &known, &new.acl).await?;
+        let meta = Meta::new(&new.headers, &new.user_metadata)?
+            .possessed(possession, &bucket.owner)
+            .with_tags(new.tags)
+            .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
         let keep = body.keep.clone();
         let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
         let content_id = ContentId::random();
@@ -56,7 +67,7 @@ impl Engine {
         let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
         let (place, blob) = place_of(taken.kept);
         let new = changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: new.conditions };
-        let change = Change { bucket_id: bucket.id, key: key.clone(), wanted: Wanted::Put(Box::new(new)) };
+        let change = Change { bucket_id: bucket.id, key: key.clone(), wanted: changes::Wanted::Put(Box::new(new)) };
         let changes = Changes {
             name: "put_object",
             ids: self.inner.version_ids.clone(),
@@ -70,7 +81,7 @@ impl Engine {
         };
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
-        info(key.clone(), made.version, &bucket, made.versioning)
+        info(key.clone(), made.version, &known, made.versioning)
     }
 
     /// Copies an object by sharing its bytes.
@@ -82,24 +93,35 @@ impl Engine {
         key: &ObjectKey,
         copy: CopyObject,
     ) -> Result<Copied> {
-        let from = self.owned_bucket(caller, &source.bucket).await?;
+        let from = self.known_bucket(&source.bucket).await?.bucket.id;
         let to = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
-        let to_id = to.id;
-        let onto_itself = from == to_id && source.key == *key && source.version_id.is_none();
+        let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
         if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
-        let (source, key, ids) = (source.clone(), key.clone(), self.inner.version_ids.clone());
-        let made_key = key.clone();
+        self.must_read(caller, source).await?;
+        let possession = self.possession_of_new(caller, &to, &copy.acl).await?;
+        let lock = to.lock_of_new(&copy.lock, self.clock().now_us())?;
+        let copy = CopyObject { lock, ..copy };
+        let (source, ids, place) = (source.clone(), self.inner.version_ids.clone(), (to.clone(), key.clone()));
         let (made, source_version_id) = self
             .inner
             .db
             .write_for(caller.share(), "copy_object", move |tx| {
-                let (source, key, copy, ids) = (source.clone(), key.clone(), copy.clone(), ids.clone());
-                async move { copy_rows(tx, &ids, (from, &source), (to_id, &key), &copy).await }.boxed()
+                let (source, place, copy, ids) = (source.clone(), place.clone(), copy.clone(), ids.clone());
+                let possession = possession.clone();
+                async move { copy_rows(tx, &ids, (from, &source), &place, &copy, possession).await }.boxed()
             })
             .await?;
-        Ok(Copied { info: info(made_key, made.version, &to, made.versioning)?, source_version_id })
+        Ok(Copied { info: info(key.clone(), made.version, &to, made.versioning)?, source_version_id })
+    }
+
+    /// Refuses to copy what the caller may not read.
+    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<()> {
+        let CopySource { bucket, key, version_id, conditions: _ } = source.clone();
+        let object = ObjectName { bucket, key, version_id };
+        let action = either(&object, Action::GetObject, Action::GetObjectVersion);
+        self.find_version(caller, &object, action).await.map(|_| ())
     }
 
     /// Deletes objects or versions in one transaction; what does not exist is no error. The answer has the targets' order.
@@ -109,19 +131,32 @@ impl Engine {
         bucket: &BucketName,
         targets: Vec<DeleteTarget>,
     ) -> Result<Vec<Result<Deleted>>> {
-        let Bucket { id: bucket_id, durability, .. } = self.find_owned_bucket(caller, bucket).await?;
+        let known = self.known_bucket(bucket).await?;
+        let Bucket { id: bucket_id, durability, .. } = known.bucket;
         let change = |target: DeleteTarget| {
-            let DeleteTarget { key, version_id, if_match } = target;
-            Change { bucket_id, key, wanted: Wanted::Delete { version_id, if_match } }
+            let DeleteTarget { key, version_id, if_match, bypass_governance } = target;
+            let bypass = known.may_bypass(caller, &key, bypass_governance);
+            Change { bucket_id, key, wanted: changes::Wanted::Delete { version_id, if_match, bypass } }
         };
+        let may: Vec<bool> = targets.iter().map(|target| may_delete(&known, caller, target)).collect();
+        let allowed = targets.into_iter().zip(&may).filter(|(_, may)| **may).map(|(target, _)| change(target));
         let changes = Changes {
             name: "delete_objects",
             ids: self.inner.version_ids.clone(),
             durability,
-            changes: targets.into_iter().map(change).collect(),
-            finish: |done| done.into_iter().map(deleted).collect(),
+            changes: allowed.collect(),
+            finish: |done| done.into_iter().map(deleted).collect::<Result<Vec<_>>>(),
         };
-        self.inner.db.change(caller.share(), changes).await
+        let mut done = match changes.changes.is_empty() {
+            true => Vec::new(),
+            false => self.inner.db.change(caller.share(), changes).await?,
+        }
+        .into_iter();
+        let lost = || Err(Error::Internal("a deletion was lost"));
+        Ok(may
+            .into_iter()
+            .map(|may| if may { done.next().unwrap_or_else(lost) } else { Err(Error::AccessDenied) })
+            .collect())
     }
 
     /// The bucket that a write goes to. Conditions are looked at before the body is read, so that a write that cannot be
@@ -132,23 +167,23 @@ impl Engine {
         name: &BucketName,
         key: &ObjectKey,
         conditions: &WriteConditions,
-    ) -> Result<Bucket> {
+    ) -> Result<Arc<KnownBucket>> {
+        let known = self.allowed_bucket(caller, name, &Wanted::at(Action::PutObject, key)).await?;
         if *conditions == WriteConditions::default() {
-            return self.find_owned_bucket(caller, name).await;
+            return Ok(known);
         }
-        let (caller, name, key, conditions) = (caller.clone(), name.clone(), key.clone(), conditions.clone());
+        let (bucket_id, key, conditions) = (known.bucket.id, key.clone(), conditions.clone());
         self.inner
             .db
-            .read("bucket_for_write", |tx| {
+            .read("conditions_of_write", |tx| {
                 async move {
-                    let bucket = buckets::owned(tx, &caller, &name).await?;
-                    let current = rows::current(tx, bucket.id, &key).await?;
-                    rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
-                    Ok(bucket)
+                    let current = rows::current(tx, bucket_id, &key).await?;
+                    rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)
                 }
                 .boxed()
             })
-            .await
+            .await?;
+        Ok(known)
     }
 
     /// Takes a body in, when there is room for it. Some room is left for the metadata: on a disk that is full to the last byte, not even
@@ -232,12 +267,17 @@ pub(crate) fn kept_checksums(digests: &Digests, keep: &[ChecksumAlgorithm]) -> D
     kept
 }
 
-pub(crate) fn info(key: ObjectKey, version: Version, bucket: &Bucket, versioning: Versioning) -> Result<ObjectInfo> {
+pub(crate) fn info(
+    key: ObjectKey,
+    version: Version,
+    known: &KnownBucket,
+    versioning: Versioning,
+) -> Result<ObjectInfo> {
     Ok(ObjectInfo {
         key,
         version_id: version.version_id,
         versioning,
-        durability: bucket.durability,
+        durability: known.bucket.durability,
         size_bytes: version.size_bytes,
         etag: version.etag,
         modified_us: version.modified_us,
@@ -247,16 +287,25 @@ pub(crate) fn info(key: ObjectKey, version: Version, bucket: &Bucket, versioning
         checksums: version.meta.checksums()?,
         checksum_type: version.meta.checksum_type(),
         parts_count: version.parts_count,
-        owner: bucket.owner.clone(),
+        owner: known.owner_of(&version.meta).clone(),
+        tags_count: version.meta.tags().pairs().len(),
+        retention: version.meta.retention(),
+        legal_hold: version.meta.legal_hold(),
     })
+}
+
+fn may_delete(known: &KnownBucket, caller: &Caller, target: &DeleteTarget) -> bool {
+    let action = if target.version_id.is_some() { Action::DeleteObjectVersion } else { Action::DeleteObject };
+    known.allows(caller, &Wanted::at(action, &target.key))
 }
 
 async fn copy_rows(
     tx: &mut Tx,
     ids: &VersionIds,
     (from, source): (i64, &CopySource),
-    (to, key): (i64, &ObjectKey),
+    (to, key): &(Arc<KnownBucket>, ObjectKey),
     copy: &CopyObject,
+    possession: Possession,
 ) -> Result<(Made, Option<VersionId>)> {
     let source_versioning = metadata::buckets::versioning(tx, from).await?;
     let version = versions::find(tx, ids, from, &source.key, source.version_id.as_ref()).await?;
@@ -271,6 +320,8 @@ async fn copy_rows(
         }
         None => version.meta.clone(),
     };
+    let tags = copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
+    let meta = meta.possessed(possession, &to.bucket.owner).with_tags(tags).locked(&copy.lock);
     // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
     contents::add_ref(tx, version.content_id).await?;
     let new = NewVersion {
@@ -281,7 +332,7 @@ async fn copy_rows(
         content_id: version.content_id,
         meta,
     };
-    let made = rows::put(tx, ids, to, key, &new, None, &copy.conditions).await?;
+    let made = rows::put(tx, ids, to.bucket.id, key, &new, None, &copy.conditions).await?;
     Ok((made, (source_versioning != Versioning::Off).then_some(version.version_id)))
 }
 

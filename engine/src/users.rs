@@ -42,6 +42,18 @@ pub struct User {
     pub created_us: i64,
 }
 
+impl User {
+    /// The name that S3 shows beside the owner id.
+    pub fn display_name(&self) -> String {
+        display_name(&self.full_name, self.user_id.as_str())
+    }
+}
+
+/// The full name, or the id of a user who has none.
+pub(crate) fn display_name(full_name: &str, user_id: &str) -> String {
+    if full_name.is_empty() { user_id.to_owned() } else { full_name.to_owned() }
+}
+
 /// A user to be made.
 #[derive(Clone, Debug)]
 pub struct NewUser {

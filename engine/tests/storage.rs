@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up must fail")]
 
+#[path = "storage/access.rs"]
+mod access;
 #[path = "storage/backup.rs"]
 mod backup;
 #[path = "shared/blobs.rs"]
@@ -18,6 +20,8 @@ mod damage;
 mod databases;
 #[path = "storage/listing.rs"]
 mod listing;
+#[path = "storage/locks.rs"]
+mod locks;
 #[path = "storage/moved.rs"]
 mod moved;
 #[path = "storage/multipart.rs"]

@@ -254,6 +254,7 @@ fn new_object(name: &ObjectName, local: &Local, existing: Option<&Object>, overw
         user_metadata: existing.map(|object| object.info.user_metadata.clone()).unwrap_or_default(),
         storage_class: existing.map(|object| object.info.storage_class).unwrap_or_default(),
         conditions,
+        ..NewObject::default()
     })
 }
 

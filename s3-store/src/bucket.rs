@@ -1,18 +1,18 @@
 //! Buckets.
 
-use engine::{Bucket, BucketCreated, Engine, Identity, Versioning};
+use engine::{Action, Bucket, BucketCreated, Engine, Identity, NewBucket, Versioning};
 use s3s::dto::{
     BucketVersioningStatus, CreateBucketInput, CreateBucketOutput, DeleteBucketInput, DeleteBucketOutput,
-    GetBucketAclInput, GetBucketAclOutput, GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput,
-    GetBucketVersioningOutput, Grant, Grantee, HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
-    MFADelete, Owner, Permission, PutBucketVersioningInput, PutBucketVersioningOutput, Type,
+    GetBucketLocationInput, GetBucketLocationOutput, GetBucketVersioningInput, GetBucketVersioningOutput,
+    HeadBucketInput, HeadBucketOutput, ListBucketsInput, ListBucketsOutput, MFADelete, Owner, PutBucketVersioningInput,
+    PutBucketVersioningOutput,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::Settings;
 use crate::durability;
 use crate::error::{custom, from_engine, not_implemented};
-use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, timestamp};
+use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, text, timestamp};
+use crate::{Settings, acl, settings_of_bucket};
 
 /// The region that S3 reports by an empty answer.
 const REGION_UNNAMED: &str = "us-east-1";
@@ -27,8 +27,15 @@ pub(crate) async fn create(
     let name = bucket_name(&request.input.bucket)?;
     let durability = durability::asked_for(&request.headers)?;
     let who = caller(&request);
+    let ownership = text(&request.headers, "x-amz-object-ownership");
+    let ownership = ownership.map(|name| settings_of_bucket::ownership_named(&name)).transpose()?;
+    let new = NewBucket {
+        acl: acl::of_headers(&request.headers)?,
+        ownership,
+        object_lock: request.input.object_lock_enabled_for_bucket.unwrap_or_default(),
+    };
     // Making an own bucket again is no error: CloudStack repeats it.
-    match engine.create_bucket(&who, &name).await.map_err(from_engine)? {
+    match engine.create_bucket_with(&who, &name, new).await.map_err(from_engine)? {
         BucketCreated::New | BucketCreated::AlreadyOwned => {}
     }
     let mut response = S3Response::new(CreateBucketOutput { location: Some(format!("/{name}")) });
@@ -44,7 +51,14 @@ pub(crate) async fn head(
     settings: &Settings,
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
-    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let bucket = allowed(
+        engine,
+        &request,
+        Action::ListBucket,
+        &request.input.bucket,
+        request.input.expected_bucket_owner.as_deref(),
+    )
+    .await?;
     let output = HeadBucketOutput { bucket_region: Some(settings.region.clone()), ..HeadBucketOutput::default() };
     let mut response = S3Response::new(output);
     durability::show(&mut response.headers, bucket.durability);
@@ -56,7 +70,14 @@ pub(crate) async fn location(
     settings: &Settings,
     request: S3Request<GetBucketLocationInput>,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-    owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    allowed(
+        engine,
+        &request,
+        Action::GetBucketLocation,
+        &request.input.bucket,
+        request.input.expected_bucket_owner.as_deref(),
+    )
+    .await?;
     let region = (settings.region != REGION_UNNAMED).then(|| settings.region.clone().into());
     Ok(S3Response::new(GetBucketLocationOutput { location_constraint: region }))
 }
@@ -65,7 +86,14 @@ pub(crate) async fn versioning(
     engine: &Engine,
     request: S3Request<GetBucketVersioningInput>,
 ) -> S3Result<S3Response<GetBucketVersioningOutput>> {
-    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
+    let bucket = allowed(
+        engine,
+        &request,
+        Action::GetBucketVersioning,
+        &request.input.bucket,
+        request.input.expected_bucket_owner.as_deref(),
+    )
+    .await?;
     // A bucket that never kept versions has an empty answer.
     let status = match bucket.versioning {
         Versioning::Off => None,
@@ -81,7 +109,7 @@ pub(crate) async fn put_versioning(
 ) -> S3Result<S3Response<PutBucketVersioningOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket_name(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let asked = input.versioning_configuration;
     if asked.mfa_delete.is_some_and(|mfa_delete| mfa_delete.as_str() != MFADelete::DISABLED) {
         return Err(not_implemented("MFA delete"));
@@ -107,19 +135,10 @@ pub(crate) async fn delete(
     request: S3Request<DeleteBucketInput>,
 ) -> S3Result<S3Response<DeleteBucketOutput>> {
     let who = caller(&request);
-    check_owner(&who, request.input.expected_bucket_owner.as_deref())?;
-    engine.delete_bucket(&who, &bucket_name(&request.input.bucket)?).await.map_err(from_engine)?;
+    let name = bucket_name(&request.input.bucket)?;
+    check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
+    engine.delete_bucket(&who, &name).await.map_err(from_engine)?;
     Ok(S3Response::new(DeleteBucketOutput::default()))
-}
-
-pub(crate) async fn acl(
-    engine: &Engine,
-    request: S3Request<GetBucketAclInput>,
-) -> S3Result<S3Response<GetBucketAclOutput>> {
-    let bucket = owned(engine, &request, &request.input.bucket, request.input.expected_bucket_owner.as_deref()).await?;
-    let owner = owner_of(bucket.owner.as_str(), caller(&request).identity());
-    let output = GetBucketAclOutput { grants: Some(vec![full_control(&owner)]), owner: Some(owner) };
-    Ok(S3Response::new(output))
 }
 
 pub(crate) async fn list(
@@ -154,35 +173,23 @@ pub(crate) async fn list(
     Ok(S3Response::new(output))
 }
 
-/// The bucket, when it exists and the caller may see it.
-pub(crate) async fn owned<T>(
+/// The bucket, when it exists and the caller may do something with it.
+pub(crate) async fn allowed<T>(
     engine: &Engine,
     request: &S3Request<T>,
+    action: Action,
     name: &str,
     expected_owner: Option<&str>,
 ) -> S3Result<Bucket> {
-    let who = caller(request);
-    let bucket = engine.bucket(&who, &bucket_name(name)?).await.map_err(from_engine)?;
-    check_owner(&who, expected_owner)?;
-    Ok(bucket)
+    let name = bucket_name(name)?;
+    check_owner(engine, &name, expected_owner).await?;
+    engine.bucket_for(&caller(request), &name, action).await.map_err(from_engine)
 }
 
 /// An owner: the id, and the name when it is the caller's own.
 pub(crate) fn owner_of(id: &str, identity: Option<&Identity>) -> Owner {
     let own = identity.filter(|identity| identity.canonical_id.as_str() == id);
     Owner { id: Some(id.to_owned()), display_name: own.map(|identity| identity.display_name.clone()) }
-}
-
-/// The only grant there is: the owner may do everything.
-pub(crate) fn full_control(owner: &Owner) -> Grant {
-    let grantee = Grantee {
-        display_name: owner.display_name.clone(),
-        email_address: None,
-        id: owner.id.clone(),
-        type_: Type::from_static(Type::CANONICAL_USER),
-        uri: None,
-    };
-    Grant { grantee: Some(grantee), permission: Some(Permission::from_static(Permission::FULL_CONTROL)) }
 }
 
 fn shown(bucket: &Bucket) -> s3s::dto::Bucket {

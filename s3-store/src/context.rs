@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use engine::Facts;
 
 use crate::auth::Claim;
 use crate::error::BodyFault;
@@ -17,6 +18,7 @@ struct Inner {
     request_id: String,
     host_id: String,
     claim: OnceLock<Claim>,
+    facts: OnceLock<Facts>,
     operation: OnceLock<&'static str>,
     body_fault: OnceLock<BodyFault>,
 }
@@ -28,6 +30,7 @@ impl RequestContext {
             request_id: hex::encode_upper(rand::random::<[u8; 8]>()),
             host_id: STANDARD.encode(rand::random::<[u8; 32]>()),
             claim: OnceLock::new(),
+            facts: OnceLock::new(),
             operation: OnceLock::new(),
             body_fault: OnceLock::new(),
         }))
@@ -48,6 +51,16 @@ impl RequestContext {
     /// Set once, before the protocol layer runs; a second call changes nothing.
     pub(crate) fn set_claim(&self, claim: Claim) {
         let _ = self.0.claim.set(claim);
+    }
+
+    /// What the request tells of itself; nothing before that is known.
+    pub(crate) fn facts(&self) -> Facts {
+        self.0.facts.get().cloned().unwrap_or_default()
+    }
+
+    /// Set once, before the protocol layer runs; a second call changes nothing.
+    pub(crate) fn set_facts(&self, facts: Facts) {
+        let _ = self.0.facts.set(facts);
     }
 
     /// The operation's name; `None` before it is known.

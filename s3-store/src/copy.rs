@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use engine::{Copied, CopyObject, CopySource, Engine, Error, PartSource, ReadConditions};
 use s3s::dto::{
-    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, UploadPartCopyInput,
-    UploadPartCopyOutput,
+    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
+    UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
@@ -17,6 +17,7 @@ use crate::headers::{
 };
 use crate::multipart::{part_number, upload_id};
 use crate::object::shown_version;
+use crate::{acl, lock, tagging};
 
 pub(crate) async fn object(
     engine: &Engine,
@@ -25,8 +26,7 @@ pub(crate) async fn object(
     let who = caller(&request);
     let S3Request { input, headers, .. } = request;
     refuse_unsupported(&headers)?;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
-    check_owner(&who, input.expected_source_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let conditions = read_conditions(
         input.copy_source_if_match.as_ref(),
         input.copy_source_if_none_match.as_ref(),
@@ -34,11 +34,16 @@ pub(crate) async fn object(
         input.copy_source_if_unmodified_since.as_ref(),
     );
     let source = source_of(&input.copy_source, conditions)?;
-    let replace = replaces(input.metadata_directive.as_ref())?;
+    check_owner(engine, &source.bucket, input.expected_source_bucket_owner.as_deref()).await?;
+    let replace = replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str))?;
+    let replaces_tags = replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
     let tag = |name| text(&headers, name).and_then(|value| value.parse().ok());
     let copy = CopyObject {
         replace: replace.then(|| (object_headers(&headers), user_metadata(input.metadata))),
         storage_class: storage_class(input.storage_class.as_ref())?,
+        acl: acl::of_headers(&headers)?,
+        lock: lock::of_headers(&headers)?,
+        tags: if replaces_tags { Some(tagging::of_headers(&headers)?.unwrap_or_default()) } else { None },
         conditions: write_conditions(tag("if-match").as_ref(), tag("if-none-match").as_ref()),
     };
     let copied = engine.copy_object(&who, &source, &bucket(&input.bucket)?, &key(&input.key)?, copy).await;
@@ -67,8 +72,7 @@ pub(crate) async fn part(
     let who = caller(&request);
     let S3Request { input, headers, .. } = request;
     refuse_unsupported(&headers)?;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
-    check_owner(&who, input.expected_source_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let conditions = read_conditions(
         input.copy_source_if_match.as_ref(),
         input.copy_source_if_none_match.as_ref(),
@@ -77,6 +81,7 @@ pub(crate) async fn part(
     );
     let range = input.copy_source_range.as_deref().map(range_of).transpose()?;
     let source = PartSource { object: source_of(&input.copy_source, conditions)?, range };
+    check_owner(engine, &source.object.bucket, input.expected_source_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
     let part = engine.copy_part(&who, &source, &bucket, &key, &upload, number).await.map_err(copy_error)?;
@@ -108,11 +113,11 @@ fn source_of(source: &dto::CopySource, conditions: ReadConditions) -> S3Result<C
     }
 }
 
-fn replaces(directive: Option<&MetadataDirective>) -> S3Result<bool> {
-    match directive.map(MetadataDirective::as_str) {
+fn replaces(directive: Option<&str>) -> S3Result<bool> {
+    match directive {
         None | Some(MetadataDirective::COPY) => Ok(false),
         Some(MetadataDirective::REPLACE) => Ok(true),
-        Some(_) => Err(s3_error!(InvalidArgument, "Unknown metadata directive.")),
+        Some(_) => Err(s3_error!(InvalidArgument, "Unknown directive.")),
     }
 }
 

@@ -1,12 +1,13 @@
 //! Cross-origin requests: the preflight stands in front of the protocol layer (it carries no signature), and every answer, errors too,
 //! tells the browser what its page may read.
 
+use engine::{CorsRule, CorsRules};
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use s3s::S3Error;
 
 use crate::Settings;
@@ -20,36 +21,109 @@ const EXPOSED: &str = "ETag, Content-Length, Content-Range, Content-Type, Accept
     x-amz-checksum-crc64nvme, x-amz-checksum-sha1, x-amz-checksum-sha256, x-amz-checksum-type, x-amz-copy-source-version-id";
 /// How long a browser may remember a preflight, in seconds.
 const MAX_AGE_SECONDS: &str = "3000";
+const VARIES: &str = "Origin, Access-Control-Request-Headers, Access-Control-Request-Method";
 
-/// What the origin of a request may be told, as the value of `Access-Control-Allow-Origin`.
-fn allowed(settings: &Settings, request: &HeaderMap) -> Option<HeaderValue> {
-    let origin = request.get(ORIGIN)?;
-    if settings.cors_allow_origins.iter().any(|allowed| allowed == "*") {
-        return Some(HeaderValue::from_static("*"));
+/// Which pages are let in: those of the bucket's own rules, and where it has none, those of the store's settings.
+#[derive(Debug)]
+pub(crate) enum Allowed<'a> {
+    ByBucket(CorsRules),
+    ByStore(&'a Settings),
+}
+
+/// What a page asks for.
+struct Asked<'a> {
+    origin: &'a HeaderValue,
+    method: &'a str,
+    headers: Vec<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// The method and headers that a preflight announces, or the request's own method.
+    fn of(method: &'a Method, request: &'a HeaderMap) -> Option<Self> {
+        let origin = request.get(ORIGIN)?;
+        let announced = request.get(ACCESS_CONTROL_REQUEST_METHOD).and_then(|method| method.to_str().ok());
+        let headers = request.get(ACCESS_CONTROL_REQUEST_HEADERS).and_then(|headers| headers.to_str().ok());
+        let headers = headers.unwrap_or_default().split(',').map(str::trim).filter(|header| !header.is_empty());
+        Some(Self { origin, method: announced.unwrap_or(method.as_str()), headers: headers.collect() })
     }
-    settings.cors_allow_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+}
+
+impl Allowed<'_> {
+    /// What the page may be told; `None` for nothing.
+    fn answer(&self, asked: &Asked<'_>) -> Option<HeaderMap> {
+        match self {
+            Self::ByBucket(rules) => {
+                let rule = rules.find(asked.origin.to_str().ok()?, asked.method, &asked.headers)?;
+                Some(answer_of_rule(rule, asked))
+            }
+            Self::ByStore(settings) => answer_of_store(settings, asked),
+        }
+    }
+}
+
+fn answer_of_rule(rule: &CorsRule, asked: &Asked<'_>) -> HeaderMap {
+    let mut answer = HeaderMap::new();
+    if rule.is_for_all() {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, asked.origin.clone());
+        answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    }
+    insert(&mut answer, ACCESS_CONTROL_ALLOW_METHODS, &rule.allowed_methods.join(", "));
+    if !asked.headers.is_empty() {
+        insert(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, &asked.headers.join(", ").to_ascii_lowercase());
+    }
+    if !rule.expose_headers.is_empty() {
+        insert(&mut answer, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose_headers.join(", "));
+    }
+    if let Some(seconds) = rule.max_age_seconds {
+        insert(&mut answer, ACCESS_CONTROL_MAX_AGE, &seconds.to_string());
+    }
+    answer.insert(VARY, HeaderValue::from_static(VARIES));
+    answer
+}
+
+fn answer_of_store(settings: &Settings, asked: &Asked<'_>) -> Option<HeaderMap> {
+    let origins = &settings.cors_allow_origins;
+    let mut answer = HeaderMap::new();
+    if origins.iter().any(|allowed| allowed == "*") {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    } else if origins.iter().any(|allowed| allowed.as_bytes() == asked.origin.as_bytes()) {
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, asked.origin.clone());
+        answer.insert(VARY, HeaderValue::from_static("Origin"));
+    } else {
+        return None;
+    }
+    if !METHODS.split(", ").any(|known| known == asked.method) {
+        return None;
+    }
+    answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+    answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECONDS));
+    if !asked.headers.is_empty() {
+        insert(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, &asked.headers.join(","));
+    }
+    Some(answer)
+}
+
+fn insert(answer: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        answer.insert(name, value);
+    }
 }
 
 /// The headers of the answer to a preflight.
-pub(crate) fn preflight(settings: &Settings, request: &HeaderMap) -> Result<HeaderMap, S3Error> {
+pub(crate) fn preflight(allowed: &Allowed<'_>, request: &HeaderMap) -> Result<HeaderMap, S3Error> {
     if !request.contains_key(ORIGIN) {
         return Err(bad("Insufficient information. Origin request header needed."));
     }
-    let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) else {
+    if !request.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
         return Err(bad("Invalid Access-Control-Request-Method: null"));
-    };
-    let known = METHODS.split(", ").any(|known| known.as_bytes() == method.as_bytes());
-    if !known || allowed(settings, request).is_none() {
+    }
+    let answer = Asked::of(&Method::OPTIONS, request).and_then(|asked| allowed.answer(&asked));
+    answer.ok_or_else(|| {
         let message = "CORSResponse: This CORS request is not allowed.";
-        return Err(custom("AccessForbidden", StatusCode::FORBIDDEN, message));
-    }
-    let mut answer = HeaderMap::new();
-    answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
-    answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE_SECONDS));
-    if let Some(headers) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
-        answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
-    }
-    Ok(answer)
+        custom("AccessForbidden", StatusCode::FORBIDDEN, message)
+    })
 }
 
 fn bad(message: &'static str) -> S3Error {
@@ -57,16 +131,19 @@ fn bad(message: &'static str) -> S3Error {
 }
 
 /// Adds to an answer what its request's origin may read.
-pub(crate) fn decorate(settings: &Settings, request: &HeaderMap, answer: &mut HeaderMap) {
-    let Some(origin) = allowed(settings, request) else { return };
-    if origin != "*" {
-        answer.append(VARY, HeaderValue::from_static("Origin"));
+pub(crate) fn decorate(allowed: &Allowed<'_>, method: &Method, request: &HeaderMap, answer: &mut HeaderMap) {
+    let Some(told) = Asked::of(method, request).and_then(|asked| allowed.answer(&asked)) else { return };
+    for (name, value) in &told {
+        // What only a preflight asks for is left out where the store's settings let all in.
+        let of_preflight = [ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_MAX_AGE];
+        if matches!(allowed, Allowed::ByBucket(_)) || *method == Method::OPTIONS || !of_preflight.contains(name) {
+            answer.insert(name, value.clone());
+        }
     }
-    answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-    let metadata = answer.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-meta-"));
-    let exposed = metadata.fold(EXPOSED.to_owned(), |exposed, name| exposed + ", " + name);
-    if let Ok(exposed) = HeaderValue::try_from(exposed) {
-        answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    if let Allowed::ByStore(_) = allowed {
+        let metadata = answer.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-meta-"));
+        let exposed = metadata.fold(EXPOSED.to_owned(), |exposed, name| exposed + ", " + name);
+        insert(answer, ACCESS_CONTROL_EXPOSE_HEADERS, &exposed);
     }
 }
 
@@ -82,30 +159,35 @@ mod tests {
     fn only_named_origins_are_told_anything() {
         let settings = Settings { cors_allow_origins: vec!["https://a.lan".to_owned()], ..Settings::default() };
         let mut answer = HeaderMap::new();
-        decorate(&settings, &headers(&[("origin", "https://b.lan")]), &mut answer);
+        decorate(&Allowed::ByStore(&settings), &Method::GET, &headers(&[("origin", "https://b.lan")]), &mut answer);
         assert!(answer.is_empty());
-        decorate(&settings, &headers(&[("origin", "https://a.lan")]), &mut answer);
+        decorate(&Allowed::ByStore(&settings), &Method::GET, &headers(&[("origin", "https://a.lan")]), &mut answer);
         assert_eq!(answer.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(HeaderValue::as_bytes), Some(&b"https://a.lan"[..]));
         assert_eq!(answer.get(VARY).map(HeaderValue::as_bytes), Some(&b"Origin"[..]));
         let asked = headers(&[("origin", "https://b.lan"), ("access-control-request-method", "PUT")]);
-        assert!(preflight(&settings, &asked).is_err());
+        assert!(preflight(&Allowed::ByStore(&settings), &asked).is_err());
     }
 
     #[test]
     fn a_preflight_needs_origin_and_method() {
         let settings = Settings::default();
-        assert!(preflight(&settings, &headers(&[("access-control-request-method", "PUT")])).is_err());
-        assert!(preflight(&settings, &headers(&[("origin", "https://a.lan")])).is_err());
         assert!(
-            preflight(&settings, &headers(&[("origin", "https://a.lan"), ("access-control-request-method", "PATCH")]))
-                .is_err()
+            preflight(&Allowed::ByStore(&settings), &headers(&[("access-control-request-method", "PUT")])).is_err()
+        );
+        assert!(preflight(&Allowed::ByStore(&settings), &headers(&[("origin", "https://a.lan")])).is_err());
+        assert!(
+            preflight(
+                &Allowed::ByStore(&settings),
+                &headers(&[("origin", "https://a.lan"), ("access-control-request-method", "PATCH")])
+            )
+            .is_err()
         );
         let asked = headers(&[
             ("origin", "https://a.lan"),
             ("access-control-request-method", "PUT"),
             ("access-control-request-headers", "authorization,x-amz-date"),
         ]);
-        let answer = preflight(&settings, &asked).expect("allowed");
+        let answer = preflight(&Allowed::ByStore(&settings), &asked).expect("allowed");
         assert_eq!(answer[ACCESS_CONTROL_ALLOW_HEADERS], "authorization,x-amz-date");
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::SystemTime;
 
-use engine::{Error, VersionId};
+use engine::{Error, RuleError, VersionId};
 use http::header::{ALLOW, CONTENT_RANGE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, s3_error};
@@ -84,6 +84,11 @@ pub(crate) fn custom(
     error
 }
 
+/// The answer to what an object or bucket has none of.
+pub(crate) fn none_such(code: &'static str, message: &'static str) -> S3Error {
+    custom(code, StatusCode::NOT_FOUND, message)
+}
+
 /// The answer to what this endpoint does not offer.
 pub(crate) fn not_implemented(what: &str) -> S3Error {
     s3_error!(NotImplemented, "{what} is not offered by this store.")
@@ -101,6 +106,8 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         Error::NoSuchVersion => s3_error!(NoSuchVersion),
         Error::IsDeleteMarker { version_id, modified_us } => is_delete_marker(&version_id, modified_us),
         Error::NoSuchUpload => s3_error!(NoSuchUpload),
+        Error::Rule(rule) => from_rule(&rule),
+        Error::ObjectLocked => s3_error!(AccessDenied, "Access Denied because object protected by object lock."),
         Error::BucketExists { owned: true } => s3_error!(BucketAlreadyOwnedByYou),
         Error::BucketExists { owned: false } => s3_error!(BucketAlreadyExists),
         Error::BucketNotEmpty => s3_error!(BucketNotEmpty),
@@ -189,6 +196,42 @@ fn from_body(error: Error) -> S3Error {
         Error::Body(inner) => fault_within(inner.as_ref()).to_s3(),
         Error::IncompleteBody { .. } => BodyFault::Incomplete.to_s3(),
         other => hidden(&other),
+    }
+}
+
+fn from_rule(error: &RuleError) -> S3Error {
+    match error {
+        RuleError::NoSuchPolicy => none_such("NoSuchBucketPolicy", "The bucket policy does not exist"),
+        RuleError::MalformedPolicy(why) => custom("MalformedPolicy", StatusCode::BAD_REQUEST, *why),
+        RuleError::NoSuchGrantee { by_email: true } => custom(
+            "UnresolvableGrantByEmailAddress",
+            StatusCode::BAD_REQUEST,
+            "The email address you provided does not match any account on record.",
+        ),
+        RuleError::NoSuchGrantee { by_email: false } => s3_error!(InvalidArgument, "Invalid id"),
+        RuleError::AclsDisabled => {
+            custom("AccessControlListNotSupported", StatusCode::BAD_REQUEST, "The bucket does not allow ACLs")
+        }
+        RuleError::AclGivesAway => custom(
+            "InvalidBucketAclWithObjectOwnership",
+            StatusCode::BAD_REQUEST,
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+        ),
+        RuleError::InvalidTag(why) => s3_error!(InvalidTag, "{why}"),
+        RuleError::TooManyTags { count_max } => {
+            custom("BadRequest", StatusCode::BAD_REQUEST, format!("Tags cannot be greater than {count_max}"))
+        }
+        RuleError::UnsupportedCors(why) => s3_error!(InvalidRequest, "{why}"),
+        RuleError::NoObjectLock => s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"),
+        RuleError::NotLocked => {
+            none_such("NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration")
+        }
+        RuleError::InvalidRetentionPeriod => custom(
+            "InvalidRetentionPeriod",
+            StatusCode::BAD_REQUEST,
+            "Default retention period must be a positive integer value and not too long",
+        ),
+        RuleError::BucketState(why) => custom("InvalidBucketState", StatusCode::CONFLICT, *why),
     }
 }
 

@@ -1,14 +1,16 @@
 //! What the protocol layer asks while it checks a request: the secret of a key, and whether the operation may go on.
 
-use engine::{Caller, Engine};
+use engine::{BucketName, Caller, Engine};
+use http::Method;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::path::S3Path;
 use s3s::{S3Result, s3_error};
 use secrecy::ExposeSecret;
 
 use crate::context::RequestContext;
 use crate::error::{from_engine, not_implemented};
-use crate::operations;
+use crate::operations::{self, OfferedOperation};
 
 /// Gives the protocol layer the secrets it checks signatures with.
 pub(crate) struct Secrets(pub(crate) Engine);
@@ -23,7 +25,22 @@ impl S3Auth for Secrets {
 }
 
 /// Turns a checked signature into a [`Caller`], and lets only offered operations through. What the caller may do, the engine decides.
-pub(crate) struct Gate;
+pub(crate) struct Gate(pub(crate) Engine);
+
+impl Gate {
+    /// Refuses what nobody signed before its body is read, where nothing can be open to everybody.
+    async fn must_be_open(&self, path: &S3Path, operation: &OfferedOperation, method: &Method) -> S3Result {
+        if matches!(*method, Method::GET | Method::HEAD) || operation.name == "PutObjectAcl" {
+            return Ok(());
+        }
+        let name = path.get_bucket_name().filter(|_| operation.name != "CreateBucket");
+        let is_open = match name.and_then(|name| BucketName::new(name).ok()) {
+            Some(name) => self.0.is_open_to_some(&name).await.map_err(from_engine)?,
+            None => false,
+        };
+        if is_open { Ok(()) } else { Err(s3_error!(AccessDenied)) }
+    }
+}
 
 #[async_trait::async_trait]
 impl S3Access for Gate {
@@ -39,9 +56,13 @@ impl S3Access for Gate {
             return Err(s3_error!(MethodNotAllowed, "The sub-resource {stray:?} is not allowed here."));
         }
         let caller = match (proven, context.claim()) {
-            // Nothing can be open to everybody yet, so what nobody signed is refused before a byte of its body is read.
-            (None, None) => return Err(s3_error!(AccessDenied)),
-            (Some(access_key), Some(claim)) if access_key == claim.access_key => Caller::User(claim.identity.clone()),
+            (None, None) => {
+                self.must_be_open(cx.s3_path(), operation, cx.method()).await?;
+                Caller::Anonymous(context.facts())
+            }
+            (Some(access_key), Some(claim)) if access_key == claim.access_key => {
+                Caller::User(claim.identity.clone(), context.facts())
+            }
             // The two readings of the same request differ, so neither is believed.
             (Some(_) | None, Some(_)) | (Some(_), None) => return Err(s3_error!(AccessDenied)),
         };

@@ -1,16 +1,18 @@
 //! Conversion between headers and fields of S3 and the engine's types.
 
-use engine::{BucketName, Caller, ObjectHeaders, ObjectKey, ReadConditions, StorageClass, VersionId, WriteConditions};
+use engine::{
+    BucketName, Caller, Engine, ObjectHeaders, ObjectKey, ReadConditions, StorageClass, VersionId, WriteConditions,
+};
 use http::HeaderMap;
 use s3s::dto::{self, ETag, ETagCondition, Timestamp};
 use s3s::{S3Request, S3Result, s3_error};
 use time::OffsetDateTime;
 
-use crate::error::{custom, from_engine, not_implemented};
+use crate::error::{from_engine, not_implemented};
 
 /// Who asks.
 pub(crate) fn caller<T>(request: &S3Request<T>) -> Caller {
-    request.extensions.get::<Caller>().cloned().unwrap_or(Caller::Anonymous)
+    request.extensions.get::<Caller>().cloned().unwrap_or_else(Caller::anonymous)
 }
 
 /// The bucket that a request names.
@@ -28,12 +30,11 @@ pub(crate) fn version(id: Option<&str>) -> S3Result<Option<VersionId>> {
     id.filter(|id| !id.is_empty()).map(VersionId::new).transpose().map_err(from_engine)
 }
 
-/// Refuses a request that was made for another owner's bucket. Only owners come as far as a bucket, so the caller is the owner.
-pub(crate) fn check_owner(caller: &Caller, expected: Option<&str>) -> S3Result {
-    match (expected, caller.identity()) {
-        (Some(expected), Some(identity)) if identity.canonical_id.as_str() != expected => Err(s3_error!(AccessDenied)),
-        (Some(_) | None, _) => Ok(()),
-    }
+/// Refuses a request that was made for another owner's bucket.
+pub(crate) async fn check_owner(engine: &Engine, bucket: &BucketName, expected: Option<&str>) -> S3Result {
+    let Some(expected) = expected else { return Ok(()) };
+    let owner = engine.bucket_owner(bucket).await.map_err(from_engine)?;
+    if owner.canonical_id.as_str() == expected { Ok(()) } else { Err(s3_error!(AccessDenied)) }
 }
 
 /// The text of a header, when it has one.
@@ -92,35 +93,15 @@ pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> S3Result {
         {
             return Err(not_implemented("Server-side encryption"));
         }
-        // Some clients say that they do not want it.
-        let locks = name == "x-amz-bucket-object-lock-enabled"
-            && !headers.get_all(name).iter().all(|value| value.as_bytes().eq_ignore_ascii_case(b"false"));
-        if name.starts_with("x-amz-object-lock") || locks {
-            return Err(not_implemented("Object lock"));
-        }
-        if name.starts_with("x-amz-grant-") {
-            return Err(no_acls());
-        }
     }
-    let given = |name| text(headers, name);
-    match given("x-amz-acl").as_deref() {
-        None | Some("private" | "bucket-owner-full-control") => {}
-        Some(_) => return Err(no_acls()),
-    }
-    for (name, what) in [
-        ("x-amz-tagging", "Tagging"),
-        ("x-amz-website-redirect-location", "Website redirects"),
-        ("x-amz-write-offset-bytes", "Appending"),
-    ] {
-        if given(name).is_some() {
+    for (name, what) in
+        [("x-amz-website-redirect-location", "Website redirects"), ("x-amz-write-offset-bytes", "Appending")]
+    {
+        if text(headers, name).is_some() {
             return Err(not_implemented(what));
         }
     }
     Ok(())
-}
-
-fn no_acls() -> s3s::S3Error {
-    custom("AccessControlListNotSupported", http::StatusCode::BAD_REQUEST, "The bucket does not allow ACLs")
 }
 
 fn tag_of(condition: &ETagCondition) -> String {
@@ -159,7 +140,8 @@ pub(crate) fn read_conditions(
     }
 }
 
-fn micros(time: &Timestamp) -> i64 {
+/// A time in microseconds of the Unix epoch.
+pub(crate) fn micros(time: &Timestamp) -> i64 {
     let nanos = OffsetDateTime::from(time.clone()).unix_timestamp_nanos();
     i64::try_from(nanos / 1000).unwrap_or(i64::MAX)
 }
@@ -226,10 +208,7 @@ mod tests {
                 [(name.parse().expect("name"), value.parse().expect("value"))].into_iter().collect();
             refuse_unsupported(&headers).err().map(|error| error.code().as_str().to_owned())
         };
-        assert_eq!(refused("x-amz-acl", "private"), None);
-        assert_eq!(refused("x-amz-acl", "public-read").as_deref(), Some("AccessControlListNotSupported"));
         assert_eq!(refused("x-amz-server-side-encryption", "AES256").as_deref(), Some("NotImplemented"));
-        assert_eq!(refused("x-amz-tagging", "a=b").as_deref(), Some("NotImplemented"));
-        assert_eq!(refused("x-amz-object-lock-mode", "GOVERNANCE").as_deref(), Some("NotImplemented"));
+        assert_eq!(refused("x-amz-tagging", "a=b"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! A request passes `route` (health check, preflight), `auth` (its access key exists, nothing unsigned rides along), `body` (framing and
 //! digests of documents), then the protocol layer, which checks the signature and calls `store`; `answer` completes what comes back.
 
+mod acl;
 mod answer;
 mod auth;
 mod body;
@@ -16,10 +17,12 @@ mod document;
 mod drain;
 mod durability;
 mod error;
+mod facts;
 mod gate;
 mod headers;
 mod host;
 mod listing;
+mod lock;
 mod multipart;
 mod object;
 mod operations;
@@ -27,9 +30,11 @@ mod region;
 mod route;
 mod scheme;
 mod settings;
+mod settings_of_bucket;
 mod slash;
 mod store;
 mod subresource;
+mod tagging;
 
 pub use operations::{OPERATIONS, OfferedOperation, Target};
 pub use route::router;

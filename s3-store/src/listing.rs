@@ -10,7 +10,7 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::bucket::owner_of;
+use crate::acl;
 use crate::error::from_engine;
 use crate::headers::{bucket, caller, check_owner, etag, signed, storage_class_name, timestamp, version};
 
@@ -104,9 +104,8 @@ pub(crate) async fn v1(
     engine: &Engine,
     request: S3Request<ListObjectsInput>,
 ) -> S3Result<S3Response<ListObjectsOutput>> {
-    let who = caller(&request);
     let input = &request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let coding = Coding::of(input.encoding_type.as_ref())?;
     let asked = ListRequest {
         prefix: input.prefix.clone().unwrap_or_default(),
@@ -117,7 +116,7 @@ pub(crate) async fn v1(
     let page = page(engine, &request, &input.bucket, &asked).await?;
     // S3 names the next marker only beside a delimiter; without one the last key is it.
     let next = last_name(&page).filter(|_| asked.delimiter.is_some()).map(|name| coding.encode(name));
-    let owner = owner_of_listing(&who);
+    let owner = Some(owner_of_listing(engine, &input.bucket).await?);
     let (contents, prefixes) = split(&page, coding, owner.as_ref());
     let output = ListObjectsOutput {
         name: Some(input.bucket.clone()),
@@ -139,9 +138,8 @@ pub(crate) async fn v2(
     engine: &Engine,
     request: S3Request<ListObjectsV2Input>,
 ) -> S3Result<S3Response<ListObjectsV2Output>> {
-    let who = caller(&request);
     let input = &request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let coding = Coding::of(input.encoding_type.as_ref())?;
     let continued = input.continuation_token.as_deref().map(read_continuation).transpose()?;
     let asked = ListRequest {
@@ -151,7 +149,7 @@ pub(crate) async fn v2(
         entries_max: entries_max(input.max_keys, "max-keys")?,
     };
     let page = page(engine, &request, &input.bucket, &asked).await?;
-    let owner = owner_of_listing(&who).filter(|_| input.fetch_owner == Some(true));
+    let owner = Some(owner_of_listing(engine, &input.bucket).await?).filter(|_| input.fetch_owner == Some(true));
     let (contents, prefixes) = split(&page, coding, owner.as_ref());
     let output = ListObjectsV2Output {
         name: Some(input.bucket.clone()),
@@ -178,8 +176,9 @@ fn read_continuation(token: &str) -> S3Result<String> {
     read_token(token)
 }
 
-fn owner_of_listing(who: &engine::Caller) -> Option<Owner> {
-    who.identity().map(|identity| owner_of(identity.canonical_id.as_str(), Some(identity)))
+/// Whom a listing names: the bucket's owner, also for what others own in it.
+async fn owner_of_listing(engine: &Engine, name: &str) -> S3Result<Owner> {
+    Ok(acl::owner(&engine.bucket_owner(&bucket(name)?).await.map_err(from_engine)?))
 }
 
 fn split(page: &ListPage, coding: Coding, owner: Option<&Owner>) -> (Vec<Object>, Vec<CommonPrefix>) {
@@ -209,9 +208,8 @@ pub(crate) async fn versions(
     engine: &Engine,
     request: S3Request<ListObjectVersionsInput>,
 ) -> S3Result<S3Response<ListObjectVersionsOutput>> {
-    let who = caller(&request);
     let input = &request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let coding = Coding::of(input.encoding_type.as_ref())?;
     let after = nonempty(input.key_marker.clone());
     let after_version = version(input.version_id_marker.as_deref())?;
@@ -226,7 +224,7 @@ pub(crate) async fn versions(
     };
     let page = version_page(engine, &request, &asked, after_version).await?;
     let (next_key, next_version) = next_version_markers(&page);
-    let owner = owner_of_listing(&who);
+    let owner = Some(owner_of_listing(engine, &input.bucket).await?);
     let (versions, delete_markers, prefixes) = split_versions(&page, coding, owner.as_ref());
     let output = ListObjectVersionsOutput {
         common_prefixes: Some(prefixes),

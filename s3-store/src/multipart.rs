@@ -18,6 +18,7 @@ use crate::headers::{
 };
 use crate::listing::{Coding, entries_max};
 use crate::object::shown_version;
+use crate::{acl, lock, tagging};
 
 /// Most parts of an upload, and most that one Complete may name.
 const PARTS_MAX: i32 = 10_000;
@@ -42,11 +43,14 @@ pub(crate) async fn create(
     let who = caller(&request);
     let S3Request { input, headers, .. } = request;
     refuse_unsupported(&headers)?;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let new = NewObject {
         headers: object_headers(&headers),
         user_metadata: user_metadata(input.metadata),
         storage_class: storage_class(input.storage_class.as_ref())?.unwrap_or_default(),
+        acl: acl::of_headers(&headers)?,
+        tags: tagging::of_headers(&headers)?.unwrap_or_default(),
+        lock: lock::of_headers(&headers)?,
         conditions: write_conditions(None, None),
     };
     let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
@@ -103,7 +107,7 @@ pub(crate) async fn put_part(
     let who = caller(&request);
     let S3Request { input, headers, trailing_headers, .. } = request;
     refuse_unsupported(&headers)?;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
     let body = checksums::body(input.body, &headers, trailing_headers)?;
@@ -119,7 +123,7 @@ pub(crate) async fn complete(
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let who = caller(&request);
     let S3Request { input, headers, .. } = request;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     if named.is_empty() || named.len() > PARTS_MAX.unsigned_abs() as usize {
         return Err(s3_error!(MalformedXML));
@@ -161,7 +165,7 @@ pub(crate) async fn abort(
 ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key, upload) = (bucket(&input.bucket)?, key(&input.key)?, upload_id(&input.upload_id)?);
     engine.abort_upload(&who, &bucket, &key, &upload).await.map_err(from_engine)?;
     Ok(S3Response::new(AbortMultipartUploadOutput::default()))
@@ -173,7 +177,7 @@ pub(crate) async fn list_parts(
 ) -> S3Result<S3Response<ListPartsOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key, upload) = (bucket(&input.bucket)?, key(&input.key)?, upload_id(&input.upload_id)?);
     let parts_max = entries_max(input.max_parts, "max-parts")?;
     let marker = u32::try_from(input.part_number_marker.unwrap_or(0)).map_err(|_| {
@@ -226,7 +230,7 @@ pub(crate) async fn list(
 ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let coding = Coding::of(input.encoding_type.as_ref())?;
     let uploads_max = entries_max(input.max_uploads, "max-uploads")?;
     let after_key = input.key_marker.clone().filter(|marker| !marker.is_empty());

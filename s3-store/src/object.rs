@@ -8,19 +8,18 @@ use http::header::EXPIRES;
 use http_body_util::StreamBody;
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
-    GetObjectAclInput, GetObjectAclOutput, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-    ObjectIdentifier, PutObjectInput, PutObjectOutput, StreamingBlob,
+    GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput, ObjectIdentifier, PutObjectInput,
+    PutObjectOutput, StreamingBlob,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::bucket::{full_control, owner_of};
 use crate::checksums::{self, Shown, show_checksums};
-use crate::durability;
-use crate::error::{custom, default_message, from_engine};
+use crate::error::{default_message, from_engine};
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
     storage_class_name, timestamp, user_metadata, version, write_conditions,
 };
+use crate::{acl, durability, lock, tagging};
 
 /// Most objects of one DeleteObjects, as in S3.
 const DELETE_OBJECTS_MAX: usize = 1000;
@@ -31,12 +30,15 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     let who = caller(&request);
     let S3Request { input, headers, trailing_headers, .. } = request;
     refuse_unsupported(&headers)?;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let new = NewObject {
         headers: object_headers(&headers),
         user_metadata: user_metadata(input.metadata),
         storage_class: storage_class(input.storage_class.as_ref())?.unwrap_or_default(),
+        acl: acl::of_headers(&headers)?,
+        tags: tagging::of_headers(&headers)?.unwrap_or_default(),
+        lock: lock::of_headers(&headers)?,
         conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
     };
     let body = checksums::body(input.body, &headers, trailing_headers)?;
@@ -89,6 +91,10 @@ macro_rules! show_object {
         $output.metadata = Some(info.user_metadata.iter().cloned().collect());
         $output.storage_class = shown_class(info.storage_class);
         $output.version_id = shown_version(info);
+        let (mode, until, held) = lock::shown(info);
+        $output.object_lock_mode = mode;
+        $output.object_lock_retain_until_date = until;
+        $output.object_lock_legal_hold_status = held;
         $output.parts_count = input.part_number.and(info.parts_count).and_then(|count| i32::try_from(count).ok());
         if input.checksum_mode.is_some() && view.range == (0..info.size_bytes) {
             let shown = Shown::of_object(info);
@@ -101,12 +107,13 @@ macro_rules! show_object {
 pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let read = read_of!(input);
     let found =
         engine.get_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
     let mut output = GetObjectOutput::default();
     show_object!(output, input, found.view);
+    output.tag_count = i32::try_from(found.view.info.tags_count).ok().filter(|count| *count > 0);
     let frames = futures::StreamExt::map(found.body, |item| item.map(http_body::Frame::data));
     output.body = Some(StreamingBlob::from(s3s::Body::http_body_unsync(StreamBody::new(frames))));
     let mut response = S3Response::new(output);
@@ -121,7 +128,7 @@ pub(crate) async fn head(
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let read = read_of!(input);
     let view =
         engine.head_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
@@ -177,11 +184,12 @@ pub(crate) async fn delete(
 ) -> S3Result<S3Response<DeleteObjectOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let target = DeleteTarget {
         key: key(&input.key)?,
         version_id: version(input.version_id.as_deref())?,
         if_match: write_conditions(input.if_match.as_ref(), None).if_match,
+        bypass_governance: lock::bypasses(input.bypass_governance_retention),
     };
     let results = engine.delete_objects(&who, &bucket(&input.bucket)?, vec![target]).await.map_err(from_engine)?;
     let mut output = DeleteObjectOutput::default();
@@ -199,13 +207,14 @@ pub(crate) async fn delete_many(
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
     let who = caller(&request);
     let input = request.input;
-    check_owner(&who, input.expected_bucket_owner.as_deref())?;
+    check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let objects = input.delete.objects;
+    let bypass = lock::bypasses(input.bypass_governance_retention);
     if objects.is_empty() || objects.len() > DELETE_OBJECTS_MAX {
         return Err(s3_error!(MalformedXML));
     }
     let bucket = bucket(&input.bucket)?;
-    let targets: Vec<S3Result<DeleteTarget>> = objects.iter().map(target_of).collect();
+    let targets: Vec<S3Result<DeleteTarget>> = objects.iter().map(|object| target_of(object, bypass)).collect();
     let good = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
     let mut results = engine.delete_objects(&who, &bucket, good).await.map_err(from_engine)?.into_iter();
     let quiet = input.delete.quiet.unwrap_or(false);
@@ -227,11 +236,12 @@ pub(crate) async fn delete_many(
     Ok(S3Response::new(output))
 }
 
-fn target_of(object: &ObjectIdentifier) -> S3Result<DeleteTarget> {
+fn target_of(object: &ObjectIdentifier, bypass_governance: bool) -> S3Result<DeleteTarget> {
     Ok(DeleteTarget {
         key: key(&object.key)?,
         version_id: version(object.version_id.as_deref())?,
         if_match: object.e_tag.as_ref().map(|tag| tag.value().to_owned()),
+        bypass_governance,
     })
 }
 
@@ -253,42 +263,6 @@ fn not_deleted(object: ObjectIdentifier, error: &s3s::S3Error) -> dto::Error {
         message: Some(error.message().unwrap_or_else(|| default_message(code)).to_owned()),
         version_id: object.version_id,
     }
-}
-
-pub(crate) async fn acl(
-    engine: &Engine,
-    request: S3Request<GetObjectAclInput>,
-) -> S3Result<S3Response<GetObjectAclOutput>> {
-    let who = caller(&request);
-    let view =
-        existing(engine, &request, &request.input.bucket, &request.input.key, request.input.version_id.as_deref())
-            .await?;
-    check_owner(&who, request.input.expected_bucket_owner.as_deref())?;
-    let owner = owner_of(view.info.owner.as_str(), who.identity());
-    let output = GetObjectAclOutput {
-        grants: Some(vec![full_control(&owner)]),
-        owner: Some(owner),
-        ..GetObjectAclOutput::default()
-    };
-    Ok(S3Response::new(output))
-}
-
-/// The object, when it exists and the caller may see it.
-pub(crate) async fn existing<T>(
-    engine: &Engine,
-    request: &S3Request<T>,
-    bucket_name: &str,
-    object_key: &str,
-    version_id: Option<&str>,
-) -> S3Result<ObjectView> {
-    let read = ReadObject { version_id: version(version_id)?, ..ReadObject::default() };
-    let found = engine.head_object(&caller(request), &bucket(bucket_name)?, &key(object_key)?, &read).await;
-    found.map_err(from_engine)
-}
-
-/// The answer to what an object or bucket has none of.
-pub(crate) fn none_such(code: &'static str, message: &'static str) -> s3s::S3Error {
-    custom(code, http::StatusCode::NOT_FOUND, message)
 }
 
 #[cfg(test)]

@@ -40,6 +40,24 @@ const fn copying(operation: OfferedOperation) -> OfferedOperation {
     OfferedOperation { header: Some(("x-amz-copy-source", "{source}")), ..operation }
 }
 
+const fn with_header(operation: OfferedOperation, header: (&'static str, &'static str)) -> OfferedOperation {
+    OfferedOperation { header: Some(header), ..operation }
+}
+
+const TAGGING_BODY: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+const CORS_BODY: &str = "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin>\
+    </CORSRule></CORSConfiguration>";
+const OWNERSHIP_BODY: &str =
+    "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>";
+const PUBLIC_ACCESS_BODY: &str =
+    "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
+const POLICY_BODY: &str =
+    r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetBucketWebsite","Resource":"arn:aws:s3:::*"}}"#;
+const LOCK_BODY: &str =
+    "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
+const HOLD_BODY: &str = "<LegalHold><Status>ON</Status></LegalHold>";
+const RETENTION_BODY: &str =
+    "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>";
 const DELETE_BODY: &str = "<Delete><Object><Key>key</Key></Object></Delete>";
 const VERSIONING_BODY: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE_BODY: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
@@ -57,6 +75,7 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("GetBucketVersioning", "GET", Bucket, "versioning"),
     with_body(on("PutBucketVersioning", "PUT", Bucket, "versioning"), VERSIONING_BODY),
     on("GetBucketAcl", "GET", Bucket, "acl"),
+    with_header(on("PutBucketAcl", "PUT", Bucket, "acl"), ("x-amz-acl", "private")),
     on("ListObjects", "GET", Bucket, ""),
     on("ListObjectsV2", "GET", Bucket, "list-type=2"),
     on("ListObjectVersions", "GET", Bucket, "versions"),
@@ -67,6 +86,10 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("HeadObject", "HEAD", Object, ""),
     on("DeleteObject", "DELETE", Object, ""),
     on("GetObjectAcl", "GET", Object, "acl"),
+    with_header(on("PutObjectAcl", "PUT", Object, "acl"), ("x-amz-acl", "private")),
+    on("GetObjectTagging", "GET", Object, "tagging"),
+    with_body(on("PutObjectTagging", "PUT", Object, "tagging"), TAGGING_BODY),
+    on("DeleteObjectTagging", "DELETE", Object, "tagging"),
     copying(on("CopyObject", "PUT", Object, "")),
     on("CreateMultipartUpload", "POST", Object, "uploads"),
     with_body(on("UploadPart", "PUT", Object, "partNumber=1&uploadId={upload}"), "bytes"),
@@ -74,35 +97,41 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     with_body(on("CompleteMultipartUpload", "POST", Object, "uploadId={upload}"), COMPLETE_BODY),
     on("AbortMultipartUpload", "DELETE", Object, "uploadId={upload}"),
     on("ListParts", "GET", Object, "uploadId={upload}"),
+    on("GetBucketCors", "GET", Bucket, "cors"),
+    with_body(on("PutBucketCors", "PUT", Bucket, "cors"), CORS_BODY),
+    on("DeleteBucketCors", "DELETE", Bucket, "cors"),
+    on("GetBucketOwnershipControls", "GET", Bucket, "ownershipControls"),
+    with_body(on("PutBucketOwnershipControls", "PUT", Bucket, "ownershipControls"), OWNERSHIP_BODY),
+    on("DeleteBucketOwnershipControls", "DELETE", Bucket, "ownershipControls"),
+    on("GetBucketPolicy", "GET", Bucket, "policy"),
+    on("GetBucketPolicyStatus", "GET", Bucket, "policyStatus"),
+    with_body(on("PutBucketPolicy", "PUT", Bucket, "policy"), POLICY_BODY),
+    on("DeleteBucketPolicy", "DELETE", Bucket, "policy"),
+    on("GetBucketTagging", "GET", Bucket, "tagging"),
+    with_body(on("PutBucketTagging", "PUT", Bucket, "tagging"), TAGGING_BODY),
+    on("DeleteBucketTagging", "DELETE", Bucket, "tagging"),
+    on("GetPublicAccessBlock", "GET", Bucket, "publicAccessBlock"),
+    with_body(on("PutPublicAccessBlock", "PUT", Bucket, "publicAccessBlock"), PUBLIC_ACCESS_BODY),
+    on("DeletePublicAccessBlock", "DELETE", Bucket, "publicAccessBlock"),
+    on("GetObjectLockConfiguration", "GET", Bucket, "object-lock"),
+    with_body(on("PutObjectLockConfiguration", "PUT", Bucket, "object-lock"), LOCK_BODY),
+    on("GetObjectLegalHold", "GET", Object, "legal-hold"),
+    with_body(on("PutObjectLegalHold", "PUT", Object, "legal-hold"), HOLD_BODY),
+    on("GetObjectRetention", "GET", Object, "retention"),
+    with_body(on("PutObjectRetention", "PUT", Object, "retention"), RETENTION_BODY),
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
-    on("GetBucketCors", "GET", Bucket, "cors"),
     on("GetBucketEncryption", "GET", Bucket, "encryption"),
     on("GetBucketLifecycleConfiguration", "GET", Bucket, "lifecycle"),
     on("GetBucketLogging", "GET", Bucket, "logging"),
     on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
-    on("GetBucketOwnershipControls", "GET", Bucket, "ownershipControls"),
-    on("GetBucketPolicy", "GET", Bucket, "policy"),
-    on("GetBucketPolicyStatus", "GET", Bucket, "policyStatus"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
-    on("GetBucketTagging", "GET", Bucket, "tagging"),
     on("GetBucketWebsite", "GET", Bucket, "website"),
-    on("GetObjectLockConfiguration", "GET", Bucket, "object-lock"),
-    on("GetPublicAccessBlock", "GET", Bucket, "publicAccessBlock"),
-    on("GetObjectLegalHold", "GET", Object, "legal-hold"),
-    on("GetObjectRetention", "GET", Object, "retention"),
-    on("GetObjectTagging", "GET", Object, "tagging"),
-    on("DeleteBucketCors", "DELETE", Bucket, "cors"),
     on("DeleteBucketEncryption", "DELETE", Bucket, "encryption"),
     on("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle"),
-    on("DeleteBucketOwnershipControls", "DELETE", Bucket, "ownershipControls"),
-    on("DeleteBucketPolicy", "DELETE", Bucket, "policy"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),
-    on("DeleteBucketTagging", "DELETE", Bucket, "tagging"),
     on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
-    on("DeletePublicAccessBlock", "DELETE", Bucket, "publicAccessBlock"),
-    on("DeleteObjectTagging", "DELETE", Object, "tagging"),
 ];
 
 /// The offered operation of that name.

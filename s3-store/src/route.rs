@@ -1,15 +1,17 @@
 //! The way of a request: health check and preflight, then the check in front, then the protocol layer, then the last touch.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::response::Response;
 use engine::Engine;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RANGE};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use http_body::Body as _;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
@@ -21,12 +23,13 @@ use crate::auth::{Checked, FrontCheck};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
 use crate::context::RequestContext;
+use crate::cors::Allowed;
 use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
 use crate::error::{from_engine, not_implemented};
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::store::Store;
-use crate::{Settings, answer, cors};
+use crate::{Settings, answer, cors, facts};
 
 /// A path that only asks whether the endpoint answers.
 const HEALTH_PATH: &str = "/.healthCheck";
@@ -78,7 +81,7 @@ fn service(engine: &Engine, settings: &Arc<Settings>) -> S3Service {
     let mut builder = S3ServiceBuilder::new(Store { engine: engine.clone(), settings: settings.clone() });
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(Secrets(engine.clone()));
-    builder.set_access(Gate);
+    builder.set_access(Gate(engine.clone()));
     builder.set_host(Hosts::new(settings));
     builder.set_validation(EngineNames);
     builder.build()
@@ -87,16 +90,20 @@ fn service(engine: &Engine, settings: &Arc<Settings>) -> S3Service {
 async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -> Response {
     let started = Instant::now();
     let context = RequestContext::new();
-    let asked = request.headers().clone();
+    let asked = (request.method().clone(), request.headers().clone());
     let resource = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
+    let from_page = parts.headers.contains_key(ORIGIN);
+    let allowed = door.allowed_origins(from_page, door.bucket_of(&parts.headers, &parts.uri)).await;
     let is_cut = parts.version <= Version::HTTP_11 && body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
     let body = DrainedBody::new(body, &parts.headers);
     let request = Request::from_parts(parts, body);
     let span = tracing::info_span!("s3", request_id = context.request_id());
-    let answered = tracing::Instrument::instrument(door.answer(request, &context), span).await;
+    let answered = tracing::Instrument::instrument(door.answer(request, &context, allowed.as_ref()), span).await;
     let mut response = answer::finish(answered, &context, &resource);
-    cors::decorate(&door.settings, &asked, response.headers_mut());
+    if let Some(allowed) = &allowed {
+        cors::decorate(allowed, &asked.0, &asked.1, response.headers_mut());
+    }
     if is_cut && response.status().as_u16() >= 400 {
         // More of the body may come than is read after a refusal: nothing else can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -121,23 +128,39 @@ fn count(context: &RequestContext, status: StatusCode, started: Instant) {
 }
 
 impl Door {
-    async fn answer(&self, request: Request, context: &RequestContext) -> http::Response<s3s::Body> {
-        match self.route(request, context).await {
+    async fn answer(
+        &self,
+        request: Request,
+        context: &RequestContext,
+        allowed: Option<&Allowed<'_>>,
+    ) -> http::Response<s3s::Body> {
+        match self.route(request, context, allowed).await {
             Ok(response) => response,
             Err(error) => answer::of_error(error),
         }
     }
 
-    async fn route(&self, mut request: Request, context: &RequestContext) -> S3Result<http::Response<s3s::Body>> {
+    async fn route(
+        &self,
+        mut request: Request,
+        context: &RequestContext,
+        allowed: Option<&Allowed<'_>>,
+    ) -> S3Result<http::Response<s3s::Body>> {
         let bucket_of_host = host(&request).and_then(|host| self.hosts.bucket(host));
         if bucket_of_host.is_none() && is_health_check(&request) {
             return Ok(plain("OK\n"));
         }
         if request.method() == Method::OPTIONS {
             let mut response = http::Response::new(s3s::Body::empty());
-            *response.headers_mut() = cors::preflight(&self.settings, request.headers())?;
+            let by_store = Allowed::ByStore(&self.settings);
+            *response.headers_mut() = cors::preflight(allowed.unwrap_or(&by_store), request.headers())?;
             return Ok(response);
         }
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        // The listener says so: the request line does not.
+        let is_secure = request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS);
+        let clock = self.check.engine.clock();
+        context.set_facts(facts::of(peer, is_secure, request.headers(), request.uri(), clock));
         let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
         if let Some(Checked { claim, authorization, target }) = checked {
             context.set_claim(claim);
@@ -154,6 +177,28 @@ impl Door {
         let _memory = self.memory_for(&request, kind)?;
         let request = guarded(request, kind, context);
         Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+    }
+
+    /// Which pages may read the answer; `None` for a request that comes from no page.
+    async fn allowed_origins(&self, from_page: bool, bucket: Option<engine::BucketName>) -> Option<Allowed<'_>> {
+        if !from_page {
+            return None;
+        }
+        let rules = match bucket {
+            // A bucket that is not there, or cannot be looked up now, has no rules.
+            Some(name) => self.check.engine.cors_rules(&name).await.ok().flatten(),
+            None => None,
+        };
+        Some(rules.map_or(Allowed::ByStore(&self.settings), Allowed::ByBucket))
+    }
+
+    /// The bucket that a request names by its host or path.
+    fn bucket_of(&self, headers: &HeaderMap, uri: &Uri) -> Option<engine::BucketName> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
+        let of_host = host.and_then(|host| self.hosts.bucket(host));
+        let of_path = || uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
+        engine::BucketName::new(&of_host.unwrap_or_else(of_path)).ok()
     }
 
     /// Takes the memory that a document needs until it is answered; what has no document needs none.

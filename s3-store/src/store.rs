@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::Engine;
+use engine::{Action, Engine};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
     CopyObjectInput, CopyObjectOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
@@ -28,13 +28,18 @@ use s3s::dto::{
     HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput, ListObjectVersionsOutput,
     ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ListPartsInput, ListPartsOutput,
-    Payer, PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectInput, PutObjectOutput, UploadPartCopyInput,
-    UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    Payer, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput, PutBucketCorsOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
+    PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput,
+    PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput,
+    PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput,
+    PutPublicAccessBlockOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
-use crate::subresource::{Absent, of_bucket, of_object};
-use crate::{Settings, bucket, copy, listing, multipart, object};
+use crate::subresource::Absent;
+use crate::{Settings, acl, bucket, copy, listing, lock, multipart, object, settings_of_bucket, tagging};
 
 /// S3 over the engine.
 #[derive(Clone, Debug)]
@@ -47,9 +52,8 @@ pub(crate) struct Store {
 macro_rules! answer_s3 {
     (
         calls { $($call:ident($call_in:ident) -> $call_out:ident = $function:path;)* }
-        absent { $($absent:ident($absent_in:ident) -> $absent_out:ident = $what:ident;)* }
-        absent_of_object { $($absent_of:ident($absent_of_in:ident) -> $absent_of_out:ident = $what_of:ident;)* }
-        same_for_all { $($same:ident($same_in:ident) -> $same_out:ident = $answer:expr;)* }
+        absent { $($absent:ident($absent_in:ident) -> $absent_out:ident = $what:ident, $absent_action:ident;)* }
+        same_for_all { $($same:ident($same_in:ident) -> $same_out:ident = $same_action:ident, $answer:expr;)* }
         own { $($own:tt)* }
     ) => {
         #[async_trait::async_trait]
@@ -60,18 +64,15 @@ macro_rules! answer_s3 {
 
             $(async fn $absent(&self, request: S3Request<$absent_in>) -> S3Result<S3Response<$absent_out>> {
                 let input = &request.input;
-                of_bucket(&self.engine, &request, &input.bucket, input.expected_bucket_owner.as_deref(), Absent::$what).await
-            })*
-
-            $(async fn $absent_of(&self, request: S3Request<$absent_of_in>) -> S3Result<S3Response<$absent_of_out>> {
-                let input = &request.input;
-                let version_id = input.version_id.as_deref();
-                of_object(&self.engine, &request, &input.bucket, &input.key, version_id, Absent::$what_of).await
+                let expected_owner = input.expected_bucket_owner.as_deref();
+                bucket::allowed(&self.engine, &request, Action::$absent_action, &input.bucket, expected_owner).await?;
+                Err(Absent::$what.error())
             })*
 
             $(async fn $same(&self, request: S3Request<$same_in>) -> S3Result<S3Response<$same_out>> {
                 let input = &request.input;
-                bucket::owned(&self.engine, &request, &input.bucket, input.expected_bucket_owner.as_deref()).await?;
+                let expected_owner = input.expected_bucket_owner.as_deref();
+                bucket::allowed(&self.engine, &request, Action::$same_action, &input.bucket, expected_owner).await?;
                 Ok(S3Response::new($answer))
             })*
 
@@ -87,7 +88,43 @@ answer_s3! {
         delete_bucket(DeleteBucketInput) -> DeleteBucketOutput = bucket::delete;
         get_bucket_versioning(GetBucketVersioningInput) -> GetBucketVersioningOutput = bucket::versioning;
         put_bucket_versioning(PutBucketVersioningInput) -> PutBucketVersioningOutput = bucket::put_versioning;
-        get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = bucket::acl;
+        get_bucket_acl(GetBucketAclInput) -> GetBucketAclOutput = acl::get_of_bucket;
+        put_bucket_acl(PutBucketAclInput) -> PutBucketAclOutput = acl::put_of_bucket;
+        get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = settings_of_bucket::cors;
+        put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = settings_of_bucket::put_cors;
+        delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = settings_of_bucket::delete_cors;
+        get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
+            -> GetBucketOwnershipControlsOutput = settings_of_bucket::ownership;
+        put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
+            -> PutBucketOwnershipControlsOutput = settings_of_bucket::put_ownership;
+        delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput)
+            -> DeleteBucketOwnershipControlsOutput = settings_of_bucket::delete_ownership;
+        get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = settings_of_bucket::policy;
+        get_bucket_policy_status(GetBucketPolicyStatusInput)
+            -> GetBucketPolicyStatusOutput = settings_of_bucket::policy_status;
+        put_bucket_policy(PutBucketPolicyInput) -> PutBucketPolicyOutput = settings_of_bucket::put_policy;
+        delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = settings_of_bucket::delete_policy;
+        get_public_access_block(GetPublicAccessBlockInput)
+            -> GetPublicAccessBlockOutput = settings_of_bucket::public_access;
+        put_public_access_block(PutPublicAccessBlockInput)
+            -> PutPublicAccessBlockOutput = settings_of_bucket::put_public_access;
+        delete_public_access_block(DeletePublicAccessBlockInput)
+            -> DeletePublicAccessBlockOutput = settings_of_bucket::delete_public_access;
+        get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = tagging::get_of_bucket;
+        put_bucket_tagging(PutBucketTaggingInput) -> PutBucketTaggingOutput = tagging::put_of_bucket;
+        delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = tagging::delete_of_bucket;
+        get_object_tagging(GetObjectTaggingInput) -> GetObjectTaggingOutput = tagging::get_of_object;
+        put_object_tagging(PutObjectTaggingInput) -> PutObjectTaggingOutput = tagging::put_of_object;
+        delete_object_tagging(DeleteObjectTaggingInput) -> DeleteObjectTaggingOutput = tagging::delete_of_object;
+        get_object_lock_configuration(GetObjectLockConfigurationInput)
+            -> GetObjectLockConfigurationOutput = lock::configuration;
+        put_object_lock_configuration(PutObjectLockConfigurationInput)
+            -> PutObjectLockConfigurationOutput = lock::put_configuration;
+        get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = lock::retention;
+        put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = lock::put_retention;
+        get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = lock::legal_hold;
+        put_object_legal_hold(PutObjectLegalHoldInput) -> PutObjectLegalHoldOutput = lock::put_legal_hold;
+        put_object_acl(PutObjectAclInput) -> PutObjectAclOutput = acl::put_of_object;
         list_objects(ListObjectsInput) -> ListObjectsOutput = listing::v1;
         list_objects_v2(ListObjectsV2Input) -> ListObjectsV2Output = listing::v2;
         list_object_versions(ListObjectVersionsInput) -> ListObjectVersionsOutput = listing::versions;
@@ -96,7 +133,7 @@ answer_s3! {
         head_object(HeadObjectInput) -> HeadObjectOutput = object::head;
         delete_object(DeleteObjectInput) -> DeleteObjectOutput = object::delete;
         delete_objects(DeleteObjectsInput) -> DeleteObjectsOutput = object::delete_many;
-        get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = object::acl;
+        get_object_acl(GetObjectAclInput) -> GetObjectAclOutput = acl::get_of_object;
         copy_object(CopyObjectInput) -> CopyObjectOutput = copy::object;
         upload_part_copy(UploadPartCopyInput) -> UploadPartCopyOutput = copy::part;
         create_multipart_upload(CreateMultipartUploadInput) -> CreateMultipartUploadOutput = multipart::create;
@@ -107,47 +144,34 @@ answer_s3! {
         list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = multipart::list;
     }
     absent {
-        get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = Cors;
-        get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = Encryption;
+        get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = Encryption, GetEncryptionConfiguration;
         get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
-            -> GetBucketLifecycleConfigurationOutput = Lifecycle;
-        get_object_lock_configuration(GetObjectLockConfigurationInput) -> GetObjectLockConfigurationOutput = ObjectLock;
-        get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
-            -> GetBucketOwnershipControlsOutput = OwnershipControls;
-        get_bucket_policy(GetBucketPolicyInput) -> GetBucketPolicyOutput = Policy;
-        get_bucket_policy_status(GetBucketPolicyStatusInput) -> GetBucketPolicyStatusOutput = Policy;
-        get_public_access_block(GetPublicAccessBlockInput) -> GetPublicAccessBlockOutput = PublicAccessBlock;
-        get_bucket_replication(GetBucketReplicationInput) -> GetBucketReplicationOutput = Replication;
-        get_bucket_tagging(GetBucketTaggingInput) -> GetBucketTaggingOutput = Tagging;
-        get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = Website;
-    }
-    absent_of_object {
-        get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = ObjectLockOfObject;
-        get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = ObjectLockOfObject;
+            -> GetBucketLifecycleConfigurationOutput = Lifecycle, GetLifecycleConfiguration;
+        get_bucket_replication(GetBucketReplicationInput)
+            -> GetBucketReplicationOutput = Replication, GetReplicationConfiguration;
+        get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = Website, GetBucketWebsite;
     }
     same_for_all {
         get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
-            -> GetBucketAccelerateConfigurationOutput = GetBucketAccelerateConfigurationOutput::default();
-        get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = GetBucketLoggingOutput::default();
+            -> GetBucketAccelerateConfigurationOutput
+            = GetAccelerateConfiguration, GetBucketAccelerateConfigurationOutput::default();
+        get_bucket_logging(GetBucketLoggingInput)
+            -> GetBucketLoggingOutput = GetBucketLogging, GetBucketLoggingOutput::default();
         get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
-            -> GetBucketNotificationConfigurationOutput = GetBucketNotificationConfigurationOutput::default();
+            -> GetBucketNotificationConfigurationOutput
+            = GetBucketNotification, GetBucketNotificationConfigurationOutput::default();
         get_bucket_request_payment(GetBucketRequestPaymentInput)
             -> GetBucketRequestPaymentOutput
-            = GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
-        delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = DeleteBucketCorsOutput::default();
+            = GetBucketRequestPayment,
+              GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
         delete_bucket_encryption(DeleteBucketEncryptionInput)
-            -> DeleteBucketEncryptionOutput = DeleteBucketEncryptionOutput::default();
+            -> DeleteBucketEncryptionOutput = PutEncryptionConfiguration, DeleteBucketEncryptionOutput::default();
         delete_bucket_lifecycle(DeleteBucketLifecycleInput)
-            -> DeleteBucketLifecycleOutput = DeleteBucketLifecycleOutput::default();
-        delete_bucket_ownership_controls(DeleteBucketOwnershipControlsInput)
-            -> DeleteBucketOwnershipControlsOutput = DeleteBucketOwnershipControlsOutput::default();
-        delete_bucket_policy(DeleteBucketPolicyInput) -> DeleteBucketPolicyOutput = DeleteBucketPolicyOutput::default();
+            -> DeleteBucketLifecycleOutput = PutLifecycleConfiguration, DeleteBucketLifecycleOutput::default();
         delete_bucket_replication(DeleteBucketReplicationInput)
-            -> DeleteBucketReplicationOutput = DeleteBucketReplicationOutput::default();
-        delete_bucket_tagging(DeleteBucketTaggingInput) -> DeleteBucketTaggingOutput = DeleteBucketTaggingOutput::default();
-        delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = DeleteBucketWebsiteOutput::default();
-        delete_public_access_block(DeletePublicAccessBlockInput)
-            -> DeletePublicAccessBlockOutput = DeletePublicAccessBlockOutput::default();
+            -> DeleteBucketReplicationOutput = GetReplicationConfiguration, DeleteBucketReplicationOutput::default();
+        delete_bucket_website(DeleteBucketWebsiteInput)
+            -> DeleteBucketWebsiteOutput = DeleteBucketWebsite, DeleteBucketWebsiteOutput::default();
     }
     own {
         async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
@@ -159,24 +183,6 @@ answer_s3! {
             request: S3Request<GetBucketLocationInput>,
         ) -> S3Result<S3Response<GetBucketLocationOutput>> {
             bucket::location(&self.engine, &self.settings, request).await
-        }
-
-        async fn get_object_tagging(
-            &self,
-            request: S3Request<GetObjectTaggingInput>,
-        ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-            let input = &request.input;
-            object::existing(&self.engine, &request, &input.bucket, &input.key, input.version_id.as_deref()).await?;
-            Ok(S3Response::new(GetObjectTaggingOutput { tag_set: Vec::new(), version_id: None }))
-        }
-
-        async fn delete_object_tagging(
-            &self,
-            request: S3Request<DeleteObjectTaggingInput>,
-        ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
-            let input = &request.input;
-            object::existing(&self.engine, &request, &input.bucket, &input.key, input.version_id.as_deref()).await?;
-            Ok(S3Response::new(DeleteObjectTaggingOutput { version_id: None }))
         }
     }
 }

@@ -149,7 +149,7 @@ async fn long_lists_have_pages_and_can_be_searched() {
     let house = House::new().await;
     let mut browser = with_bucket(&house).await;
     let owner = house.engine.session(&browser.cookies[console::SESSION_COOKIE]).await.unwrap().unwrap();
-    let caller = Caller::User(owner.identity);
+    let caller = Caller::user(owner.identity);
     let bucket = BucketName::new("photos").unwrap();
     for number in 0..405 {
         let key = ObjectKey::new(format!("file-{number:03}&\"<b>.txt")).unwrap();

@@ -85,12 +85,12 @@ pub(crate) async fn count_of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<u
         .size("count")
 }
 
-pub(crate) async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName) -> Result<i64> {
+pub(crate) async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, versioning: Versioning) -> Result<i64> {
     let now_us = tx.now_us();
     tx.insert_returning_id(
         "INSERT INTO buckets (namespace_id, name, owner_ref, created_us, versioning)
          VALUES ($1, $2, $3, $4, $5) RETURNING id",
-        values![GLOBAL, name.as_str(), owner.as_str(), now_us, stored_versioning(Versioning::Off)],
+        values![GLOBAL, name.as_str(), owner.as_str(), now_us, stored_versioning(versioning)],
     )
     .await
 }
@@ -124,8 +124,9 @@ pub(crate) async fn is_empty(tx: &mut Tx, id: i64) -> Result<bool> {
     Ok(row.is_none())
 }
 
-/// Removes an empty bucket and its usage.
+/// Removes an empty bucket, what was set on it, and its usage.
 pub(crate) async fn remove(tx: &mut Tx, id: i64) -> Result<()> {
     tx.execute("DELETE FROM buckets WHERE id = $1", values![id]).await?;
+    super::settings::forget(tx, id).await?;
     super::usage::forget(tx, id).await
 }

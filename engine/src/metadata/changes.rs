@@ -31,7 +31,7 @@ pub(crate) enum Wanted {
     /// A new version with new content.
     Put(Box<NewObject>),
     /// That there is no current version, or that the version named is gone.
-    Delete { version_id: Option<VersionId>, if_match: Option<String> },
+    Delete { version_id: Option<VersionId>, if_match: Option<String>, bypass: bool },
 }
 
 /// An object that is to be stored.
@@ -122,10 +122,12 @@ async fn settle(tx: &mut Tx, ids: &VersionIds, change: &Change) -> Result<Done> 
             let put = objects::put(tx, ids, *bucket_id, key, version, Some(content), conditions);
             put.await.map(|made| Done::Put(Box::new(made)))
         }
-        Wanted::Delete { version_id, if_match } => {
-            versions::delete(tx, ids, *bucket_id, key, version_id.as_ref(), if_match.as_deref())
-                .await
-                .map(Done::Deleted)
+        Wanted::Delete { version_id: Some(version_id), if_match, bypass } => {
+            let deleted = versions::delete_version(tx, ids, *bucket_id, key, version_id, if_match.as_deref(), *bypass);
+            deleted.await.map(Done::Deleted)
+        }
+        Wanted::Delete { version_id: None, if_match, bypass: _ } => {
+            versions::delete(tx, ids, *bucket_id, key, if_match.as_deref()).await.map(Done::Deleted)
         }
     }
 }
@@ -133,7 +135,9 @@ async fn settle(tx: &mut Tx, ids: &VersionIds, change: &Change) -> Result<Done> 
 /// Tells the refusals that concern one key from the errors of all.
 fn alone(result: Result<Done>) -> Result<Result<Done>> {
     match result {
-        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey { .. })) => Ok(Err(error)),
+        Err(error @ (Error::PreconditionFailed { .. } | Error::NoSuchKey { .. } | Error::ObjectLocked)) => {
+            Ok(Err(error))
+        }
         other => other.map(Ok),
     }
 }
@@ -192,7 +196,7 @@ impl Planned {
                 self.rows.store(change, &version, &new.content)?;
                 Ok(Done::Put(Box::new(Made { version, versioning })))
             }
-            Wanted::Delete { version_id: _, if_match } => {
+            Wanted::Delete { version_id: _, if_match, bypass: _ } => {
                 let conditions = WriteConditions { if_match: if_match.clone(), if_none_match: None };
                 objects::check_conditions(etag, &conditions)?;
                 if let Some(current) = &current {

@@ -30,6 +30,7 @@ pub(crate) mod multipart;
 pub(crate) mod objects;
 pub(crate) mod repair;
 pub(crate) mod scrub;
+pub(crate) mod settings;
 pub(crate) mod snapshot;
 pub(crate) mod store_info;
 pub(crate) mod trash;

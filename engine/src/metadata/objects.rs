@@ -4,10 +4,10 @@ use super::contents::NewContent;
 use super::many::{Many, Part, execute_many};
 use super::tx::UsageDelta;
 use super::{Row, Tx, Value, contents, values, versions};
-use crate::buckets::{Bucket, Versioning};
+use crate::buckets::Versioning;
 use crate::bytes::outflow::Source;
 use crate::meta::Meta;
-use crate::names::{BucketName, ContentId, ObjectKey, VersionId};
+use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{StorageClass, WriteConditions};
 use crate::version_ids::VersionIds;
 use crate::{Error, Result};
@@ -282,41 +282,26 @@ fn joined_version(row: &Row, place: (i64, &ObjectKey)) -> Result<Option<Version>
     }
 }
 
-/// What one look-up finds for a read of an object's current version.
-pub(crate) struct Looked {
-    pub(crate) bucket: Bucket,
-    /// Whether the bucket lies in the trash.
-    pub(crate) trashed: bool,
-    /// The current version with where its bytes are; `None` there when they are in pieces.
-    pub(crate) current: Option<(Version, Option<Source>)>,
-}
-
-/// Looks a bucket, an object's current version and its content up in one statement. `None` when there is no such bucket.
-pub(crate) async fn look_up(tx: &mut Tx, name: &BucketName, key: &ObjectKey) -> Result<Option<Looked>> {
+/// Looks an object's current version and its content up in one statement: the version with where its bytes are, or `None` there when they
+/// are in pieces. `None` when there is no such object.
+pub(crate) async fn look_up(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<(Version, Option<Source>)>> {
     let row = tx
         .fetch_optional(
             concat!(
-                "SELECT b.id, b.name, b.owner_ref, b.created_us, b.versioning, b.durability, b.trashed,
-                        o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
+                "SELECT o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
                 version_columns!(),
-                " FROM buckets b
-                  LEFT JOIN current c ON c.bucket_id = b.id AND c.key = $3
-                  LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+                " FROM current c
+                  JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
                   LEFT JOIN contents o ON o.id = v.content_id
-                  WHERE b.namespace_id = $1 AND b.name = $2"
+                  WHERE c.bucket_id = $1 AND c.key = $2"
             ),
-            values![super::buckets::GLOBAL, name.as_str(), key.as_bytes()],
+            values![bucket_id, key.as_bytes()],
         )
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let current = match joined_version(&row, (row.int("id")?, key))? {
-        Some(version) => {
-            let source = checked_source(&row, &version, row.opt_int("content_size_bytes")?)?;
-            Some((version, source))
-        }
-        None => None,
-    };
-    Ok(Some(Looked { bucket: super::buckets::from_row(&row)?, trashed: row.flag("trashed")?, current }))
+    let version = from_row(&row, (bucket_id, key))?;
+    let source = checked_source(&row, &version, row.opt_int("content_size_bytes")?)?;
+    Ok(Some((version, source)))
 }
 
 /// Where the bytes of a version are, of a row that has its content. The size stands in both rows: one that is damaged must not cut an

@@ -49,7 +49,7 @@ pub(super) fn identity(row: &Row) -> Result<Identity> {
     let (id, user_id, full_name) = (row.text("id")?, row.text("user_id")?, row.text("full_name")?);
     Ok(Identity {
         group_id: GroupId::stored(row.text("group_id")?),
-        display_name: if full_name.is_empty() { user_id.clone() } else { full_name },
+        display_name: crate::users::display_name(&full_name, &user_id),
         user_id: UserId::stored(user_id),
         role: stored_role("users", &id, &row.text("role")?)?,
         canonical_id: CanonicalId::stored(id),
@@ -73,6 +73,15 @@ pub(crate) async fn find(tx: &mut Tx, group_id: &GroupId, user_id: &UserId) -> R
 pub(crate) async fn find_by_id(tx: &mut Tx, id: &CanonicalId) -> Result<Option<User>> {
     let row = tx.fetch_optional(select_users!("WHERE u.id = $1"), values![id.as_str()]).await?;
     row.as_ref().map(User::try_from).transpose()
+}
+
+/// The one user who has an e-mail address; `None` when nobody or several have it.
+pub(crate) async fn only_of_email(tx: &mut Tx, email: &str) -> Result<Option<CanonicalId>> {
+    let rows = tx.fetch_all("SELECT id FROM users WHERE email = $1 ORDER BY id LIMIT 2", values![email]).await?;
+    match rows.as_slice() {
+        [one] if !email.is_empty() => Ok(Some(CanonicalId::stored(one.text("id")?))),
+        _ => Ok(None),
+    }
 }
 
 /// Refuses the id of a user that does not exist.

@@ -8,10 +8,11 @@ use super::objects::{self, Entry, Marker, Version};
 use super::tx::UsageDelta;
 use super::{Tx, Value, values};
 use crate::buckets::Versioning;
+use crate::meta::Meta;
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, StorageClass, WriteConditions};
 use crate::version_ids::VersionIds;
-use crate::{Error, Result};
+use crate::{Error, Result, lock};
 
 /// The columns that [`Entry`] is made of.
 macro_rules! select_entries {
@@ -59,31 +60,49 @@ pub(crate) async fn by_id(
     row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()
 }
 
-/// Deletes an object as the bucket's versioning has it, or the version that is named; none is no error.
+/// Deletes an object as the bucket's versioning has it; none is no error.
 pub(crate) async fn delete(
     tx: &mut Tx,
     ids: &VersionIds,
     bucket_id: i64,
     key: &ObjectKey,
-    version_id: Option<&VersionId>,
     if_match: Option<&str>,
 ) -> Result<Deleted> {
     let versioning = super::buckets::versioning(tx, bucket_id).await?;
-    if if_match.is_some() {
-        let current = objects::current(tx, bucket_id, key).await?;
-        let conditions = WriteConditions { if_match: if_match.map(str::to_owned), if_none_match: None };
-        objects::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)?;
-    }
-    let Some(version_id) = version_id else {
-        return delete_current(tx, ids, bucket_id, key, versioning).await;
-    };
+    must_match(tx, bucket_id, key, if_match).await?;
+    delete_current(tx, ids, bucket_id, key, versioning).await
+}
+
+/// Deletes a version for good; none is no error. [`Error::ObjectLocked`].
+pub(crate) async fn delete_version(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+    version_id: &VersionId,
+    if_match: Option<&str>,
+    bypass: bool,
+) -> Result<Deleted> {
+    super::buckets::must_exist(tx, bucket_id).await?;
+    must_match(tx, bucket_id, key, if_match).await?;
     let mut deleted = Deleted { version_id: Some(version_id.clone()), marker: None };
     if let Some(entry) = by_id(tx, ids, bucket_id, key, version_id).await? {
+        if let Entry::Object(version) = &entry {
+            lock::refuse_locked(&version.meta, tx.now_us(), bypass)?;
+        }
         remove(tx, bucket_id, key, &entry).await?;
         uncover(tx, bucket_id, key, entry.seq()).await?;
         deleted.marker = matches!(entry, Entry::Marker(_)).then(|| version_id.clone());
     }
     Ok(deleted)
+}
+
+/// Refuses a deletion whose condition does not hold for what is current.
+async fn must_match(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, if_match: Option<&str>) -> Result<()> {
+    let Some(wanted) = if_match else { return Ok(()) };
+    let current = objects::current(tx, bucket_id, key).await?;
+    let conditions = WriteConditions { if_match: Some(wanted.to_owned()), if_none_match: None };
+    objects::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)
 }
 
 async fn delete_current(
@@ -155,6 +174,16 @@ pub(super) async fn show(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: 
     execute_many(tx, &objects::SHOW_AGAIN, vec![values]).await.map(|_| ())
 }
 
+/// Changes what is kept with a version that is there.
+pub(crate) async fn set_meta(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version) -> Result<()> {
+    tx.execute(
+        "UPDATE versions SET meta = $4 WHERE bucket_id = $1 AND key = $2 AND seq = $3",
+        values![bucket_id, key.as_bytes(), version.seq, version.meta.to_json()?],
+    )
+    .await?;
+    Ok(())
+}
+
 /// Leaves a key without a current version.
 async fn hide(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<()> {
     execute_many(tx, &HIDE, vec![values![bucket_id, key.as_bytes()]]).await.map(|_| ())
@@ -207,16 +236,32 @@ pub(super) fn values_of_marker(bucket_id: i64, key: &ObjectKey, marker: &Marker)
     ]
 }
 
-/// Deletes some versions of a bucket that is purged, whatever they are; returns how many.
-pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> Result<usize> {
+/// How far the versions of a bucket that is purged were gone through.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Passed {
+    /// Key and number of the last one.
+    last: Option<(Vec<u8>, i64)>,
+    /// When the first of those that were left because they are locked may go.
+    pub(crate) kept_until_us: Option<i64>,
+}
+
+/// Deletes some versions of a bucket that is purged, but for those that are locked; returns whether there were any left to look at.
+pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, passed: &mut Passed, rows_max: i64) -> Result<bool> {
+    let (key, seq) = passed.last.clone().unwrap_or((Vec::new(), -1));
     let rows = tx
         .fetch_all(
-            "SELECT key, seq, size_bytes, content_id FROM versions WHERE bucket_id = $1 ORDER BY key, seq LIMIT $2",
-            values![bucket_id, rows_max],
+            "SELECT key, seq, size_bytes, content_id, meta FROM versions
+             WHERE bucket_id = $1 AND (key, seq) > ($2, $3) ORDER BY key, seq LIMIT $4",
+            values![bucket_id, key.as_slice(), seq, rows_max],
         )
         .await?;
     for row in &rows {
         let (key, seq) = (row.blob("key")?, row.int("seq")?);
+        passed.last = Some((key.clone(), seq));
+        if let Some(until_us) = lock::kept_until_us(&Meta::from_json(&row.text("meta")?)?, tx.now_us()) {
+            passed.kept_until_us = Some(passed.kept_until_us.map_or(until_us, |before| before.min(until_us)));
+            continue;
+        }
         let place = || values![bucket_id, key.as_slice(), seq];
         tx.execute("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
         tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
@@ -226,7 +271,7 @@ pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, rows_max: i64) -> R
             tx.change_usage(bucket_id, UsageDelta { object_count: -1, size_bytes, upload_size_bytes: 0 });
         }
     }
-    Ok(rows.len())
+    Ok(!rows.is_empty())
 }
 
 /// The version that a read asks for. [`Error::NoSuchKey`], [`Error::NoSuchVersion`], [`Error::IsDeleteMarker`].

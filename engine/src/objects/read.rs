@@ -1,17 +1,21 @@
 //! Reading objects: what is there, and its bytes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use futures::FutureExt;
 
 use super::{ObjectRead, ObjectView, ReadObject, Selection, info};
+use crate::access::Wanted;
+use crate::access::action::Action;
 use crate::bytes::in_flight::Reading;
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::metadata::contents;
 use crate::metadata::objects::{self as rows, Version};
 use crate::metadata::{Tx, versions};
+use crate::rules::KnownBucket;
 use crate::version_ids::VersionIds;
-use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, buckets, selection};
+use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, selection};
 
 impl Engine {
     /// What a read would answer, without bytes.
@@ -22,17 +26,18 @@ impl Engine {
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<ObjectView> {
-        if let Some((view, _, _)) = self.find_at_once("head_object", caller, bucket, key, read).await? {
+        let known = self.known_bucket(bucket).await?;
+        if let Some((view, _, _)) = self.find_at_once("head_object", caller, &known, key, read).await? {
             return Ok(view);
         }
-        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
+        let (found, wanted) = (known.clone(), (key.clone(), read.clone()));
         let ids = self.inner.version_ids.clone();
-        self.inner
+        let found = self
+            .inner
             .db
-            .read("head_object", |tx| {
-                async move { Ok(find_view(tx, &ids, &caller, &bucket, &key, &read).await?.view) }.boxed()
-            })
-            .await
+            .read("head_object", |tx| async move { find_view(tx, &ids, &found, &wanted).await }.boxed())
+            .await;
+        admit(&known, caller, key, read, found)?.view
     }
 
     /// Reads an object. Dropping the body early is no error and costs nothing.
@@ -43,9 +48,10 @@ impl Engine {
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<ObjectRead> {
-        let (view, pieces, reading) = match self.find_at_once("get_object", caller, bucket, key, read).await? {
+        let known = self.known_bucket(bucket).await?;
+        let (view, pieces, reading) = match self.find_at_once("get_object", caller, &known, key, read).await? {
             Some(found) => found,
-            None => self.get_in_steps(caller, bucket, key, read).await?,
+            None => self.get_in_steps(caller, &known, key, read).await?,
         };
         let turns = self.inner.reads.turns_of(caller.share());
         let body = stream_pieces(self.inner.store.clone(), turns, pieces, Some(reading));
@@ -58,43 +64,35 @@ impl Engine {
         &self,
         name: &'static str,
         caller: &Caller,
-        bucket: &BucketName,
+        known: &KnownBucket,
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<Option<ToRead>> {
         if read.version_id.is_some() || matches!(read.selection, Some(Selection::Part(_))) {
             return Ok(None);
         }
-        let in_flight = self.inner.in_flight.clone();
+        let (in_flight, bucket_id, wanted) = (self.inner.in_flight.clone(), known.bucket.id, key.clone());
         let found = self
             .inner
             .db
             .read_statement(name, |tx| {
-                let (bucket, key) = (bucket.clone(), key.clone());
                 async move {
-                    let looked = rows::look_up(tx, &bucket, &key).await?;
+                    let found = rows::look_up(tx, bucket_id, &wanted).await?;
                     // Freeing waits for a while after the last row is gone, so that this comes in time.
-                    let reading = looked
-                        .as_ref()
-                        .and_then(|looked| looked.current.as_ref())
-                        .map(|(version, _)| in_flight.read(version.content_id));
-                    Ok((looked, reading))
+                    let reading = found.as_ref().map(|(version, _)| in_flight.read(version.content_id));
+                    Ok(found.zip(reading))
                 }
                 .boxed()
             })
             .await?;
-        let (Some(looked), reading) = found else { return Err(Error::NoSuchBucket) };
-        if looked.trashed {
-            return Err(Error::NoSuchBucket);
-        }
-        caller.must_own(&looked.bucket.owner)?;
-        let (Some((version, Some(source))), Some(reading)) = (looked.current, reading) else { return Ok(None) };
+        let Some(((version, Some(source)), reading)) = found else { return Ok(None) };
+        known.must_allow(caller, &Wanted::on_object(Action::GetObject, key, known.side_of(&version.meta)))?;
         selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
         let range = match read.selection {
             Some(selection) => selection::range(selection, version.size_bytes)?,
             None => 0..version.size_bytes,
         };
-        let info = info(key.clone(), version, &looked.bucket, looked.bucket.versioning)?;
+        let info = info(key.clone(), version, known, known.bucket.versioning)?;
         let view = ObjectView { info, range: range.clone(), partial: read.selection.is_some() };
         Ok(Some((view, vec![Piece { source, range }], reading)))
     }
@@ -102,56 +100,79 @@ impl Engine {
     async fn get_in_steps(
         &self,
         caller: &Caller,
-        bucket: &BucketName,
+        known: &Arc<KnownBucket>,
         key: &ObjectKey,
         read: &ReadObject,
     ) -> Result<ToRead> {
-        let (caller, bucket, key, read) = (caller.clone(), bucket.clone(), key.clone(), read.clone());
+        let (bucket, wanted) = (known.clone(), (key.clone(), read.clone()));
         let (in_flight, ids) = (self.inner.in_flight.clone(), self.inner.version_ids.clone());
-        self.inner
+        let found = self
+            .inner
             .db
             .read("get_object", |tx| {
                 async move {
-                    let found = find_view(tx, &ids, &caller, &bucket, &key, &read).await?;
+                    let found = find_view(tx, &ids, &bucket, &wanted).await?;
                     let reading = in_flight.read(found.version.content_id);
-                    let pieces = pieces_of(tx, &found.version, &found.view.range).await?;
-                    Ok((found.view, pieces, reading))
+                    let pieces = match &found.view {
+                        Ok(view) => pieces_of(tx, &found.version, &view.range).await?,
+                        Err(_) => Vec::new(),
+                    };
+                    Ok((found, pieces, reading))
                 }
                 .boxed()
             })
-            .await
+            .await;
+        let (found, pieces, reading) = match found {
+            Ok((found, pieces, reading)) => (Ok(found), pieces, Some(reading)),
+            Err(error) => (Err(error), Vec::new(), None),
+        };
+        let view = admit(known, caller, key, read, found)?.view?;
+        Ok((view, pieces, reading.ok_or(Error::Internal("a read was lost"))?))
     }
+}
+
+/// Lets a caller see what was found for it, or why nothing was.
+fn admit(
+    known: &KnownBucket,
+    caller: &Caller,
+    key: &ObjectKey,
+    read: &ReadObject,
+    found: Result<Found>,
+) -> Result<Found> {
+    let action = if read.version_id.is_some() { Action::GetObjectVersion } else { Action::GetObject };
+    let found = found.map_err(|error| known.hide_absence(caller, key, error))?;
+    known.must_allow(caller, &Wanted::on_object(action, key, known.side_of(&found.version.meta)))?;
+    Ok(found)
 }
 
 /// What a read will answer, where its bytes are, and that they are in use.
 type ToRead = (ObjectView, Vec<Piece>, Reading);
 
-/// A version that a read found, with what it will answer.
+/// A version that a read found, with what it will answer to who may see it.
 struct Found {
     version: Version,
-    view: ObjectView,
+    view: Result<ObjectView>,
 }
 
 async fn find_view(
     tx: &mut Tx,
     ids: &VersionIds,
-    caller: &Caller,
-    bucket: &BucketName,
-    key: &ObjectKey,
-    read: &ReadObject,
+    known: &KnownBucket,
+    (key, read): &(ObjectKey, ReadObject),
 ) -> Result<Found> {
-    let bucket = buckets::owned(tx, caller, bucket).await?;
-    let version = versions::find(tx, ids, bucket.id, key, read.version_id.as_ref()).await?;
-    selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
-    let range = match read.selection {
-        Some(Selection::Part(number)) => part_range(tx, &version, number).await?,
-        Some(selection) => selection::range(selection, version.size_bytes)?,
-        None => 0..version.size_bytes,
+    let version = versions::find(tx, ids, known.bucket.id, key, read.version_id.as_ref()).await?;
+    let range = match (selection::check_read(&version.etag, version.modified_us, &read.conditions), read.selection) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(Selection::Part(number))) => part_range(tx, &version, number).await,
+        (Ok(()), Some(selection)) => selection::range(selection, version.size_bytes),
+        (Ok(()), None) => Ok(0..version.size_bytes),
     };
-    let view = ObjectView {
-        info: info(key.clone(), version.clone(), &bucket, bucket.versioning)?,
-        range,
-        partial: read.selection.is_some(),
+    let view = match range {
+        Ok(range) => {
+            let info = info(key.clone(), version.clone(), known, known.bucket.versioning)?;
+            Ok(ObjectView { info, range, partial: read.selection.is_some() })
+        }
+        Err(error) => Err(error),
     };
     Ok(Found { version, view })
 }

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use crate::access::acl::GivenAcl;
 use crate::body::{ByteStream, Digests};
+use crate::lock::{NewLock, Retention};
+use crate::tags::Tags;
 use crate::{BucketName, CanonicalId, Durability, ObjectKey, VersionId, Versioning};
 
 /// Headers that are stored with an object and given back with it.
@@ -73,6 +76,12 @@ pub struct NewObject {
     pub user_metadata: Vec<(String, String)>,
     /// The storage class named.
     pub storage_class: StorageClass,
+    /// Who else may read it.
+    pub acl: GivenAcl,
+    /// Its tags.
+    pub tags: Tags,
+    /// How it is locked.
+    pub lock: NewLock,
     /// Conditions of the write.
     pub conditions: WriteConditions,
 }
@@ -108,6 +117,12 @@ pub struct ObjectInfo {
     pub parts_count: Option<u32>,
     /// Who owns it.
     pub owner: CanonicalId,
+    /// How many tags it has.
+    pub tags_count: usize,
+    /// Until when it is locked.
+    pub retention: Option<Retention>,
+    /// Whether it is held.
+    pub legal_hold: bool,
 }
 
 /// Which bytes of an object are asked for.
@@ -173,6 +188,12 @@ pub struct CopyObject {
     pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
     /// The storage class named; the source's when `None`.
     pub storage_class: Option<StorageClass>,
+    /// Who else may read the copy; lists are not copied.
+    pub acl: GivenAcl,
+    /// New tags; the source's when `None`.
+    pub tags: Option<Tags>,
+    /// How the copy is locked; locks are not copied.
+    pub lock: NewLock,
     /// Conditions on what the destination has now.
     pub conditions: WriteConditions,
 }
@@ -196,6 +217,15 @@ pub struct DeleteTarget {
     pub version_id: Option<VersionId>,
     /// `If-Match`: the entity tag the current object must have, whatever version is deleted.
     pub if_match: Option<String>,
+    /// Whether a governance lock is passed, by who may.
+    pub bypass_governance: bool,
+}
+
+impl DeleteTarget {
+    /// An object, whatever version of it is current.
+    pub fn current(key: ObjectKey) -> Self {
+        Self { key, version_id: None, if_match: None, bypass_governance: false }
+    }
 }
 
 /// What a deletion did.

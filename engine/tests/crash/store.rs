@@ -241,7 +241,7 @@ impl Client {
     }
 
     async fn delete(&self, what: Vec<(&str, Option<VersionId>)>) -> Result<()> {
-        let target = |(name, version_id)| DeleteTarget { key: key(name), version_id, if_match: None };
+        let target = |(name, version_id)| DeleteTarget { version_id, ..DeleteTarget::current(key(name)) };
         let targets = what.into_iter().map(target).collect();
         let deleted = self.engine.delete_objects(&self.ada, &self.bucket, targets).await?;
         deleted.into_iter().try_for_each(|one| one.map(|_| ()))

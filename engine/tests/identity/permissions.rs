@@ -125,7 +125,7 @@ async fn world() -> World {
     store.engine.set_service_account(OPERATOR, "sysadmin", &secret("generated")).await.expect("set");
     let group_admin = store.user_with_role("g", "boss", Role::GroupAdmin).await;
     let strangers = [
-        ("nobody", Caller::Anonymous),
+        ("nobody", Caller::anonymous()),
         ("a user of the same group", caller(&store.user("g", "other").await)),
         ("a user of another group with the same id", caller(&store.user("h", "u").await)),
         ("the administrator of another group", caller(&store.user_with_role("h", "boss", Role::GroupAdmin).await)),
@@ -168,7 +168,7 @@ async fn each_operation_is_refused_to_everybody_who_may_not_do_it() {
         for (who, caller) in refused {
             let error = (operation.run)(&world.target, caller).await.expect_err(&format!("{}: {who}", operation.name));
             let wanted = match (operation.refusal, caller) {
-                (Refusal::Hidden, Caller::User(_)) => "NoSuchCredential",
+                (Refusal::Hidden, Caller::User(..)) => "NoSuchCredential",
                 (Refusal::Hidden | Refusal::Denied, _) => "AccessDenied",
             };
             assert_eq!(name_of(&error), wanted, "{}: {who}", operation.name);

@@ -124,7 +124,7 @@ pub(crate) fn identity(user: &User) -> Identity {
 }
 
 pub(crate) fn caller(user: &User) -> Caller {
-    Caller::User(Arc::new(identity(user)))
+    Caller::user(Arc::new(identity(user)))
 }
 
 /// The name of an error's variant, to compare by.

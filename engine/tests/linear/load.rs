@@ -62,7 +62,7 @@ impl Shared {
     }
 
     async fn delete(&self, key: u64, if_match: Option<String>) -> Answer {
-        let target = DeleteTarget { key: self.key(key), version_id: None, if_match };
+        let target = DeleteTarget { if_match, ..DeleteTarget::current(self.key(key)) };
         let deleted = self.engine.delete_objects(&self.tenant, &self.bucket, vec![target]).await.unwrap().remove(0);
         answer(deleted.map(|_| ()))
     }

@@ -181,7 +181,7 @@ impl Drive {
         let source = self.model.source_of(source);
         let conditions = self.model.write_conditions(&name, &key, conditions);
         let replace = replace.map(resolve::metadata);
-        let copy = CopyObject { replace: replace.clone(), storage_class: None, conditions: conditions.clone() };
+        let copy = CopyObject { replace: replace.clone(), conditions: conditions.clone(), ..CopyObject::default() };
         let made = self.world.engine.copy_object(&self.world.tenant, &source, &name, &key, copy).await;
         let onto_itself = source.bucket == name && source.key == key && source.version_id.is_none();
         let refused = onto_itself && replace.is_none();
@@ -223,7 +223,11 @@ impl Drive {
         let target = |(key, version, if_match): &(String, _, Option<_>)| {
             let key = resolve::key(key);
             let version_id = self.model.version(&name, &key, version);
-            DeleteTarget { if_match: self.model.if_match(&name, &key, *if_match), key, version_id }
+            DeleteTarget {
+                if_match: self.model.if_match(&name, &key, *if_match),
+                version_id,
+                ..DeleteTarget::current(key)
+            }
         };
         let targets: Vec<DeleteTarget> = targets.iter().map(target).collect();
         let deleted = self.world.engine.delete_objects(&self.world.tenant, &name, targets.clone()).await;

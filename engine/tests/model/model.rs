@@ -162,6 +162,9 @@ impl Model {
             checksum_type: ChecksumType::FullObject,
             parts_count: object.content.parts.as_ref().map(|parts| u32::try_from(parts.len()).unwrap()),
             owner: self.owner.clone(),
+            tags_count: 0,
+            retention: None,
+            legal_hold: false,
         }
     }
 

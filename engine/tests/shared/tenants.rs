@@ -24,7 +24,7 @@ pub(crate) async fn user(engine: &Engine, id: &str) -> Caller {
         with_credential: false,
     };
     let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    Caller::User(Arc::new(Identity {
+    Caller::user(Arc::new(Identity {
         canonical_id: user.canonical_id,
         group_id: user.group_id,
         user_id: user.user_id,

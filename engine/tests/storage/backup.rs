@@ -317,7 +317,7 @@ async fn metadata_alone_is_brought_together_with_the_blobs() {
 async fn only_the_machines_owner_backs_up_and_restores() {
     let (world, _) = furnish(World::new().await).await;
     let (pool, settings, nobody) = (tempfile::tempdir().unwrap(), Settings::new("unused"), OnProgress::nobody());
-    for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
+    for caller in [Caller::anonymous(), world.ada.clone(), Caller::AdminService] {
         let denied = |done: Result<()>| assert!(matches!(done, Err(Error::AccessDenied)), "{done:?}");
         let path = pool.path();
         denied(world.engine.back_up(&caller, path, BackupOptions::default(), &nobody).await.map(|_| ()));

@@ -31,7 +31,7 @@ async fn only_an_empty_bucket_is_deleted() {
 }
 
 async fn delete(world: &World, bucket: &BucketName, name: &str) {
-    let target = engine::DeleteTarget { key: key(name), version_id: None, if_match: None };
+    let target = engine::DeleteTarget::current(key(name));
     let done = world.engine.delete_objects(&world.ada, bucket, vec![target]).await.unwrap();
     assert!(done.into_iter().all(|one| one.is_ok()));
 }

@@ -64,7 +64,7 @@ async fn a_whole_store_is_found_whole_and_all_of_it_is_looked_at() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_machines_owner_may_check() {
     let world = World::new().await;
-    for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
+    for caller in [Caller::anonymous(), world.ada.clone(), Caller::AdminService] {
         let refused = world.engine.check(&caller, CheckOptions::default(), &OnProgress::nobody()).await;
         assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
     }

@@ -72,7 +72,7 @@ async fn metadata_is_kept() {
         headers: headers.clone(),
         user_metadata: vec![("owner".into(), "José".into())],
         storage_class: StorageClass::ReducedRedundancy,
-        conditions: WriteConditions::default(),
+        ..NewObject::default()
     };
     let body = Body { keep: vec![ChecksumAlgorithm::Sha256], ..Body::from_bytes("abc") };
     world.engine.put_object(&world.ada, &bucket, &key("o"), new, body).await.unwrap();
@@ -167,7 +167,7 @@ async fn conditions_of_writes_and_deletes_hold() {
     assert!(put(Some(&etag), None).await.is_ok());
     assert!(matches!(put(Some("other"), None).await, Err(Error::PreconditionFailed { .. })));
     let delete = async |if_match: &str| {
-        let target = DeleteTarget { key: key("o"), version_id: None, if_match: Some(if_match.into()) };
+        let target = DeleteTarget { if_match: Some(if_match.into()), ..DeleteTarget::current(key("o")) };
         world.engine.delete_objects(&world.ada, &bucket, vec![target]).await.unwrap().remove(0)
     };
     assert!(matches!(delete("other").await, Err(Error::PreconditionFailed { .. })));
@@ -192,7 +192,7 @@ async fn copies_share_bytes_and_outlive_their_source() {
             world.engine.copy_object(&world.ada, &source, &bucket, &key("copy"), CopyObject::default()).await.unwrap();
         assert_eq!((copy.info.size_bytes, copy.source_version_id), (size as u64, None));
         assert_eq!(world.blob_count(), blobs, "a copy writes no bytes");
-        let target = DeleteTarget { key: key("source"), version_id: None, if_match: None };
+        let target = DeleteTarget::current(key("source"));
         world.engine.delete_objects(&world.ada, &bucket, vec![target]).await.unwrap();
         world.clock.advance(std::time::Duration::from_secs(3600));
         world.engine.run_workers().await.unwrap();
@@ -221,7 +221,7 @@ async fn a_read_that_began_before_a_delete_finishes() {
     world.put(&bucket, "o", bytes.clone()).await;
     let mut read = world.engine.get_object(&world.ada, &bucket, &key("o"), &ReadObject::default()).await.unwrap();
     let mut got = read.body.next().await.unwrap().unwrap().to_vec();
-    let target = DeleteTarget { key: key("o"), version_id: None, if_match: None };
+    let target = DeleteTarget::current(key("o"));
     world.engine.delete_objects(&world.ada, &bucket, vec![target]).await.unwrap();
     world.clock.advance(std::time::Duration::from_secs(3600));
     world.engine.run_workers().await.unwrap();

@@ -1,8 +1,10 @@
 //! Every operation on buckets and objects is refused to everybody but their owner.
 
 use engine::{
-    Body, BucketName, Caller, CompleteUpload, CopyObject, CopySource, DeleteTarget, Error, ListRequest, NewObject,
-    PartSource, ReadConditions, ReadObject, Result, UploadListRequest, VersionId, VersionListRequest, Versioning,
+    Body, BucketName, Caller, CannedAcl, CompleteUpload, CopyObject, CopySource, DeleteTarget, Durability, Error,
+    GivenAcl, ListRequest, LockMode, NewAcl, NewObject, ObjectLock, ObjectName, ObjectOwnership, PartSource,
+    PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, Tags, UploadListRequest, VersionId,
+    VersionListRequest,
 };
 
 use crate::world::{World, key};
@@ -21,15 +23,44 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
     let part = PartSource { object: source.clone(), range: None };
     let read = ReadObject::default();
     let read_version = ReadObject { version_id: Some(VersionId::null()), ..ReadObject::default() };
-    let target = DeleteTarget { key: object.clone(), version_id: None, if_match: None };
+    let target = DeleteTarget::current(object.clone());
     let version = DeleteTarget { version_id: Some(VersionId::null()), ..target.clone() };
     let new = NewObject::default;
     let list = ListRequest { entries_max: 1, ..ListRequest::default() };
     let versions = VersionListRequest { list: list.clone(), after_version: None };
     let uploads = UploadListRequest { entries_max: 1, ..UploadListRequest::default() };
+    let named = ObjectName { bucket: bucket.clone(), key: object.clone(), version_id: None };
+    let public = || NewAcl { acl: GivenAcl::Canned(CannedAcl::PublicRead), owner: None };
+    let delete = async |target| {
+        let done = engine.delete_objects(caller, bucket, vec![target]).await?;
+        done.into_iter().next().expect("an answer").map(|_| ())
+    };
+    let retention = Some(Retention { mode: LockMode::Governance, until_us: i64::MAX });
     vec![
+        ("bucket_acl", engine.bucket_acl(caller, bucket).await.map(|_| ())),
+        ("set_bucket_acl", engine.set_bucket_acl(caller, bucket, public()).await),
+        ("object_acl", engine.object_acl(caller, &named).await.map(|_| ())),
+        ("set_object_acl", engine.set_object_acl(caller, &named, public()).await.map(|_| ())),
+        ("bucket_policy", engine.bucket_policy(caller, bucket).await.map(|_| ())),
+        ("is_bucket_policy_public", engine.is_bucket_policy_public(caller, bucket).await.map(|_| ())),
+        ("set_bucket_policy", engine.set_bucket_policy(caller, bucket, "{}").await),
+        ("delete_bucket_policy", engine.delete_bucket_policy(caller, bucket).await),
+        ("a setting", engine.bucket_setting::<PublicAccessBlock>(caller, bucket).await.map(|_| ())),
+        ("set_bucket_setting", engine.set_bucket_setting::<PublicAccessBlock>(caller, bucket, None).await),
+        (
+            "set_bucket_ownership",
+            engine.set_bucket_ownership(caller, bucket, ObjectOwnership::BucketOwnerPreferred).await,
+        ),
+        ("set_object_lock", engine.set_object_lock(caller, bucket, &ObjectLock::default()).await),
+        ("object_tags", engine.object_tags(caller, &named).await.map(|_| ())),
+        ("set_object_tags", engine.set_object_tags(caller, &named, Tags::default()).await.map(|_| ())),
+        ("delete_object_tags", engine.delete_object_tags(caller, &named).await.map(|_| ())),
+        ("object_retention", engine.object_retention(caller, &named).await.map(|_| ())),
+        ("set_object_retention", engine.set_object_retention(caller, &named, retention, true).await.map(|_| ())),
+        ("object_legal_hold", engine.object_legal_hold(caller, &named).await.map(|_| ())),
+        ("set_object_legal_hold", engine.set_object_legal_hold(caller, &named, true).await.map(|_| ())),
+        ("set_durability", engine.set_durability(caller, bucket, Durability::Relaxed).await),
         ("bucket", engine.bucket(caller, bucket).await.map(|_| ())),
-        ("set_versioning", engine.set_versioning(caller, bucket, Versioning::Suspended).await),
         ("put_object", engine.put_object(caller, bucket, &object, new(), body()).await.map(|_| ())),
         ("head_object", engine.head_object(caller, bucket, &object, &read).await.map(|_| ())),
         ("get_object", engine.get_object(caller, bucket, &object, &read).await.map(|_| ())),
@@ -51,8 +82,8 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
             engine.complete_upload(caller, bucket, &object, &upload, complete).await.map(|_| ())
         }),
         ("abort_upload", engine.abort_upload(caller, bucket, &object, &upload).await),
-        ("delete_objects", engine.delete_objects(caller, bucket, vec![target]).await.map(|_| ())),
-        ("delete_objects of a version", engine.delete_objects(caller, bucket, vec![version]).await.map(|_| ())),
+        ("delete_objects", delete(target).await),
+        ("delete_objects of a version", delete(version).await),
         ("delete_bucket", engine.delete_bucket(caller, bucket).await),
     ]
 }
@@ -62,7 +93,7 @@ async fn nobody_but_the_owner_and_the_operator_reaches_a_tenants_objects() {
     let world = World::new().await;
     let bucket = world.bucket("private").await;
     world.put(&bucket, "o", "secret").await;
-    for caller in [Caller::Anonymous, world.eve.clone(), Caller::AdminService] {
+    for caller in [Caller::anonymous(), world.eve.clone(), Caller::AdminService] {
         for (operation, result) in every_operation(&world, &caller, &bucket).await {
             assert!(matches!(result, Err(Error::AccessDenied)), "{operation} by {caller:?}: {result:?}");
         }
@@ -78,7 +109,7 @@ async fn nobody_but_the_owner_and_the_operator_reaches_a_tenants_objects() {
 async fn only_users_own_buckets_and_copying_needs_both_sides() {
     let world = World::new().await;
     let name = BucketName::new("nobodys").unwrap();
-    for caller in [Caller::Anonymous, Caller::AdminService] {
+    for caller in [Caller::anonymous(), Caller::AdminService] {
         assert!(matches!(world.engine.create_bucket(&caller, &name).await, Err(Error::AccessDenied)));
         assert!(matches!(world.engine.list_buckets(&caller).await, Err(Error::AccessDenied)));
     }

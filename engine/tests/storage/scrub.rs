@@ -67,7 +67,7 @@ async fn everything_is_verified_and_damage_is_listed_until_it_is_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_machines_owner_may_scrub() {
     let world = World::new().await;
-    for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
+    for caller in [Caller::anonymous(), world.ada.clone(), Caller::AdminService] {
         let refused = world.engine.scrub(&caller, ScrubOptions::default(), &OnProgress::nobody()).await;
         assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
         assert!(matches!(world.engine.damage(&caller).await, Err(Error::AccessDenied)));

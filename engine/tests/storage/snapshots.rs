@@ -60,7 +60,7 @@ async fn old_snapshots_and_halves_are_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_machines_owner_sees_and_takes_snapshots() {
     let world = World::new().await;
-    for caller in [Caller::Anonymous, world.ada.clone(), Caller::AdminService] {
+    for caller in [Caller::anonymous(), world.ada.clone(), Caller::AdminService] {
         assert!(matches!(world.engine.take_snapshot(&caller).await, Err(Error::AccessDenied)));
         assert!(matches!(world.engine.snapshots(&caller), Err(Error::AccessDenied)));
     }

@@ -28,7 +28,7 @@ async fn put(world: &World, bucket: &BucketName, name: &str, conditions: WriteCo
 }
 
 async fn delete(world: &World, bucket: &BucketName, names: &[String]) -> Result<Vec<Result<Deleted>>> {
-    let target = |name: &String| DeleteTarget { key: key(name), version_id: None, if_match: None };
+    let target = |name: &String| DeleteTarget::current(key(name));
     world.engine.delete_objects(&world.ada, bucket, names.iter().map(target).collect()).await
 }
 

@@ -31,7 +31,7 @@ impl World {
     }
 
     async fn remove(&self, bucket: &BucketName, name: &str, version: Option<&VersionId>) -> Deleted {
-        let target = DeleteTarget { key: key(name), version_id: version.cloned(), if_match: None };
+        let target = DeleteTarget { version_id: version.cloned(), ..DeleteTarget::current(key(name)) };
         self.engine.delete_objects(&self.ada, bucket, vec![target]).await.unwrap().remove(0).unwrap()
     }
 
@@ -222,7 +222,8 @@ async fn conditions_are_about_the_current_version() {
     world.cover(&bucket, "o").await;
     assert!(matches!(put(Some("*"), None).await, Err(Error::NoSuchKey { .. })), "under a marker nothing is there");
     let made = put(None, Some("*")).await.unwrap();
-    let target = DeleteTarget { key: key("o"), version_id: Some(old.version_id), if_match: Some(old.etag) };
+    let target =
+        DeleteTarget { version_id: Some(old.version_id), if_match: Some(old.etag), ..DeleteTarget::current(key("o")) };
     let deleted = world.engine.delete_objects(&world.ada, &bucket, vec![target.clone()]).await.unwrap();
     assert!(matches!(deleted[0], Err(Error::PreconditionFailed { .. })));
     let target = DeleteTarget { if_match: Some(made.etag), ..target };

@@ -90,7 +90,7 @@ impl World {
     }
 
     pub(crate) async fn delete(&self, bucket: &BucketName, name: &str) {
-        let target = DeleteTarget { key: key(name), version_id: None, if_match: None };
+        let target = DeleteTarget::current(key(name));
         let deleted = self.engine.delete_objects(&self.ada, bucket, vec![target]).await.unwrap();
         assert!(deleted.into_iter().all(|one| one.is_ok()));
     }

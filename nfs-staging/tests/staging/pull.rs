@@ -144,7 +144,7 @@ async fn what_does_not_exist_or_fit_is_refused_and_leaves_nothing() {
     let missing = world.staging.pull(&operator(), &elsewhere, &silent()).await;
     assert!(matches!(missing, Err(Error::Object { source: engine::Error::NoSuchBucket, .. })));
     world.put(VOLUME, b"secret").await;
-    let denied = world.staging.pull(&engine::Caller::Anonymous, &pull_request(VOLUME), &silent()).await;
+    let denied = world.staging.pull(&engine::Caller::anonymous(), &pull_request(VOLUME), &silent()).await;
     assert!(matches!(denied, Err(Error::Object { source: engine::Error::AccessDenied, .. })));
     assert_eq!(std::fs::read_dir(world.staging.dir()).unwrap().count(), 0);
     assert_eq!(world.records(), 0);

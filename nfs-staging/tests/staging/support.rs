@@ -124,7 +124,7 @@ impl World {
     }
 
     pub(crate) async fn delete(&self, key: &str) {
-        let target = DeleteTarget { key: ObjectKey::new(key).unwrap(), version_id: None, if_match: None };
+        let target = DeleteTarget::current(ObjectKey::new(key).unwrap());
         for answer in self.engine.delete_objects(&operator(), &bucket(), vec![target]).await.unwrap() {
             answer.unwrap();
         }

@@ -136,12 +136,15 @@ async fn hosts_beneath_a_base_domain_are_buckets() {
 }
 
 #[tokio::test]
-async fn a_bucket_may_be_asked_for_expressly_without_object_lock() {
+async fn a_bucket_may_be_asked_for_with_and_without_object_lock() {
     let endpoint = Endpoint::start().await;
-    for (path, value, told) in
-        [("/locked", "true", "501 NotImplemented"), ("/plain", "false", "200"), ("/python", "False", "200")]
-    {
+    let none = "404 ObjectLockConfigurationNotFoundError";
+    for (path, value, told) in [("/locked", "true", "200"), ("/plain", "false", none), ("/python", "False", none)] {
         let request = Request::new("PUT", path).header("x-amz-bucket-object-lock-enabled", value);
-        assert_eq!(endpoint.ada.send(request).await.told(), told, "{value}");
+        assert_eq!(endpoint.ada.send(request).await.told(), "200", "{value}");
+        let lock = endpoint.get(&format!("{path}?q:object-lock")).await;
+        assert_eq!(lock.told(), told, "{value}");
     }
+    let versioning = endpoint.get("/locked?q:versioning").await;
+    assert!(versioning.text().contains("<Status>Enabled</Status>"), "{}", versioning.text());
 }

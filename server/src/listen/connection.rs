@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use http::uri::Scheme;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -155,6 +156,8 @@ where
     let body = |request: Request<Incoming>| request.map(|body| axum::body::Body::new(PatientBody::new(body, pace)));
     let answer = service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        // What comes over HTTP/1.1 does not say so itself.
+        request.extensions_mut().insert(if door.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP });
         let answer = access::answer(door.name, peer, door.router.clone(), body(request));
         async move { Ok::<_, Infallible>(answer.await) }
     });

@@ -1,0 +1,154 @@
+//! Who may do what with buckets and objects: owners, access control lists, policies, and what an owner blocks against the world.
+
+pub(crate) mod acl;
+pub(crate) mod action;
+pub(crate) mod policy;
+pub(crate) mod public;
+
+use self::acl::{Acl, Permission};
+use self::action::{Action, ByAcl, Level};
+use self::policy::{Question, Verdict};
+use self::public::ObjectOwnership;
+use crate::rules::KnownBucket;
+use crate::{Caller, CanonicalId, Error, ObjectKey, Result};
+
+/// What is known of the object that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ObjectSide<'a> {
+    /// Who owns it.
+    pub(crate) owner: &'a CanonicalId,
+    /// Its list; `None` for the owner alone.
+    pub(crate) acl: Option<&'a Acl>,
+    /// Its tags.
+    pub(crate) tags: &'a [(String, String)],
+}
+
+/// A request for one action on a bucket, or on an object in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) action: Action,
+    pub(crate) key: Option<&'a ObjectKey>,
+    /// The object, where it is there and the answer depends on it.
+    pub(crate) object: Option<ObjectSide<'a>>,
+}
+
+impl<'a> Wanted<'a> {
+    /// An action on the bucket itself.
+    pub(crate) fn on_bucket(action: Action) -> Self {
+        Self { action, key: None, object: None }
+    }
+
+    /// An action at a key, whatever is there.
+    pub(crate) fn at(action: Action, key: &'a ObjectKey) -> Self {
+        Self { action, key: Some(key), object: None }
+    }
+
+    /// An action on an object that is there.
+    pub(crate) fn on_object(action: Action, key: &'a ObjectKey, object: ObjectSide<'a>) -> Self {
+        Self { action, key: Some(key), object: Some(object) }
+    }
+}
+
+impl KnownBucket {
+    /// Lets a caller do something, or refuses it. [`Error::AccessDenied`].
+    pub(crate) fn must_allow(&self, caller: &Caller, wanted: &Wanted<'_>) -> Result<()> {
+        if self.allows(caller, wanted) { Ok(()) } else { Err(Error::AccessDenied) }
+    }
+
+    /// Whether a caller may do something.
+    pub(crate) fn allows(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        match caller {
+            Caller::LocalOperator => return true,
+            // No administrator reads a tenant's objects.
+            Caller::AdminService => return false,
+            Caller::Anonymous(_) | Caller::User(..) => {}
+        }
+        let owns_bucket = caller.is(&self.bucket.owner);
+        match self.verdict(caller, wanted) {
+            Verdict::Denied if owns_bucket && wanted.action.is_kept_for_owner() => true,
+            Verdict::Denied => false,
+            Verdict::Allowed if self.is_open_to(owns_bucket) && self.policy_reaches(wanted) => true,
+            Verdict::Allowed | Verdict::Silent => {
+                (owns_bucket && self.owner_may(wanted)) || self.list_allows(caller, wanted)
+            }
+        }
+    }
+
+    fn verdict(&self, caller: &Caller, wanted: &Wanted<'_>) -> Verdict {
+        let Some(policy) = &self.rules.policy else { return Verdict::Silent };
+        let bucket = self.bucket.name.as_str();
+        let resource = wanted.key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{}", key.as_str()));
+        let facts = |name: &str| fact(caller, wanted, name);
+        policy.ask(&Question { caller, action: wanted.action, resource: &resource, facts: &facts })
+    }
+
+    /// Whether a policy's permission counts: one that is public may be restricted to the owner.
+    fn is_open_to(&self, owns_bucket: bool) -> bool {
+        let restricts = self.rules.public_access.is_some_and(|block| block.restrict_public_buckets);
+        !restricts || owns_bucket || !self.rules.policy.as_ref().is_some_and(policy::Policy::is_public)
+    }
+
+    /// The policy of a bucket gives away what its owner has, and not what others own in it.
+    fn policy_reaches(&self, wanted: &Wanted<'_>) -> bool {
+        match (wanted.action.by_acl(), wanted.object) {
+            (ByAcl::OfObject(_), Some(object)) => *object.owner == self.bucket.owner,
+            _ => true,
+        }
+    }
+
+    /// What the owner of a bucket may do because of that alone: all, but for reading what others own in it.
+    fn owner_may(&self, wanted: &Wanted<'_>) -> bool {
+        match (wanted.action.level(), wanted.object) {
+            (Level::Object, Some(object)) => {
+                *object.owner == self.bucket.owner || !matches!(wanted.action.by_acl(), ByAcl::OfObject(_))
+            }
+            (Level::Object, None) | (Level::Bucket, _) => true,
+        }
+    }
+
+    fn list_allows(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        let by = wanted.action.by_acl();
+        let owns_object = wanted.object.is_some_and(|object| caller.is(object.owner));
+        if owns_object && by != ByAcl::Never && wanted.action.level() == Level::Object {
+            return true;
+        }
+        if self.ownership() == ObjectOwnership::BucketOwnerEnforced {
+            return false;
+        }
+        let ignore_public = self.rules.public_access.is_some_and(|block| block.ignore_public_acls);
+        let gives = |acl: Option<&Acl>, permission: Permission| {
+            acl.is_some_and(|acl| acl.allows(caller, permission, ignore_public))
+        };
+        match by {
+            ByAcl::OfBucket(permission) => gives(self.rules.acl.as_ref(), permission),
+            ByAcl::OfObject(permission) => gives(wanted.object.and_then(|object| object.acl), permission),
+            ByAcl::Never => false,
+        }
+    }
+
+    /// Who owns what others store here.
+    pub(crate) fn ownership(&self) -> ObjectOwnership {
+        self.rules.ownership.unwrap_or_default()
+    }
+}
+
+/// The values of a fact of a request: what the store knows itself, then what the request told.
+fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>> {
+    if let Some(tag) = name.strip_prefix("s3:existingobjecttag/") {
+        let tags = wanted.object?.tags.iter();
+        let values: Vec<_> =
+            tags.filter(|(key, _)| key.to_lowercase() == tag).map(|(_, value)| value.clone()).collect();
+        return (!values.is_empty()).then_some(values);
+    }
+    let identity = caller.identity();
+    let one = |text: &str| Some(vec![text.to_owned()]);
+    match name {
+        "aws:userid" | "aws:principalaccount" => identity.and_then(|identity| one(identity.canonical_id.as_str())),
+        "aws:username" => identity.and_then(|identity| one(identity.user_id.as_str())),
+        "aws:principalarn" => {
+            identity.and_then(|identity| one(&format!("arn:aws:iam::{}:root", identity.canonical_id)))
+        }
+        "aws:principaltype" => one(if identity.is_some() { "Account" } else { "Anonymous" }),
+        _ => caller.facts().values(name),
+    }
+}

@@ -1,0 +1,151 @@
+//! Reads policies from JSON, strictly: a policy that is not understood would allow or deny something else than was meant.
+
+use serde_json::{Map, Value};
+
+use super::pattern::matches_any_case;
+use super::principal::Principals;
+use super::{Effect, Malformed, Policy, Statement, condition};
+use crate::access::action::Action;
+
+/// Largest policy of a bucket, as in S3.
+pub(super) const SIZE_BYTES_MAX: usize = 20 * 1024;
+const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
+const ARN_PREFIX: &str = "arn:aws:s3:::";
+
+impl Policy {
+    /// Reads the policy of a bucket. Every statement must name who it is for, and only this bucket.
+    pub(crate) fn of_bucket(text: &str, bucket: &str) -> Result<Self, Malformed> {
+        if text.len() > SIZE_BYTES_MAX {
+            return Err(Malformed("Normalized policy document exceeds the maximum allowed size of 20480 bytes."));
+        }
+        let value: Value = serde_json::from_str(text)
+            .map_err(|_| Malformed("Policies must be valid JSON and the first byte must be '{'"))?;
+        let document =
+            value.as_object().ok_or(Malformed("Policies must be valid JSON and the first byte must be '{'"))?;
+        refuse_unknown(document, &["Version", "Id", "Statement"])?;
+        if let Some(version) = document.get("Version") {
+            let known = version.as_str().is_some_and(|version| VERSIONS.contains(&version));
+            known.then_some(()).ok_or(Malformed("The policy must contain a valid version string"))?;
+        }
+        let statements = match document.get("Statement") {
+            Some(Value::Array(statements)) => statements.iter().collect(),
+            Some(statement @ Value::Object(_)) => vec![statement],
+            Some(_) | None => return Err(Malformed("Missing required field Statement")),
+        };
+        if statements.is_empty() {
+            return Err(Malformed("Could not parse the policy: Statement is empty!"));
+        }
+        let statements = statements.into_iter().map(|statement| read_statement(statement, bucket));
+        Ok(Self { text: text.to_owned(), statements: statements.collect::<Result<_, _>>()? })
+    }
+}
+
+fn read_statement(value: &Value, bucket: &str) -> Result<Statement, Malformed> {
+    let fields = value.as_object().ok_or(Malformed("A statement must be an object"))?;
+    refuse_unknown(
+        fields,
+        &["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"],
+    )?;
+    let effect = match fields.get("Effect").and_then(Value::as_str) {
+        Some("Allow") => Effect::Allow,
+        Some("Deny") => Effect::Deny,
+        Some(_) => return Err(Malformed("Invalid effect")),
+        None => return Err(Malformed("Missing required field Effect")),
+    };
+    let (principals, not_principals) =
+        either(fields, "Principal", "NotPrincipal", Malformed("Missing required field Principal"))?;
+    let (actions, not_actions) = either(fields, "Action", "NotAction", Malformed("Missing required field Action"))?;
+    let (resources, not_resources) =
+        either(fields, "Resource", "NotResource", Malformed("Missing required field Resource"))?;
+    Ok(Statement {
+        effect,
+        principals: Principals::read(principals)?,
+        not_principals,
+        actions: read_actions(actions)?,
+        not_actions,
+        resources: read_resources(resources, bucket)?,
+        not_resources,
+        conditions: fields.get("Condition").map(condition::read).transpose()?.unwrap_or_default(),
+    })
+}
+
+/// One of two fields that exclude each other, and whether it was the second.
+fn either<'a>(
+    fields: &'a Map<String, Value>,
+    plain: &str,
+    negated: &str,
+    missing: Malformed,
+) -> Result<(&'a Value, bool), Malformed> {
+    match (fields.get(plain), fields.get(negated)) {
+        (Some(value), None) => Ok((value, false)),
+        (None, Some(value)) => Ok((value, true)),
+        (None, None) => Err(missing),
+        (Some(_), Some(_)) => Err(Malformed("A statement has a field and its denial")),
+    }
+}
+
+fn read_actions(value: &Value) -> Result<Vec<String>, Malformed> {
+    const INVALID: Malformed = Malformed("Policy has invalid action");
+    let actions = texts(value).filter(|actions| !actions.is_empty()).ok_or(INVALID)?;
+    let is_known = |pattern: &String| {
+        // Services beside S3 are nothing to this store, but `*` is for all of them.
+        let known = |action: &Action| matches_any_case(pattern, &format!("s3:{}", action.name()));
+        pattern == "*" || is_s3(pattern) && (Action::ALL.iter().any(known) || is_plausible(pattern))
+    };
+    if actions.iter().all(is_known) { Ok(actions) } else { Err(INVALID) }
+}
+
+fn is_s3(pattern: &str) -> bool {
+    pattern.get(..3).is_some_and(|service| service.eq_ignore_ascii_case("s3:"))
+}
+
+/// Actions of S3 that this store has no operation for stand in policies that were written for others, and change nothing.
+fn is_plausible(pattern: &str) -> bool {
+    const KINDS: [&str; 12] = [
+        "get",
+        "put",
+        "list",
+        "delete",
+        "create",
+        "replicate",
+        "restore",
+        "describe",
+        "update",
+        "objectowner",
+        "initiate",
+        "post",
+    ];
+    let name = pattern.get(3..).unwrap_or_default().to_ascii_lowercase();
+    KINDS.iter().any(|kind| name.starts_with(kind))
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'*' || byte == b'?')
+}
+
+fn read_resources(value: &Value, bucket: &str) -> Result<Vec<String>, Malformed> {
+    const INVALID: Malformed = Malformed("Policy has invalid resource");
+    let resources = texts(value).filter(|resources| !resources.is_empty()).ok_or(INVALID)?;
+    let of_bucket = |resource: String| {
+        let named = resource.strip_prefix(ARN_PREFIX)?;
+        let name = named.split('/').next().unwrap_or_default();
+        // Patterns may reach beyond the bucket; they are only asked about what is in it.
+        super::pattern::matches(name, bucket).then(|| named.to_owned())
+    };
+    resources.into_iter().map(of_bucket).collect::<Option<_>>().ok_or(INVALID)
+}
+
+fn refuse_unknown(fields: &Map<String, Value>, known: &[&str]) -> Result<(), Malformed> {
+    let is_known = |name: &String| known.contains(&name.as_str());
+    if fields.keys().all(is_known) { Ok(()) } else { Err(Malformed("Unknown field in the policy")) }
+}
+
+/// A text or several; numbers and truth values count as they are written.
+pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
+    let text = |one: &Value| match one {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(_) | Value::Number(_) => Some(one.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(several) => several.iter().map(text).collect(),
+        one => text(one).map(|text| vec![text]),
+    }
+}

@@ -1,0 +1,300 @@
+//! Policies of buckets: statements that allow or deny actions to callers under conditions.
+//!
+//! A policy is read once, when it is set and again when its bucket is remembered, and asked for each request.
+
+mod condition;
+mod document;
+mod pattern;
+mod principal;
+
+use self::condition::Condition;
+use self::principal::Principals;
+use super::action::Action;
+use crate::{Caller, Error, RuleError};
+
+/// What is wrong with a policy, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+impl Malformed {
+    pub(crate) fn into_error(self) -> Error {
+        RuleError::MalformedPolicy(self.0).into()
+    }
+}
+
+/// A policy, with the text that it was read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Policy {
+    text: String,
+    statements: Vec<Statement>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Statement {
+    effect: Effect,
+    principals: Principals,
+    not_principals: bool,
+    actions: Vec<String>,
+    not_actions: bool,
+    /// Patterns of `bucket` and `bucket/key`.
+    resources: Vec<String>,
+    not_resources: bool,
+    conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    Allow,
+    Deny,
+}
+
+/// What a policy says of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is allowed, and not denied.
+    Allowed,
+    /// It is denied, whatever allows it.
+    Denied,
+    /// Nothing is said of it.
+    Silent,
+}
+
+/// What a policy is asked.
+pub(crate) struct Question<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) action: Action,
+    /// `bucket`, or `bucket/key`.
+    pub(crate) resource: &'a str,
+    /// The values of a fact of the request, by its name in lower case.
+    pub(crate) facts: &'a dyn Fn(&str) -> Option<Vec<String>>,
+}
+
+impl Policy {
+    /// The text that it was read from.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// A denial weighs more than any number of permissions.
+    pub(crate) fn ask(&self, question: &Question<'_>) -> Verdict {
+        let mut verdict = Verdict::Silent;
+        for statement in self.statements.iter().filter(|statement| statement.is_about(question)) {
+            match statement.effect {
+                Effect::Deny => return Verdict::Denied,
+                Effect::Allow => verdict = Verdict::Allowed,
+            }
+        }
+        verdict
+    }
+
+    /// Whether it allows anything to the whole world.
+    pub(crate) fn is_public(&self) -> bool {
+        self.statements.iter().any(Statement::is_public)
+    }
+}
+
+impl Statement {
+    fn is_about(&self, question: &Question<'_>) -> bool {
+        let action = format!("s3:{}", question.action.name());
+        let named = self.actions.iter().any(|pattern| pattern::matches_any_case(pattern, &action));
+        named != self.not_actions
+            && self.principals.include(question.caller) != self.not_principals
+            && self.covers(question) != self.not_resources
+            && self.conditions.iter().all(|condition| condition.holds((question.facts)(&condition.fact).as_deref()))
+    }
+
+    fn covers(&self, question: &Question<'_>) -> bool {
+        let fits = |pattern: &String| pattern::matches(&with_variables(pattern, question.facts), question.resource);
+        self.resources.iter().any(fits)
+    }
+
+    fn is_public(&self) -> bool {
+        let to_anybody = self.principals.are_anybody() != self.not_principals;
+        self.effect == Effect::Allow && to_anybody && !self.conditions.iter().any(Condition::is_narrowing)
+    }
+}
+
+/// Puts the values of facts in the place of `${name}`. One that the request does not have stands for itself, and so for nothing that is
+/// there; `${*}` and the like are the characters themselves, which no key of a sane client has.
+fn with_variables(pattern: &str, facts: &dyn Fn(&str) -> Option<Vec<String>>) -> String {
+    let mut filled = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some((before, after)) = rest.split_once("${") {
+        filled.push_str(before);
+        let Some((name, behind)) = after.split_once('}') else {
+            filled.push_str("${");
+            rest = after;
+            continue;
+        };
+        match facts(&name.to_ascii_lowercase()).as_deref() {
+            Some([value]) => filled.push_str(value),
+            Some(_) | None => filled.extend(["${", name, "}"]),
+        }
+        rest = behind;
+    }
+    filled + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{CanonicalId, Facts, GroupId, Identity, Role, UserId};
+
+    const ADA: &str = "0123456789abcdef0123456789abcdef";
+
+    fn user(id: &str) -> Caller {
+        let identity = Identity {
+            canonical_id: CanonicalId::new(id).expect("an id"),
+            group_id: GroupId::new("g").expect("a group"),
+            user_id: UserId::new("u").expect("a user"),
+            display_name: "U".into(),
+            role: Role::User,
+        };
+        Caller::User(Arc::new(identity), Facts::default())
+    }
+
+    fn statement(change: &Value) -> Value {
+        let mut statement = json!({
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::b/*",
+        });
+        for (name, value) in change.as_object().expect("fields") {
+            let fields = statement.as_object_mut().expect("fields");
+            if value.is_null() {
+                fields.remove(name);
+            } else {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
+        statement
+    }
+
+    fn read(statements: &[Value]) -> Result<Policy, Malformed> {
+        Policy::of_bucket(&json!({ "Version": "2012-10-17", "Statement": statements }).to_string(), "b")
+    }
+
+    fn ask(policy: &Policy, caller: &Caller, action: Action, resource: &str) -> Verdict {
+        let facts = |name: &str| (name == "aws:userid").then(|| vec!["ada".to_owned()]);
+        policy.ask(&Question { caller, action, resource, facts: &facts })
+    }
+
+    #[test]
+    fn statements_are_about_what_they_name() {
+        let ask_one = |change: Value, caller: &Caller, action, resource: &str| {
+            ask(&read(&[statement(&change)]).expect("a policy"), caller, action, resource)
+        };
+        let nobody = Caller::Anonymous(Facts::default());
+        let ada = user(ADA);
+        let arn = format!("arn:aws:iam::{ADA}:root");
+        for (change, caller, action, resource, expected) in [
+            (json!({}), &nobody, Action::GetObject, "b/k", Verdict::Allowed),
+            (json!({}), &nobody, Action::PutObject, "b/k", Verdict::Silent),
+            (json!({}), &nobody, Action::GetObject, "b", Verdict::Silent),
+            (json!({ "Action": "S3:getobject*" }), &nobody, Action::GetObjectAcl, "b/k", Verdict::Allowed),
+            (json!({ "Action": null, "NotAction": "s3:Get*" }), &nobody, Action::PutObject, "b/k", Verdict::Allowed),
+            (json!({ "Principal": { "AWS": arn } }), &ada, Action::GetObject, "b/k", Verdict::Allowed),
+            (json!({ "Principal": { "AWS": arn } }), &nobody, Action::GetObject, "b/k", Verdict::Silent),
+            (json!({ "Principal": { "CanonicalUser": [ADA] } }), &ada, Action::GetObject, "b/k", Verdict::Allowed),
+            (
+                json!({ "Principal": null, "NotPrincipal": { "AWS": ADA } }),
+                &ada,
+                Action::GetObject,
+                "b/k",
+                Verdict::Silent,
+            ),
+            (
+                json!({ "Resource": null, "NotResource": "arn:aws:s3:::b/x" }),
+                &ada,
+                Action::GetObject,
+                "b/k",
+                Verdict::Allowed,
+            ),
+            (
+                json!({ "Resource": "arn:aws:s3:::b/${aws:userid}/*" }),
+                &ada,
+                Action::GetObject,
+                "b/ada/k",
+                Verdict::Allowed,
+            ),
+            (
+                json!({ "Resource": "arn:aws:s3:::b/${aws:other}/*" }),
+                &ada,
+                Action::GetObject,
+                "b/ada/k",
+                Verdict::Silent,
+            ),
+            (
+                json!({ "Condition": { "StringEquals": { "AWS:UserId": "ada" } } }),
+                &ada,
+                Action::GetObject,
+                "b/k",
+                Verdict::Allowed,
+            ),
+            (
+                json!({ "Condition": { "StringEquals": { "aws:userid": "eve" } } }),
+                &ada,
+                Action::GetObject,
+                "b/k",
+                Verdict::Silent,
+            ),
+        ] {
+            assert_eq!(ask_one(change.clone(), caller, action, resource), expected, "{change} {action:?} {resource}");
+        }
+    }
+
+    #[test]
+    fn a_denial_weighs_more() {
+        let deny = statement(&json!({ "Effect": "Deny", "Resource": "arn:aws:s3:::b/secret/*" }));
+        let policy = read(&[deny, statement(&json!({}))]).expect("a policy");
+        let nobody = Caller::Anonymous(Facts::default());
+        assert_eq!(ask(&policy, &nobody, Action::GetObject, "b/k"), Verdict::Allowed);
+        assert_eq!(ask(&policy, &nobody, Action::GetObject, "b/secret/k"), Verdict::Denied);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for change in [
+            json!({ "Effect": null }),
+            json!({ "Effect": "allow" }),
+            json!({ "Principal": null }),
+            json!({ "Principal": "somebody" }),
+            json!({ "Principal": { "AWS": "arn:aws:iam::x" } }),
+            json!({ "Principal": {} }),
+            json!({ "NotPrincipal": "*" }),
+            json!({ "Action": null }),
+            json!({ "Action": [] }),
+            json!({ "Action": "ec2:RunInstances" }),
+            json!({ "Action": "s3:Sing" }),
+            json!({ "Resource": null }),
+            json!({ "Resource": "b/*" }),
+            json!({ "Resource": "arn:aws:s3:::other/*" }),
+            json!({ "Condition": { "StringEquals": "x" } }),
+            json!({ "Conditions": {} }),
+        ] {
+            assert!(read(&[statement(&change)]).is_err(), "{change}");
+        }
+        for text in ["", "[]", "{}", r#"{"Statement":[]}"#, r#"{"Version":"2020-01-01","Statement":[]}"#] {
+            assert!(Policy::of_bucket(text, "b").is_err(), "{text}");
+        }
+        let long = json!({ "Id": "x".repeat(21_000), "Statement": [statement(&json!({}))] }).to_string();
+        assert!(Policy::of_bucket(&long, "b").is_err());
+    }
+
+    #[test]
+    fn the_world_is_let_in_by_fewer_conditions() {
+        let is_public = |change: Value| read(&[statement(&change)]).expect("a policy").is_public();
+        assert!(is_public(json!({})));
+        assert!(is_public(json!({ "Condition": { "StringLike": { "aws:Referer": "x" } } })));
+        assert!(is_public(json!({ "Condition": { "IpAddress": { "aws:SourceIp": "0.0.0.0/0" } } })));
+        assert!(is_public(json!({ "Condition": { "StringLike": { "aws:userid": "*" } } })));
+        assert!(!is_public(json!({ "Condition": { "IpAddress": { "aws:SourceIp": "10.0.0.0/8" } } })));
+        assert!(!is_public(json!({ "Effect": "Deny" })));
+        assert!(!is_public(json!({ "Principal": { "AWS": ADA } })));
+    }
+}

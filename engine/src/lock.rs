@@ -1,0 +1,274 @@
+//! Object lock: versions that may not be deleted before a time, or as long as they are held.
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::Wanted;
+use crate::access::action::Action;
+use crate::meta::Meta;
+use crate::rules::{BucketSetting, KnownBucket};
+use crate::tags::TouchedVersion;
+use crate::{Caller, Engine, Error, ObjectKey, ObjectName, Result, RuleError};
+
+/// Longest default retention, as in S3.
+const DAYS_MAX: u32 = 36_500;
+const YEARS_MAX: u32 = 100;
+const DAY_US: i64 = 86_400_000_000;
+
+/// How firmly a version is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum LockMode {
+    /// Who has a special permission may undo it.
+    Governance,
+    /// Nobody may undo it.
+    Compliance,
+}
+
+impl LockMode {
+    /// The word of S3.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Governance => "GOVERNANCE",
+            Self::Compliance => "COMPLIANCE",
+        }
+    }
+
+    /// Reads the word of S3.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Governance, Self::Compliance].into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// Until when a version is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retention {
+    /// How firmly.
+    #[serde(rename = "m")]
+    pub mode: LockMode,
+    /// Until when, in microseconds of the Unix epoch.
+    #[serde(rename = "u")]
+    pub until_us: i64,
+}
+
+/// How long versions of a bucket are locked when nothing else is said of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefaultRetention {
+    /// How firmly.
+    pub mode: LockMode,
+    /// How long.
+    pub period: LockPeriod,
+}
+
+/// A time span of a default retention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LockPeriod {
+    /// Days of 24 hours.
+    Days(u32),
+    /// Years of 365 days.
+    Years(u32),
+}
+
+impl LockPeriod {
+    fn length_us(self) -> i64 {
+        match self {
+            Self::Days(days) => i64::from(days) * DAY_US,
+            Self::Years(years) => i64::from(years) * 365 * DAY_US,
+        }
+    }
+}
+
+/// That versions of a bucket can be locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectLock {
+    /// What new versions get when nothing else is said of them.
+    pub default: Option<DefaultRetention>,
+}
+
+/// What a request says of the lock of a new version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NewLock {
+    /// Until when; the bucket's default when `None`.
+    pub retention: Option<Retention>,
+    /// Whether it is held.
+    pub legal_hold: bool,
+}
+
+impl NewLock {
+    /// Whether nothing was said.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl ObjectLock {
+    /// Checks a default retention. [`RuleError::InvalidRetentionPeriod`].
+    pub fn new(default: Option<DefaultRetention>) -> Result<Self> {
+        let fits = |default: DefaultRetention| match default.period {
+            LockPeriod::Days(days) => (1..=DAYS_MAX).contains(&days),
+            LockPeriod::Years(years) => (1..=YEARS_MAX).contains(&years),
+        };
+        if default.is_none_or(fits) { Ok(Self { default }) } else { Err(RuleError::InvalidRetentionPeriod.into()) }
+    }
+}
+
+/// Refuses to delete a version that is locked. `bypass` is whether a governance lock may be passed.
+pub(crate) fn refuse_locked(meta: &Meta, now_us: i64, bypass: bool) -> Result<()> {
+    let is_kept = meta
+        .retention()
+        .is_some_and(|retention| retention.until_us > now_us && !(bypass && retention.mode == LockMode::Governance));
+    if is_kept || meta.legal_hold() { Err(Error::ObjectLocked) } else { Ok(()) }
+}
+
+/// When a version that is locked may be looked at again; `None` for one that is not. A hold ends when somebody ends it.
+pub(crate) fn kept_until_us(meta: &Meta, now_us: i64) -> Option<i64> {
+    let retained = meta.retention().map(|retention| retention.until_us).filter(|until_us| *until_us > now_us);
+    let held = meta.legal_hold().then(|| now_us.saturating_add(DAY_US));
+    retained.max(held)
+}
+
+impl KnownBucket {
+    /// The lock of a new version. [`RuleError::NoObjectLock`] where versions cannot be locked, [`Error::Invalid`] for a time that has passed.
+    pub(crate) fn lock_of_new(&self, new: &NewLock, now_us: i64) -> Result<NewLock> {
+        let Some(lock) = &self.rules.object_lock else {
+            return if new.is_none() { Ok(*new) } else { Err(RuleError::NoObjectLock.into()) };
+        };
+        if new.retention.is_some_and(|retention| retention.until_us <= now_us) {
+            return Err(Error::invalid("retain until date", "must be in the future"));
+        }
+        let default = lock.default.map(|default| Retention {
+            mode: default.mode,
+            until_us: now_us.saturating_add(default.period.length_us()),
+        });
+        Ok(NewLock { retention: new.retention.or(default), legal_hold: new.legal_hold })
+    }
+
+    /// Whether a caller who asks for it may pass a governance lock.
+    pub(crate) fn may_bypass(&self, caller: &Caller, key: &ObjectKey, asked: bool) -> bool {
+        asked && self.allows(caller, &Wanted::at(Action::BypassGovernanceRetention, key))
+    }
+
+    fn must_lock(&self) -> Result<()> {
+        self.rules.object_lock.map(|_| ()).ok_or(RuleError::NoObjectLock.into())
+    }
+}
+
+impl Engine {
+    /// Until when a version is locked. [`RuleError::NoObjectLock`] where none can be; [`RuleError::NotLocked`].
+    pub async fn object_retention(&self, caller: &Caller, object: &ObjectName) -> Result<Retention> {
+        let (known, version) = self.find_version(caller, object, Action::GetObjectRetention).await?;
+        known.must_lock()?;
+        version.meta.retention().ok_or(RuleError::NotLocked.into())
+    }
+
+    /// Locks a version until a time, or ends its lock. A lock that is not over can only be prolonged, but for a governance lock by who may
+    /// pass it. [`Error::ObjectLocked`], [`RuleError::NoObjectLock`].
+    pub async fn set_object_retention(
+        &self,
+        caller: &Caller,
+        object: &ObjectName,
+        retention: Option<Retention>,
+        bypass: bool,
+    ) -> Result<TouchedVersion> {
+        let known = self.known_bucket(&object.bucket).await?;
+        let (known, _) = match known.rules.object_lock {
+            Some(_) => self.find_version(caller, object, Action::PutObjectRetention).await?,
+            None => {
+                known.must_allow(caller, &Wanted::at(Action::PutObjectRetention, &object.key))?;
+                return Err(RuleError::NoObjectLock.into());
+            }
+        };
+        let (now_us, bypass) = (self.clock().now_us(), known.may_bypass(caller, &object.key, bypass));
+        if retention.is_some_and(|retention| retention.until_us <= now_us) {
+            return Err(Error::invalid("retain until date", "must be in the future"));
+        }
+        self.try_change_meta(caller, object, Action::PutObjectRetention, move |meta| {
+            let kept = meta.retention().filter(|kept| kept.until_us > now_us);
+            if kept.is_some_and(|kept| !may_follow(kept, retention, bypass)) {
+                return Err(Error::ObjectLocked);
+            }
+            meta.set_retention(retention);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Whether a version is held. [`RuleError::NoObjectLock`] where none can be.
+    pub async fn object_legal_hold(&self, caller: &Caller, object: &ObjectName) -> Result<bool> {
+        let (known, version) = self.find_version(caller, object, Action::GetObjectLegalHold).await?;
+        known.must_lock()?;
+        Ok(version.meta.legal_hold())
+    }
+
+    /// Holds a version, or lets it go. [`RuleError::NoObjectLock`].
+    pub async fn set_object_legal_hold(
+        &self,
+        caller: &Caller,
+        object: &ObjectName,
+        held: bool,
+    ) -> Result<TouchedVersion> {
+        let known = self.known_bucket(&object.bucket).await?;
+        if known.must_lock().is_err() {
+            known.must_allow(caller, &Wanted::at(Action::PutObjectLegalHold, &object.key))?;
+            return Err(RuleError::NoObjectLock.into());
+        }
+        self.change_meta(caller, object, Action::PutObjectLegalHold, move |meta| meta.set_legal_hold(held)).await
+    }
+
+    /// Lets versions of a bucket be locked from now on, and sets what new ones get. [`RuleError::BucketState`] where it keeps no versions.
+    pub async fn set_object_lock(&self, caller: &Caller, name: &crate::BucketName, lock: &ObjectLock) -> Result<()> {
+        let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(ObjectLock::WRITE)).await?;
+        if known.bucket.versioning != crate::Versioning::Enabled {
+            return Err(RuleError::BucketState(
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            )
+            .into());
+        }
+        self.set_bucket_setting(caller, name, Some(lock)).await
+    }
+}
+
+/// Whether a lock may come in the place of one that is not over.
+fn may_follow(kept: Retention, wanted: Option<Retention>, bypass: bool) -> bool {
+    let prolongs = wanted.is_some_and(|wanted| {
+        let as_firm = wanted.mode == kept.mode || wanted.mode == LockMode::Compliance;
+        as_firm && wanted.until_us >= kept.until_us
+    });
+    prolongs || (kept.mode == LockMode::Governance && bypass)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn retention(mode: LockMode, until_us: i64) -> Retention {
+        Retention { mode, until_us }
+    }
+
+    #[test]
+    fn locks_are_prolonged_and_never_shortened() {
+        use LockMode::{Compliance, Governance};
+        for (kept, wanted, bypass, expected) in [
+            (retention(Governance, 10), Some(retention(Governance, 11)), false, true),
+            (retention(Governance, 10), Some(retention(Governance, 9)), false, false),
+            (retention(Governance, 10), Some(retention(Governance, 9)), true, true),
+            (retention(Governance, 10), Some(retention(Compliance, 10)), false, true),
+            (retention(Governance, 10), None, false, false),
+            (retention(Governance, 10), None, true, true),
+            (retention(Compliance, 10), Some(retention(Compliance, 11)), false, true),
+            (retention(Compliance, 10), Some(retention(Governance, 11)), true, false),
+            (retention(Compliance, 10), Some(retention(Compliance, 9)), true, false),
+            (retention(Compliance, 10), None, true, false),
+        ] {
+            assert_eq!(may_follow(kept, wanted, bypass), expected, "{kept:?} {wanted:?} {bypass}");
+        }
+    }
+
+    #[test]
+    fn periods_are_bounded() {
+        let lock = |period| ObjectLock::new(Some(DefaultRetention { mode: LockMode::Governance, period }));
+        assert!(lock(LockPeriod::Days(1)).is_ok() && lock(LockPeriod::Years(100)).is_ok());
+        for period in [LockPeriod::Days(0), LockPeriod::Years(0), LockPeriod::Days(36_501), LockPeriod::Years(101)] {
+            assert!(matches!(lock(period), Err(Error::Rule(RuleError::InvalidRetentionPeriod))), "{period:?}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! SQL of what is set on buckets: a row for each kind of setting.
+
+use super::{Tx, values};
+use crate::Result;
+
+/// Everything that is set on a bucket, as kind and value.
+pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String, String)>> {
+    let rows = tx
+        .fetch_all("SELECT kind, value FROM bucket_settings WHERE bucket_id = $1 ORDER BY kind", values![bucket_id])
+        .await?;
+    rows.iter().map(|row| Ok((row.text("kind")?, row.text("value")?))).collect()
+}
+
+/// Sets a kind, or takes it away.
+pub(crate) async fn set(tx: &mut Tx, bucket_id: i64, kind: &'static str, value: Option<&str>) -> Result<()> {
+    match value {
+        Some(value) => {
+            tx.execute(
+                "INSERT INTO bucket_settings (bucket_id, kind, value) VALUES ($1, $2, $3)
+                 ON CONFLICT (bucket_id, kind) DO UPDATE SET value = excluded.value",
+                values![bucket_id, kind, value],
+            )
+            .await?;
+        }
+        None => {
+            let taken = values![bucket_id, kind];
+            tx.execute("DELETE FROM bucket_settings WHERE bucket_id = $1 AND kind = $2", taken).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Forgets everything that was set on a bucket.
+pub(super) async fn forget(tx: &mut Tx, bucket_id: i64) -> Result<()> {
+    tx.execute("DELETE FROM bucket_settings WHERE bucket_id = $1", values![bucket_id]).await?;
+    Ok(())
+}

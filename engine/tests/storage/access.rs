@@ -1,0 +1,268 @@
+//! Who may do what: access control lists, policies, blocks against the world, and who owns what others store.
+
+use engine::{
+    Body, BucketName, Caller, CannedAcl, DeleteTarget, Error, GivenAcl, GivenGrant, GivenGrantee, Grantee, ListRequest,
+    NewAcl, NewBucket, NewObject, ObjectName, ObjectOwnership, Permission, PublicAccessBlock, ReadObject, Result,
+    RuleError, Tags, TouchedVersion,
+};
+use serde_json::{Value, json};
+
+use crate::world::{World, key};
+
+fn canned(name: CannedAcl) -> NewAcl {
+    NewAcl { acl: GivenAcl::Canned(name), owner: None }
+}
+
+fn granted(caller: &Caller, permission: Permission) -> NewAcl {
+    let id = caller.identity().expect("a user").canonical_id.to_string();
+    NewAcl { acl: GivenAcl::Grants(vec![GivenGrant { grantee: GivenGrantee::Id(id), permission }]), owner: None }
+}
+
+fn named(bucket: &BucketName, name: &str) -> ObjectName {
+    ObjectName { bucket: bucket.clone(), key: key(name), version_id: None }
+}
+
+/// What some callers may do in a bucket with an object `o`: whether reading it, listing, storing and reading what is missing go.
+#[derive(Debug, PartialEq, Eq)]
+struct May {
+    read: bool,
+    list: bool,
+    write: bool,
+    hears_of_missing: bool,
+}
+
+const NOTHING: May = May { read: false, list: false, write: false, hears_of_missing: false };
+
+async fn may(world: &World, caller: &Caller, bucket: &BucketName) -> May {
+    let went = |result: Result<()>| match result {
+        Ok(()) => true,
+        Err(Error::AccessDenied) => false,
+        Err(other) => panic!("{other:?}"),
+    };
+    let engine = &world.engine;
+    let missing = engine.head_object(caller, bucket, &key("missing"), &ReadObject::default()).await;
+    May {
+        read: went(engine.get_object(caller, bucket, &key("o"), &ReadObject::default()).await.map(drop)),
+        list: went(
+            engine
+                .list_objects(caller, bucket, &ListRequest { entries_max: 9, ..ListRequest::default() })
+                .await
+                .map(drop),
+        ),
+        write: went(put(world, caller, bucket, "new", GivenAcl::None).await),
+        hears_of_missing: matches!(missing, Err(Error::NoSuchKey { .. })),
+    }
+}
+
+async fn put(world: &World, caller: &Caller, bucket: &BucketName, name: &str, acl: GivenAcl) -> Result<()> {
+    let new = NewObject { acl, ..NewObject::default() };
+    world.engine.put_object(caller, bucket, &key(name), new, Body::from_bytes("x")).await.map(drop)
+}
+
+async fn with_object(name: &str) -> (World, BucketName) {
+    let world = World::new().await;
+    let bucket = world.bucket(name).await;
+    world.put(&bucket, "o", "content").await;
+    (world, bucket)
+}
+
+fn policy(statements: &[Value]) -> String {
+    json!({ "Version": "2012-10-17", "Statement": statements }).to_string()
+}
+
+fn statement(effect: &str, principal: &Value, actions: &[&str], resource: &str) -> Value {
+    let resources = [format!("arn:aws:s3:::{resource}"), format!("arn:aws:s3:::{resource}/*")];
+    json!({ "Effect": effect, "Principal": principal, "Action": actions, "Resource": resources })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_of_buckets_and_objects_are_apart() {
+    let (world, bucket) = with_object("lists").await;
+    let nobody = Caller::anonymous();
+    assert_eq!(may(&world, &nobody, &bucket).await, NOTHING);
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicRead)).await.unwrap();
+    let listed = May { list: true, hears_of_missing: true, ..NOTHING };
+    assert_eq!(may(&world, &nobody, &bucket).await, listed);
+    world.engine.set_object_acl(&world.ada, &named(&bucket, "o"), canned(CannedAcl::PublicRead)).await.unwrap();
+    assert_eq!(may(&world, &nobody, &bucket).await, May { read: true, ..listed });
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicReadWrite)).await.unwrap();
+    assert_eq!(
+        may(&world, &nobody, &bucket).await,
+        May { read: true, list: true, write: true, hears_of_missing: true }
+    );
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::Private)).await.unwrap();
+    assert_eq!(may(&world, &nobody, &bucket).await, May { read: true, ..NOTHING });
+    // A new object in its place has a list of its own.
+    world.put(&bucket, "o", "again").await;
+    assert_eq!(may(&world, &nobody, &bucket).await, NOTHING);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grants_are_for_those_whom_they_name() {
+    let (world, bucket) = with_object("grants").await;
+    let object = named(&bucket, "o");
+    world.engine.set_bucket_acl(&world.ada, &bucket, granted(&world.eve, Permission::ReadAcp)).await.unwrap();
+    let shown = world.engine.bucket_acl(&world.eve, &bucket).await.unwrap();
+    assert_eq!(shown.owner.canonical_id, world.ada.identity().unwrap().canonical_id);
+    assert_eq!(shown.grants.len(), 1);
+    assert_eq!(shown.grants[0].display_name.as_deref(), Some(world.eve.identity().unwrap().display_name.as_str()));
+    assert_eq!(may(&world, &world.eve, &bucket).await, NOTHING);
+    // Who may change a list may give itself the rest.
+    world.engine.set_object_acl(&world.ada, &object, granted(&world.eve, Permission::WriteAcp)).await.unwrap();
+    assert!(matches!(world.engine.object_acl(&world.eve, &object).await, Err(Error::AccessDenied)));
+    world.engine.set_object_acl(&world.eve, &object, granted(&world.eve, Permission::FullControl)).await.unwrap();
+    assert!(may(&world, &world.eve, &bucket).await.read);
+    // The owner keeps what it owns, whatever the list says.
+    assert!(may(&world, &world.ada, &bucket).await.read);
+    let unknown = GivenGrant { grantee: GivenGrantee::Id("0".repeat(32)), permission: Permission::Read };
+    for (grantee, by_email) in
+        [(unknown.grantee.clone(), false), (GivenGrantee::Email("nobody@example.lan".to_owned()), true)]
+    {
+        let acl = GivenAcl::Grants(vec![GivenGrant { grantee, ..unknown.clone() }]);
+        let refused = world.engine.set_bucket_acl(&world.ada, &bucket, NewAcl { acl, owner: None }).await;
+        assert!(matches!(refused, Err(Error::Rule(RuleError::NoSuchGrantee { by_email: b })) if b == by_email));
+    }
+    let foreign = NewAcl { owner: Some("0".repeat(32)), ..canned(CannedAcl::Private) };
+    assert!(matches!(world.engine.set_bucket_acl(&world.ada, &bucket, foreign).await, Err(Error::AccessDenied)));
+    let all = GivenGrant { grantee: GivenGrantee::Group(Grantee::AuthenticatedUsers), ..unknown };
+    let all = NewAcl { acl: GivenAcl::Grants(vec![all]), owner: None };
+    world.engine.set_bucket_acl(&world.ada, &bucket, all).await.unwrap();
+    assert!(may(&world, &world.eve, &bucket).await.list);
+    assert!(!may(&world, &Caller::anonymous(), &bucket).await.list);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_allow_and_deny() {
+    let (world, bucket) = with_object("policies").await;
+    let eve = json!({ "AWS": format!("arn:aws:iam::{}:root", world.eve.identity().unwrap().canonical_id) });
+    let everything = statement("Allow", &eve, &["s3:*"], "policies");
+    let set = async |text: String| world.engine.set_bucket_policy(&world.ada, &bucket, &text).await;
+    set(policy(std::slice::from_ref(&everything))).await.unwrap();
+    let all = May { read: true, list: true, write: true, hears_of_missing: true };
+    assert_eq!(may(&world, &world.eve, &bucket).await, all);
+    assert_eq!(may(&world, &Caller::anonymous(), &bucket).await, NOTHING);
+    let deny = statement("Deny", &json!("*"), &["s3:PutObject"], "policies");
+    set(policy(&[everything, deny])).await.unwrap();
+    assert_eq!(may(&world, &world.eve, &bucket).await, May { write: false, ..all });
+    // A denial is for the owner, too, who may mend the policy all the same.
+    assert!(matches!(put(&world, &world.ada, &bucket, "k", GivenAcl::None).await, Err(Error::AccessDenied)));
+    set(policy(&[statement("Deny", &json!("*"), &["s3:*"], "policies")])).await.unwrap();
+    assert_eq!(may(&world, &world.ada, &bucket).await, NOTHING);
+    assert!(matches!(world.engine.bucket_acl(&world.ada, &bucket).await, Err(Error::AccessDenied)));
+    world.engine.bucket_policy(&world.ada, &bucket).await.unwrap();
+    world.engine.delete_bucket_policy(&world.ada, &bucket).await.unwrap();
+    assert_eq!(may(&world, &world.ada, &bucket).await, all);
+    let none = world.engine.bucket_policy(&world.ada, &bucket).await;
+    assert!(matches!(none, Err(Error::Rule(RuleError::NoSuchPolicy))));
+    let foreign = set(policy(&[statement("Allow", &json!("*"), &["s3:GetObject"], "elsewhere")])).await;
+    assert!(matches!(foreign, Err(Error::Rule(RuleError::MalformedPolicy(_)))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policies_look_at_tags() {
+    let (world, bucket) = with_object("tagged").await;
+    let mut reading = statement("Allow", &json!("*"), &["s3:GetObject"], "tagged");
+    reading["Condition"] = json!({ "StringEquals": { "s3:ExistingObjectTag/Security": "public" } });
+    world.engine.set_bucket_policy(&world.ada, &bucket, &policy(&[reading])).await.unwrap();
+    let nobody = Caller::anonymous();
+    assert!(!may(&world, &nobody, &bucket).await.read);
+    let tags = Tags::of_object(vec![("security".to_owned(), "public".to_owned())]).unwrap();
+    let TouchedVersion { tags: set, .. } =
+        world.engine.set_object_tags(&world.ada, &named(&bucket, "o"), tags.clone()).await.unwrap();
+    assert_eq!(set, tags);
+    assert!(may(&world, &nobody, &bucket).await.read);
+    world.engine.delete_object_tags(&world.ada, &named(&bucket, "o")).await.unwrap();
+    assert!(!may(&world, &nobody, &bucket).await.read);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_blocked_of_the_world_stays_shut() {
+    let (world, bucket) = with_object("blocked").await;
+    let nobody = Caller::anonymous();
+    let open = policy(&[statement("Allow", &json!("*"), &["s3:*"], "blocked")]);
+    let block = async |block: PublicAccessBlock| {
+        world.engine.set_bucket_setting(&world.ada, &bucket, Some(&block)).await.unwrap();
+    };
+    let none = PublicAccessBlock::default();
+    world.engine.set_object_acl(&world.ada, &named(&bucket, "o"), canned(CannedAcl::PublicRead)).await.unwrap();
+    block(PublicAccessBlock { ignore_public_acls: true, ..none }).await;
+    assert!(!may(&world, &nobody, &bucket).await.read);
+    block(PublicAccessBlock { block_public_acls: true, ..none }).await;
+    assert!(may(&world, &nobody, &bucket).await.read, "lists that are there still count");
+    let refused = world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicRead)).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)));
+    let refused = put(&world, &world.ada, &bucket, "k", GivenAcl::Canned(CannedAcl::PublicRead)).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)));
+    put(&world, &world.ada, &bucket, "k", GivenAcl::Canned(CannedAcl::Private)).await.unwrap();
+    block(PublicAccessBlock { block_public_policy: true, ..none }).await;
+    let refused = world.engine.set_bucket_policy(&world.ada, &bucket, &open).await;
+    assert!(matches!(refused, Err(Error::AccessDenied)));
+    block(none).await;
+    world.engine.set_bucket_policy(&world.ada, &bucket, &open).await.unwrap();
+    assert!(world.engine.is_bucket_policy_public(&world.ada, &bucket).await.unwrap());
+    assert!(may(&world, &nobody, &bucket).await.write);
+    block(PublicAccessBlock { restrict_public_buckets: true, ..none }).await;
+    assert!(!may(&world, &nobody, &bucket).await.write);
+    assert!(!may(&world, &world.eve, &bucket).await.write);
+    assert!(may(&world, &world.ada, &bucket).await.write);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_belong_to_who_stored_them_or_to_the_buckets_owner() {
+    let (world, bucket) = with_object("shared").await;
+    let open = policy(&[statement("Allow", &json!("*"), &["s3:PutObject", "s3:PutObjectAcl"], "shared")]);
+    world.engine.set_bucket_policy(&world.ada, &bucket, &open).await.unwrap();
+    let read = async |caller: &Caller, name: &str| {
+        world.engine.get_object(caller, &bucket, &key(name), &ReadObject::default()).await.is_ok()
+    };
+    put(&world, &world.eve, &bucket, "hers", GivenAcl::None).await.unwrap();
+    assert!(read(&world.eve, "hers").await);
+    assert!(!read(&world.ada, "hers").await, "it is not the bucket owner's");
+    let given = GivenAcl::Canned(CannedAcl::BucketOwnerFullControl);
+    put(&world, &world.eve, &bucket, "given", given.clone()).await.unwrap();
+    assert!(read(&world.ada, "given").await && read(&world.eve, "given").await);
+    // Who pays for an object may delete it.
+    let mut done =
+        world.engine.delete_objects(&world.ada, &bucket, vec![DeleteTarget::current(key("hers"))]).await.unwrap();
+    done.remove(0).unwrap();
+
+    let own = async |ownership| world.engine.set_bucket_ownership(&world.ada, &bucket, ownership).await;
+    own(ObjectOwnership::BucketOwnerPreferred).await.unwrap();
+    put(&world, &world.eve, &bucket, "preferred", given).await.unwrap();
+    assert!(read(&world.ada, "preferred").await && !read(&world.eve, "preferred").await);
+    put(&world, &world.eve, &bucket, "kept", GivenAcl::None).await.unwrap();
+    assert!(!read(&world.ada, "kept").await);
+    own(ObjectOwnership::BucketOwnerEnforced).await.unwrap();
+    assert!(read(&world.ada, "kept").await && !read(&world.eve, "kept").await);
+    let refused = put(&world, &world.ada, &bucket, "k", GivenAcl::Canned(CannedAcl::PublicRead)).await;
+    assert!(matches!(refused, Err(Error::Rule(RuleError::AclsDisabled))));
+    let refused = world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicRead)).await;
+    assert!(matches!(refused, Err(Error::Rule(RuleError::AclsDisabled))));
+    own(ObjectOwnership::ObjectWriter).await.unwrap();
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicRead)).await.unwrap();
+    let refused = own(ObjectOwnership::BucketOwnerEnforced).await;
+    assert!(matches!(refused, Err(Error::Rule(RuleError::AclGivesAway))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_set_on_a_bucket_goes_with_it() {
+    let mut world = World::new().await;
+    let name = BucketName::new("settings").unwrap();
+    let new = NewBucket {
+        acl: GivenAcl::Canned(CannedAcl::PublicRead),
+        ownership: Some(ObjectOwnership::BucketOwnerPreferred),
+        object_lock: false,
+    };
+    world.engine.create_bucket_with(&world.ada, &name, new).await.unwrap();
+    let tags = Tags::of_bucket(vec![("a".to_owned(), "b".to_owned())]).unwrap();
+    world.engine.set_bucket_setting(&world.ada, &name, Some(&tags)).await.unwrap();
+    world.restart().await;
+    assert_eq!(world.engine.bucket_setting::<Tags>(&world.ada, &name).await.unwrap(), Some(tags));
+    let ownership = world.engine.bucket_setting::<ObjectOwnership>(&world.ada, &name).await.unwrap();
+    assert_eq!(ownership, Some(ObjectOwnership::BucketOwnerPreferred));
+    assert_eq!(world.engine.bucket_acl(&world.ada, &name).await.unwrap().grants.len(), 2);
+    world.engine.delete_bucket(&world.ada, &name).await.unwrap();
+    assert_eq!(world.sql("SELECT COUNT(*) FROM bucket_settings").await, 0);
+    world.engine.create_bucket(&world.ada, &name).await.unwrap();
+    assert_eq!(world.engine.bucket_setting::<Tags>(&world.ada, &name).await.unwrap(), None);
+}
