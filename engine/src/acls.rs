@@ -99,7 +99,11 @@ impl Engine {
         let known = self.known_bucket(&object.bucket).await?;
         let (owner, _) = self.find_possession(caller, object, action).await?;
         let acl = self.given_acl(&known, &owner, new).await?;
-        self.change_meta(caller, object, action, move |meta| meta.set_acl(Some(acl.clone()))).await
+        let change = move |meta: &mut Meta| {
+            meta.set_acl(Some(acl.clone()));
+            Ok(())
+        };
+        self.write_meta(caller, object, &known, change).await
     }
 
     async fn find_possession(
@@ -119,38 +123,34 @@ impl Engine {
         object: &ObjectName,
         action: Action,
     ) -> Result<(Arc<KnownBucket>, rows::Version)> {
-        let known = self.known_bucket(&object.bucket).await?;
-        let (ids, bucket_id, wanted) = (self.inner.version_ids.clone(), known.bucket.id, object.clone());
-        let found = self
-            .inner
-            .db
-            .read("find_version", |tx| {
-                async move { versions::find(tx, &ids, bucket_id, &wanted.key, wanted.version_id.as_ref()).await }
-                    .boxed()
-            })
-            .await;
-        let version = found.map_err(|error| known.hide_absence(caller, &object.key, error))?;
-        known.must_allow(caller, &Wanted::on_object(action, &object.key, known.side_of(&version.meta)))?;
-        Ok((known, version))
+        self.find_version_given(caller, object, action, &[]).await
     }
 
-    /// Changes what is kept with a version, in a transaction.
-    pub(crate) async fn change_meta(
+    /// The same for an action that gives it tags.
+    pub(crate) async fn find_version_given(
         &self,
         caller: &Caller,
         object: &ObjectName,
         action: Action,
-        change: impl Fn(&mut Meta) + Send + Sync + 'static,
-    ) -> Result<TouchedVersion> {
-        self.try_change_meta(caller, object, action, move |meta| {
-            change(meta);
-            Ok(())
-        })
-        .await
+        new_tags: &[(String, String)],
+    ) -> Result<(Arc<KnownBucket>, rows::Version)> {
+        let known = self.known_bucket(&object.bucket).await?;
+        let (ids, bucket_id, named) = (self.inner.version_ids.clone(), known.bucket.id, object.clone());
+        let found = self
+            .inner
+            .db
+            .read("find_version", |tx| {
+                async move { versions::find(tx, &ids, bucket_id, &named.key, named.version_id.as_ref()).await }.boxed()
+            })
+            .await;
+        let version = found.map_err(|error| known.hide_absence(caller, &object.key, error))?;
+        let wanted = Wanted::on_object(action, &object.key, known.side_of(&version.meta));
+        known.must_allow(caller, &Wanted { new_tags, ..wanted })?;
+        Ok((known, version))
     }
 
-    /// The same with a change that may be refused.
-    pub(crate) async fn try_change_meta(
+    /// Changes what is kept with a version, when the caller may do that.
+    pub(crate) async fn change_meta(
         &self,
         caller: &Caller,
         object: &ObjectName,
@@ -158,9 +158,19 @@ impl Engine {
         change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
     ) -> Result<TouchedVersion> {
         let (known, _) = self.find_version(caller, object, action).await?;
+        self.write_meta(caller, object, &known, change).await
+    }
+
+    /// Changes what is kept with a version, in a transaction, whoever asks.
+    pub(crate) async fn write_meta(
+        &self,
+        caller: &Caller,
+        object: &ObjectName,
+        known: &KnownBucket,
+        change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<TouchedVersion> {
         let (ids, bucket_id, object) = (self.inner.version_ids.clone(), known.bucket.id, object.clone());
-        let change = Arc::new(change);
-        let versioning = known.bucket.versioning;
+        let (change, versioning) = (Arc::new(change), known.bucket.versioning);
         self.inner
             .db
             .write_for(caller.share(), "change_object", move |tx| {
@@ -317,7 +327,8 @@ impl KnownBucket {
     /// Who may not list a bucket is not told what it lacks.
     pub(crate) fn hide_absence(&self, caller: &Caller, key: &ObjectKey, error: Error) -> Error {
         let is_absence = matches!(error, Error::NoSuchKey { .. } | Error::NoSuchVersion | Error::IsDeleteMarker { .. });
-        let may_list = || self.allows(caller, &Wanted { key: None, ..Wanted::at(Action::ListBucket, key) });
+        let listing = Wanted { prefix: Some(key.as_str()), ..Wanted::on_bucket(Action::ListBucket) };
+        let may_list = || self.allows(caller, &listing);
         if is_absence && !may_list() { Error::AccessDenied } else { error }
     }
 }

@@ -11,7 +11,7 @@ use crate::access::public::ObjectOwnership;
 use crate::fair::Share;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
-use crate::rules::{KnownBucket, Rules};
+use crate::rules::{self, KnownBucket, Rules};
 use crate::usage::Usage;
 use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result, RuleError};
 
@@ -251,6 +251,11 @@ async fn find(tx: &mut Tx, name: &BucketName) -> Result<KnownBucket> {
     Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket })
 }
 
+/// The list among the settings of a bucket that is about to be made.
+fn acl_in(settings: &[(&'static str, String)]) -> Option<String> {
+    settings.iter().find(|(kind, _)| *kind == rules::ACL).map(|(_, value)| value.clone())
+}
+
 async fn insert(
     tx: &mut Tx,
     owner: &CanonicalId,
@@ -261,7 +266,9 @@ async fn insert(
 ) -> Result<BucketCreated> {
     if let Some(named) = metadata::buckets::by_name(tx, name).await? {
         let owned = named.bucket.owner == *owner && !named.trashed;
-        return if owned { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned: false }) };
+        // To make it again as it is changes nothing; with another list it would have to.
+        let same = owned && metadata::settings::acl_of(tx, named.bucket.id).await? == acl_in(settings);
+        return if same { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned: false }) };
     }
     metadata::users::find_by_id(tx, owner).await?.ok_or(Error::NoSuchUser)?;
     if metadata::buckets::count_of_owner(tx, owner).await? >= u64::from(count_max) {

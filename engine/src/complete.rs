@@ -63,7 +63,12 @@ pub(crate) fn check(
     check_sizes(&named, complete.size_bytes, part_size_bytes_min)?;
     let (checksums, checksum_type) = whole_checksums(&named, checksum)?;
     digest::check(&complete.checksums, &checksums)?;
-    Ok(Whole { etag: etag(&named)?, checksums, checksum_type, unnamed: unnamed.into_keys().collect() })
+    Ok(Whole {
+        etag: etag_of(named.iter().map(|part| part.etag.as_str()))?,
+        checksums,
+        checksum_type,
+        unnamed: unnamed.into_keys().collect(),
+    })
 }
 
 fn is_same(stored: &Part, named: &CompletedPart) -> bool {
@@ -84,12 +89,14 @@ fn check_sizes(parts: &[&Part], announced_bytes: Option<u64>, part_size_bytes_mi
     }
 }
 
-fn etag(parts: &[&Part]) -> Result<String> {
-    let mut md5 = Md5::new();
-    for part in parts {
-        md5.update(hex::decode(&part.etag).map_err(|_| Error::corrupt("a part's entity tag is not hexadecimal"))?);
+/// The entity tag of an object of parts with these.
+pub(crate) fn etag_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> Result<String> {
+    let (mut md5, mut count) = (Md5::new(), 0);
+    for etag in parts {
+        md5.update(hex::decode(etag).map_err(|_| Error::corrupt("a part's entity tag is not hexadecimal"))?);
+        count += 1;
     }
-    Ok(format!("{}-{}", hex::encode(md5.finalize()), parts.len()))
+    Ok(format!("{}-{count}", hex::encode(md5.finalize())))
 }
 
 /// The whole's checksum: combined from the parts', or over them. An upload that asked for none has the CRC-64/NVME of the whole, which

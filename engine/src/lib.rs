@@ -5,6 +5,7 @@
 
 mod access;
 mod acls;
+mod attributes;
 mod backup;
 mod body;
 mod buckets;
@@ -68,6 +69,7 @@ pub use access::acl::{Acl, CannedAcl, GRANTS_MAX, GivenAcl, GivenGrant, GivenGra
 pub use access::action::Action;
 pub use access::public::{ObjectOwnership, PublicAccessBlock};
 pub use acls::{NewAcl, ObjectName, Person, ShownAcl, ShownGrant};
+pub use attributes::{ObjectAttributes, ObjectPart};
 pub use backup::{
     BackupInfo, BackupOptions, BackupReport, Damaged, Restored, VerifyReport, list_backups, prune_backups,
     restore_backup, verify_backup,

@@ -160,8 +160,8 @@ impl Engine {
         version.meta.retention().ok_or(RuleError::NotLocked.into())
     }
 
-    /// Locks a version until a time, or ends its lock. A lock that is not over can only be prolonged, but for a governance lock by who may
-    /// pass it. [`Error::ObjectLocked`], [`RuleError::NoObjectLock`].
+    /// Locks a version until a time, or ends its lock. A lock that is not over can only be prolonged; a governance lock can be changed
+    /// otherwise by who may pass it. [`Error::ObjectLocked`], [`RuleError::NoObjectLock`].
     pub async fn set_object_retention(
         &self,
         caller: &Caller,
@@ -181,7 +181,7 @@ impl Engine {
         if retention.is_some_and(|retention| retention.until_us <= now_us) {
             return Err(Error::invalid("retain until date", "must be in the future"));
         }
-        self.try_change_meta(caller, object, Action::PutObjectRetention, move |meta| {
+        self.change_meta(caller, object, Action::PutObjectRetention, move |meta| {
             let kept = meta.retention().filter(|kept| kept.until_us > now_us);
             if kept.is_some_and(|kept| !may_follow(kept, retention, bypass)) {
                 return Err(Error::ObjectLocked);
@@ -211,7 +211,11 @@ impl Engine {
             known.must_allow(caller, &Wanted::at(Action::PutObjectLegalHold, &object.key))?;
             return Err(RuleError::NoObjectLock.into());
         }
-        self.change_meta(caller, object, Action::PutObjectLegalHold, move |meta| meta.set_legal_hold(held)).await
+        let change = move |meta: &mut Meta| {
+            meta.set_legal_hold(held);
+            Ok(())
+        };
+        self.change_meta(caller, object, Action::PutObjectLegalHold, change).await
     }
 
     /// Lets versions of a bucket be locked from now on, and sets what new ones get. [`RuleError::BucketState`] where it keeps no versions.
@@ -229,10 +233,7 @@ impl Engine {
 
 /// Whether a lock may come in the place of one that is not over.
 fn may_follow(kept: Retention, wanted: Option<Retention>, bypass: bool) -> bool {
-    let prolongs = wanted.is_some_and(|wanted| {
-        let as_firm = wanted.mode == kept.mode || wanted.mode == LockMode::Compliance;
-        as_firm && wanted.until_us >= kept.until_us
-    });
+    let prolongs = wanted.is_some_and(|wanted| wanted.mode == kept.mode && wanted.until_us >= kept.until_us);
     prolongs || (kept.mode == LockMode::Governance && bypass)
 }
 
@@ -251,7 +252,8 @@ mod tests {
             (retention(Governance, 10), Some(retention(Governance, 11)), false, true),
             (retention(Governance, 10), Some(retention(Governance, 9)), false, false),
             (retention(Governance, 10), Some(retention(Governance, 9)), true, true),
-            (retention(Governance, 10), Some(retention(Compliance, 10)), false, true),
+            (retention(Governance, 10), Some(retention(Compliance, 10)), false, false),
+            (retention(Governance, 10), Some(retention(Compliance, 10)), true, true),
             (retention(Governance, 10), None, false, false),
             (retention(Governance, 10), None, true, true),
             (retention(Compliance, 10), Some(retention(Compliance, 11)), false, true),

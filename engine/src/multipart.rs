@@ -10,15 +10,15 @@ use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
-use crate::metadata::objects::{self, Made, NewVersion};
-use crate::metadata::{self, Tx};
+use crate::metadata::objects::{self, Made, NewVersion, Version};
+use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::objects::{
     ChecksumType, CopySource, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
     WriteConditions, info, kept_checksums,
 };
 use crate::version_ids::VersionIds;
-use crate::{BucketName, Caller, Engine, Error, ObjectKey, Result, UploadId, complete};
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, UploadId, complete};
 
 /// Greatest number of a part.
 pub const PART_NUMBER_MAX: u32 = 10_000;
@@ -45,6 +45,8 @@ pub struct Upload {
     pub storage_class: StorageClass,
     /// The checksum asked for.
     pub checksum: Option<UploadChecksum>,
+    /// Who will own the object; `None` for the bucket's owner.
+    pub owner: Option<CanonicalId>,
 }
 
 /// A stored part.
@@ -144,7 +146,8 @@ impl Engine {
         new: NewObject,
         checksum: Option<UploadChecksum>,
     ) -> Result<UploadId> {
-        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
+        let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
+        let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         complete::check_kind(checksum)?;
         let possession = self.possession_of_new(caller, &known, &new.acl).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?
@@ -158,6 +161,7 @@ impl Engine {
             created_us: self.clock().now_us(),
             storage_class: new.storage_class,
             checksum,
+            owner: meta.owner().cloned(),
         };
         let upload_id = upload.upload_id.clone();
         self.inner
@@ -267,8 +271,15 @@ impl Engine {
                 let (complete, ids) = (complete.clone(), ids.clone());
                 async move {
                     metadata::buckets::must_exist(tx, known.bucket.id).await?;
-                    let open = rows::find(tx, known.bucket.id, &key, &upload).await?;
+                    let open = match rows::find(tx, known.bucket.id, &key, &upload).await {
+                        Err(Error::NoSuchUpload) => {
+                            let version = made_before(tx, known.bucket.id, &key, &upload, &complete).await?;
+                            return info(key, version, &known, known.bucket.versioning);
+                        }
+                        open => open?,
+                    };
                     let made = make_object(tx, &ids, known.bucket.id, open, &complete, part_size_bytes_min).await?;
+                    rows::remember(tx, known.bucket.id, &key, &upload, made.version.seq).await?;
                     info(key, made.version, &known, made.versioning)
                 }
                 .boxed()
@@ -357,6 +368,21 @@ impl Engine {
             })
             .await
     }
+}
+
+/// The version that a Complete of the same parts made, whose answer was lost. [`Error::NoSuchUpload`].
+async fn made_before(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    upload: &UploadId,
+    complete: &CompleteUpload,
+) -> Result<Version> {
+    let seq = rows::made_by(tx, bucket_id, key, upload).await?.ok_or(Error::NoSuchUpload)?;
+    let version = versions::by_seq(tx, bucket_id, key, seq).await?.ok_or(Error::NoSuchUpload)?;
+    let is_same =
+        complete::etag_of(complete.parts.iter().map(|part| part.etag.as_str())).is_ok_and(|etag| etag == version.etag);
+    if is_same { Ok(version) } else { Err(Error::NoSuchUpload) }
 }
 
 /// Turns an open upload into the current object: parts that were not named are freed, the others become its content.

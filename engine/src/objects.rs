@@ -28,6 +28,7 @@ use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::rules::KnownBucket;
 use crate::selection;
+use crate::tags::Tags;
 use crate::version_ids::VersionIds;
 use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, VersionId, Versioning};
 
@@ -46,7 +47,8 @@ impl Engine {
         new: NewObject,
         body: Body,
     ) -> Result<ObjectInfo> {
-        let known = self.bucket_for_write(caller, bucket, key, &new.conditions).await?;
+        let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
+        let known = self.bucket_for_write(caller, bucket, &wanted, &new.conditions).await?;
         let bucket = &known.bucket;
         let possession = self.possession_of_new(caller, &known, &new.acl).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?
@@ -94,7 +96,9 @@ impl Engine {
         copy: CopyObject,
     ) -> Result<Copied> {
         let from = self.known_bucket(&source.bucket).await?.bucket.id;
-        let to = self.bucket_for_write(caller, bucket, key, &copy.conditions).await?;
+        let new_tags = copy.tags.as_ref().map_or(&[][..], Tags::pairs);
+        let wanted = Wanted { new_tags, ..Wanted::at(Action::PutObject, key) };
+        let to = self.bucket_for_write(caller, bucket, &wanted, &copy.conditions).await?;
         let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
         if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
@@ -165,13 +169,11 @@ impl Engine {
         &self,
         caller: &Caller,
         name: &BucketName,
-        key: &ObjectKey,
+        wanted: &Wanted<'_>,
         conditions: &WriteConditions,
     ) -> Result<Arc<KnownBucket>> {
-        let known = self.allowed_bucket(caller, name, &Wanted::at(Action::PutObject, key)).await?;
-        if *conditions == WriteConditions::default() {
-            return Ok(known);
-        }
+        let known = self.allowed_bucket(caller, name, wanted).await?;
+        let Some(key) = wanted.key.filter(|_| *conditions != WriteConditions::default()) else { return Ok(known) };
         let (bucket_id, key, conditions) = (known.bucket.id, key.clone(), conditions.clone());
         self.inner
             .db

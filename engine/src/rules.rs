@@ -88,7 +88,7 @@ settings! {
 }
 
 /// The row of a bucket's access control list.
-const ACL: &str = "acl";
+pub(crate) const ACL: &str = "acl";
 /// The row of a bucket's policy.
 const POLICY: &str = "policy";
 
@@ -179,10 +179,11 @@ impl Engine {
         known.rules.policy.as_ref().map(|policy| policy.text().to_owned()).ok_or(RuleError::NoSuchPolicy.into())
     }
 
-    /// Whether the policy of a bucket gives something to the world. [`RuleError::NoSuchPolicy`].
-    pub async fn is_bucket_policy_public(&self, caller: &Caller, name: &BucketName) -> Result<bool> {
+    /// Whether the policy or the list of a bucket gives something to the world.
+    pub async fn is_bucket_public(&self, caller: &Caller, name: &BucketName) -> Result<bool> {
         let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::GetBucketPolicyStatus)).await?;
-        known.rules.policy.as_ref().map(Policy::is_public).ok_or(RuleError::NoSuchPolicy.into())
+        let (policy, acl) = (known.rules.policy.as_ref(), known.rules.acl.as_ref());
+        Ok(policy.is_some_and(Policy::is_public) || acl.is_some_and(Acl::is_public))
     }
 
     /// Sets the policy of a bucket. [`RuleError::MalformedPolicy`]; [`Error::AccessDenied`] for one that gives something to the world where

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::action::Action;
 use crate::acls::either;
+use crate::meta::Meta;
 use crate::{Caller, Engine, ObjectName, Result, RuleError, VersionId, Versioning};
 
 /// Most tags of an object, as in S3.
@@ -15,7 +16,7 @@ pub const BUCKET_TAGS_MAX: usize = 50;
 const KEY_CHARS_MAX: usize = 128;
 const VALUE_CHARS_MAX: usize = 256;
 
-/// Tags in the order in which they were given.
+/// Tags in the order of their keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Tags(Vec<(String, String)>);
@@ -41,7 +42,7 @@ impl Tags {
         self.0.is_empty()
     }
 
-    fn checked(tags: Vec<(String, String)>, count_max: usize) -> Result<Self> {
+    fn checked(mut tags: Vec<(String, String)>, count_max: usize) -> Result<Self> {
         if tags.len() > count_max {
             return Err(RuleError::TooManyTags { count_max }.into());
         }
@@ -60,6 +61,7 @@ impl Tags {
                 return Err(RuleError::InvalidTag("Cannot provide multiple Tags with the same key").into());
             }
         }
+        tags.sort();
         Ok(Self(tags))
     }
 }
@@ -90,13 +92,22 @@ impl Engine {
     /// Gives an object other tags.
     pub async fn set_object_tags(&self, caller: &Caller, object: &ObjectName, tags: Tags) -> Result<TouchedVersion> {
         let action = either(object, Action::PutObjectTagging, Action::PutObjectVersionTagging);
-        self.change_meta(caller, object, action, move |meta| meta.set_tags(tags.clone())).await
+        let (known, _) = self.find_version_given(caller, object, action, tags.pairs()).await?;
+        let change = move |meta: &mut Meta| {
+            meta.set_tags(tags.clone());
+            Ok(())
+        };
+        self.write_meta(caller, object, &known, change).await
     }
 
     /// Takes the tags of an object away.
     pub async fn delete_object_tags(&self, caller: &Caller, object: &ObjectName) -> Result<TouchedVersion> {
         let action = either(object, Action::DeleteObjectTagging, Action::DeleteObjectVersionTagging);
-        self.change_meta(caller, object, action, |meta| meta.set_tags(Tags::default())).await
+        let change = |meta: &mut Meta| {
+            meta.set_tags(Tags::default());
+            Ok(())
+        };
+        self.change_meta(caller, object, action, change).await
     }
 }
 

@@ -50,14 +50,15 @@ fn one<'a, const N: usize>(given: &impl Fn(&str) -> Option<&'a str>, name: &str)
         return Ok(None);
     };
     let value = decode(text);
-    value.map(Some).ok_or_else(|| s3_error!(InvalidRequest, "Value for x-amz-checksum-{name} header is invalid."))
+    // No body has a checksum that is none.
+    value.map(Some).ok_or_else(|| s3_error!(BadDigest, "Value for x-amz-checksum-{name} header is invalid."))
 }
 
 fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     STANDARD.decode(text.trim()).ok()?.try_into().ok()
 }
 
-fn algorithms_of(digests: &Digests) -> impl Iterator<Item = ChecksumAlgorithm> {
+pub(crate) fn algorithms_of(digests: &Digests) -> impl Iterator<Item = ChecksumAlgorithm> {
     let all = [
         (digests.crc32.is_some(), ChecksumAlgorithm::Crc32),
         (digests.crc32c.is_some(), ChecksumAlgorithm::Crc32c),
@@ -172,10 +173,12 @@ impl Shown {
 
     /// The checksum of a part.
     pub(crate) fn of_part(part: &Part) -> Self {
-        algorithms_of(&part.checksums)
-            .next()
-            .map(|algorithm| Self::of(&part.checksums, algorithm, ""))
-            .unwrap_or_default()
+        Self::of_digests(&part.checksums)
+    }
+
+    /// The first of some checksums.
+    pub(crate) fn of_digests(digests: &Digests) -> Self {
+        algorithms_of(digests).next().map(|algorithm| Self::of(digests, algorithm, "")).unwrap_or_default()
     }
 
     fn of(digests: &Digests, algorithm: ChecksumAlgorithm, suffix: &str) -> Self {

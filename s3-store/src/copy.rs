@@ -16,7 +16,7 @@ use crate::headers::{
     timestamp, user_metadata, version, write_conditions,
 };
 use crate::multipart::{part_number, upload_id};
-use crate::object::shown_version;
+use crate::object::made_version;
 use crate::{acl, lock, tagging};
 
 pub(crate) async fn object(
@@ -59,7 +59,7 @@ pub(crate) async fn object(
     let output = CopyObjectOutput {
         copy_object_result: Some(result),
         copy_source_version_id: source_version_id.map(|id| id.to_string()),
-        version_id: shown_version(&info),
+        version_id: made_version(&info),
         ..CopyObjectOutput::default()
     };
     Ok(S3Response::new(output))
@@ -144,7 +144,7 @@ fn copy_error(error: Error) -> S3Error {
             from_engine(Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" })
         }
         Error::InvalidRange { size_bytes } => {
-            s3_error!(InvalidArgument, "Range specified is not valid for source object of size: {size_bytes}")
+            s3_error!(InvalidRange, "Range specified is not valid for source object of size: {size_bytes}")
         }
         Error::IsDeleteMarker { .. } => s3_error!(
             InvalidRequest,

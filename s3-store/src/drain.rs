@@ -49,6 +49,22 @@ impl DrainedBody {
         })
     }
 
+    /// Its bytes; trailers are left out.
+    pub(crate) fn into_stream(mut self) -> impl futures::Stream<Item = Result<Bytes, BodyFault>> + Send + 'static {
+        futures::stream::poll_fn(move |cx| {
+            loop {
+                return Poll::Ready(match std::task::ready!(self.poll_next(cx)) {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(bytes) => Some(Ok(bytes)),
+                        Err(_) => continue,
+                    },
+                    Some(Err(fault)) => Some(Err(fault)),
+                    None => None,
+                });
+            }
+        })
+    }
+
     pub(crate) fn is_end_stream(&self) -> bool {
         self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }

@@ -38,6 +38,12 @@ pub(crate) enum BodyFault {
     /// The document is larger than allowed.
     #[error("the document is larger than allowed")]
     TooLarge,
+    /// The file of a form is larger than its policy allows.
+    #[error("the file is larger than the policy of the form allows")]
+    FormTooLarge,
+    /// The file of a form is smaller than its policy allows.
+    #[error("the file is smaller than the policy of the form allows")]
+    FormTooSmall,
 }
 
 impl BodyFault {
@@ -68,6 +74,12 @@ impl BodyFault {
                 RequestTimeout,
                 "Your socket connection to the server was not read from or written to within the timeout period."
             ),
+            Self::FormTooLarge => {
+                s3_error!(EntityTooLarge, "Your proposed upload exceeds the maximum allowed size.")
+            }
+            Self::FormTooSmall => {
+                s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size.")
+            }
             Self::TooLarge => s3_error!(MaxMessageLengthExceeded, "Your request was too big."),
         }
     }
@@ -167,7 +179,7 @@ fn no_such_key(marker: Option<VersionId>) -> S3Error {
         Some(marker) => {
             with_headers(error, [(X_AMZ_DELETE_MARKER, "true".to_owned()), (X_AMZ_VERSION_ID, marker.to_string())])
         }
-        None => error,
+        None => with_headers(error, [(X_AMZ_DELETE_MARKER, "false".to_owned())]),
     }
 }
 
@@ -218,9 +230,7 @@ fn from_rule(error: &RuleError) -> S3Error {
             "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
         ),
         RuleError::InvalidTag(why) => s3_error!(InvalidTag, "{why}"),
-        RuleError::TooManyTags { count_max } => {
-            custom("BadRequest", StatusCode::BAD_REQUEST, format!("Tags cannot be greater than {count_max}"))
-        }
+        RuleError::TooManyTags { count_max } => s3_error!(InvalidTag, "Tags cannot be greater than {count_max}"),
         RuleError::UnsupportedCors(why) => s3_error!(InvalidRequest, "{why}"),
         RuleError::NoObjectLock => s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"),
         RuleError::NotLocked => {
@@ -256,11 +266,7 @@ fn from_read(error: Error) -> S3Error {
             let range = format!("bytes */{size_bytes}");
             with_headers(s3_error!(InvalidRange), [(CONTENT_RANGE, range)])
         }
-        Error::InvalidPartNumber => custom(
-            "InvalidPartNumber",
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            "The requested partnumber is not satisfiable.",
-        ),
+        Error::InvalidPartNumber => s3_error!(InvalidPart, "The requested part number is not satisfiable."),
         Error::PreconditionFailed { condition } => {
             s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold: {condition}.")
         }
@@ -395,7 +401,7 @@ mod tests {
             (Error::invalid("bucket name", "is short"), "InvalidBucketName", 400),
             (Error::invalid("version id", "is malformed"), "InvalidArgument", 400),
             (Error::InvalidRange { size_bytes: 3 }, "InvalidRange", 416),
-            (Error::InvalidPartNumber, "InvalidPartNumber", 416),
+            (Error::InvalidPartNumber, "InvalidPart", 400),
             (Error::PreconditionFailed { condition: "If-Match" }, "PreconditionFailed", 412),
             (Error::NotModified { etag: "e".to_owned(), modified_us: 0 }, "NotModified", 304),
             (Error::Busy, "SlowDown", 503),

@@ -47,7 +47,7 @@ pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub(crate) fn object_headers(headers: &HeaderMap) -> ObjectHeaders {
     let codings = text(headers, "content-encoding").map(|value| {
         let kept: Vec<_> = value.split(',').map(str::trim).filter(|coding| *coding != "aws-chunked").collect();
-        kept.join(",")
+        kept.join(", ")
     });
     ObjectHeaders {
         content_type: text(headers, "content-type"),
@@ -182,6 +182,7 @@ mod tests {
         };
         assert_eq!(object_headers(&headers("aws-chunked")).content_encoding, None);
         assert_eq!(object_headers(&headers("gzip, aws-chunked")).content_encoding.as_deref(), Some("gzip"));
+        assert_eq!(object_headers(&headers("deflate, gzip")).content_encoding.as_deref(), Some("deflate, gzip"));
         assert_eq!(object_headers(&headers("aws-chunked,gzip")).content_encoding.as_deref(), Some("gzip"));
     }
 

@@ -5,6 +5,7 @@
 
 mod acl;
 mod answer;
+mod attributes;
 mod auth;
 mod body;
 mod bucket;
@@ -18,6 +19,8 @@ mod drain;
 mod durability;
 mod error;
 mod facts;
+mod form;
+mod form_policy;
 mod gate;
 mod headers;
 mod host;

@@ -120,7 +120,7 @@ pub(crate) async fn v1(
     let (contents, prefixes) = split(&page, coding, owner.as_ref());
     let output = ListObjectsOutput {
         name: Some(input.bucket.clone()),
-        prefix: Some(coding.encode(&asked.prefix)),
+        prefix: Some(prefix_of_v1(&asked.prefix, coding)),
         marker: Some(coding.encode(asked.after.as_deref().unwrap_or_default())),
         max_keys: i32::try_from(asked.entries_max).ok(),
         is_truncated: Some(page.truncated),
@@ -134,6 +134,13 @@ pub(crate) async fn v1(
     Ok(S3Response::new(output))
 }
 
+/// The prefix of a listing, which some clients decode and others do not: where decoding changes nothing, it stays as it is.
+fn prefix_of_v1(prefix: &str, coding: Coding) -> String {
+    let is_xml = |c: char| !c.is_control() || matches!(c, '\t' | '\n' | '\r');
+    let is_same = !prefix.contains(['%', '+']) && prefix.chars().all(is_xml);
+    if is_same { prefix.to_owned() } else { coding.encode(prefix) }
+}
+
 pub(crate) async fn v2(
     engine: &Engine,
     request: S3Request<ListObjectsV2Input>,
@@ -141,7 +148,7 @@ pub(crate) async fn v2(
     let input = &request.input;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let coding = Coding::of(input.encoding_type.as_ref())?;
-    let continued = input.continuation_token.as_deref().map(read_continuation).transpose()?;
+    let continued = nonempty(input.continuation_token.clone()).as_deref().map(read_token).transpose()?;
     let asked = ListRequest {
         prefix: input.prefix.clone().unwrap_or_default(),
         delimiter: nonempty(input.delimiter.clone()),
@@ -167,13 +174,6 @@ pub(crate) async fn v2(
         ..ListObjectsV2Output::default()
     };
     Ok(S3Response::new(output))
-}
-
-fn read_continuation(token: &str) -> S3Result<String> {
-    if token.is_empty() {
-        return Err(s3_error!(InvalidArgument, "The continuation token provided is incorrect"));
-    }
-    read_token(token)
 }
 
 /// Whom a listing names: the bucket's owner, also for what others own in it.
@@ -312,7 +312,7 @@ mod tests {
             assert_eq!(read_token(&token(name)).expect("own token"), name);
         }
         for bad in ["", "x", "a/b", "AmE", "Af8"] {
-            assert!(read_continuation(bad).is_err(), "{bad}");
+            assert!(read_token(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,6 +1,11 @@
 //! Multipart uploads.
 
-use engine::{CompleteUpload, CompletedPart, Engine, NewObject, UploadChecksum, UploadId, UploadListRequest};
+use std::collections::HashMap;
+
+use engine::{
+    BucketName, CanonicalId, CompleteUpload, CompletedPart, Engine, NewObject, Person, UploadChecksum, UploadId,
+    UploadListRequest,
+};
 use s3s::dto::{
     self, AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, Initiator,
@@ -9,7 +14,6 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
-use crate::bucket::owner_of;
 use crate::checksums::{self, Shown, algorithm_name, kind_name, show_checksums};
 use crate::error::from_engine;
 use crate::headers::{
@@ -17,7 +21,7 @@ use crate::headers::{
     storage_class_name, timestamp, user_metadata, write_conditions,
 };
 use crate::listing::{Coding, entries_max};
-use crate::object::shown_version;
+use crate::object::made_version;
 use crate::{acl, lock, tagging};
 
 /// Most parts of an upload, and most that one Complete may name.
@@ -144,7 +148,7 @@ pub(crate) async fn complete(
         bucket: Some(input.bucket),
         key: Some(input.key),
         e_tag: Some(etag(&info.etag)),
-        version_id: shown_version(&info),
+        version_id: made_version(&info),
         ..CompleteMultipartUploadOutput::default()
     };
     let shown = Shown::of_object(&info);
@@ -185,7 +189,7 @@ pub(crate) async fn list_parts(
     })?;
     let page = engine.list_parts(&who, &bucket, &key, &upload, marker, parts_max.max(1)).await.map_err(from_engine)?;
     let parts: Vec<_> = page.parts.iter().take(parts_max).map(shown_part).collect();
-    let (owner, initiator) = owner_and_initiator(&who);
+    let (owner, initiator) = owners(engine, &bucket, std::slice::from_ref(&page.upload)).await?.of(&page.upload);
     let output = ListPartsOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -217,11 +221,30 @@ fn shown_part(part: &engine::Part) -> dto::Part {
     shown
 }
 
-fn owner_and_initiator(who: &engine::Caller) -> (Owner, Initiator) {
-    let identity = who.identity();
-    let owner = owner_of(identity.map_or("", |identity| identity.canonical_id.as_str()), identity);
-    let initiator = Initiator { display_name: owner.display_name.clone(), id: owner.id.clone() };
-    (owner, initiator)
+/// Who will own what uploads make.
+struct Owners {
+    of_bucket: Person,
+    names: HashMap<CanonicalId, String>,
+}
+
+impl Owners {
+    /// The owner of an upload's object, who began the upload, too.
+    fn of(&self, upload: &engine::Upload) -> (Owner, Initiator) {
+        let person = upload.owner.as_ref().map_or_else(
+            || self.of_bucket.clone(),
+            |id| Person { canonical_id: id.clone(), display_name: self.names.get(id).cloned().unwrap_or_default() },
+        );
+        let owner = acl::owner(&person);
+        let initiator = Initiator { display_name: owner.display_name.clone(), id: owner.id.clone() };
+        (owner, initiator)
+    }
+}
+
+async fn owners(engine: &Engine, bucket: &BucketName, uploads: &[engine::Upload]) -> S3Result<Owners> {
+    let of_bucket = engine.bucket_owner(bucket).await.map_err(from_engine)?;
+    let ids: Vec<_> = uploads.iter().filter_map(|upload| upload.owner.clone()).collect();
+    let names = if ids.is_empty() { HashMap::new() } else { engine.display_names(ids).await.map_err(from_engine)? };
+    Ok(Owners { of_bucket, names })
 }
 
 pub(crate) async fn list(
@@ -242,14 +265,15 @@ pub(crate) async fn list(
         after_key,
         entries_max: uploads_max.max(1),
     };
-    let mut page = engine.list_uploads(&who, &bucket(&input.bucket)?, &asked).await.map_err(from_engine)?;
+    let name = bucket(&input.bucket)?;
+    let mut page = engine.list_uploads(&who, &name, &asked).await.map_err(from_engine)?;
     if uploads_max == 0 {
         page = engine::UploadPage { uploads: Vec::new(), common_prefixes: Vec::new(), truncated: false };
     }
     let (next_key, next_upload) = next_markers(&page);
-    let (owner, initiator) = owner_and_initiator(&who);
+    let owners = owners(engine, &name, &page.uploads).await?;
     let prefixes = page.common_prefixes.iter().map(|prefix| coding.common_prefix(prefix)).collect();
-    let uploads = page.uploads.iter().map(|upload| shown_upload(upload, coding, &owner, &initiator)).collect();
+    let uploads = page.uploads.iter().map(|upload| shown_upload(upload, coding, owners.of(upload))).collect();
     let output = ListMultipartUploadsOutput {
         bucket: Some(input.bucket),
         common_prefixes: Some(prefixes),
@@ -282,14 +306,14 @@ fn next_markers(page: &engine::UploadPage) -> (Option<String>, Option<String>) {
     }
 }
 
-fn shown_upload(upload: &engine::Upload, coding: Coding, owner: &Owner, initiator: &Initiator) -> MultipartUpload {
+fn shown_upload(upload: &engine::Upload, coding: Coding, (owner, initiator): (Owner, Initiator)) -> MultipartUpload {
     MultipartUpload {
         checksum_algorithm: upload.checksum.map(|checksum| algorithm_name(checksum.algorithm)),
         checksum_type: upload.checksum.map(|checksum| kind_name(checksum.kind)),
         initiated: Some(timestamp(upload.created_us)),
-        initiator: Some(initiator.clone()),
+        initiator: Some(initiator),
         key: Some(coding.encode(upload.key.as_str())),
-        owner: Some(owner.clone()),
+        owner: Some(owner),
         storage_class: Some(dto::StorageClass::from_static(storage_class_name(upload.storage_class))),
         upload_id: Some(upload.upload_id.as_str().to_owned()),
     }

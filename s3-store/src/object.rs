@@ -3,8 +3,8 @@
 use engine::{
     DeleteTarget, Deleted, Engine, NewObject, ObjectInfo, ObjectView, ReadObject, Selection, VersionId, Versioning,
 };
-use http::HeaderValue;
 use http::header::EXPIRES;
+use http::{HeaderName, HeaderValue};
 use http_body_util::StreamBody;
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
@@ -23,6 +23,7 @@ use crate::{acl, durability, lock, tagging};
 
 /// Most objects of one DeleteObjects, as in S3.
 const DELETE_OBJECTS_MAX: usize = 1000;
+const X_AMZ_TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 /// What S3 says of an object whose maker named no type.
 const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 
@@ -44,7 +45,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     let body = checksums::body(input.body, &headers, trailing_headers)?;
     let info = engine.put_object(&who, &bucket, &key, new, body).await.map_err(from_engine)?;
     let mut output = PutObjectOutput { e_tag: Some(etag(&info.etag)), ..PutObjectOutput::default() };
-    output.version_id = shown_version(&info);
+    output.version_id = made_version(&info);
     let shown = Shown::of_object(&info);
     output.checksum_type = shown.kind.clone();
     show_checksums!(output, shown);
@@ -137,6 +138,10 @@ pub(crate) async fn head(
     let mut response = S3Response::new(output);
     show_expires(&mut response.headers, input.response_expires.is_some(), &view);
     durability::show(&mut response.headers, view.info.durability);
+    // The protocol layer has this for GET only.
+    if view.info.tags_count > 0 {
+        response.headers.insert(X_AMZ_TAGGING_COUNT, HeaderValue::from(view.info.tags_count));
+    }
     Ok(response)
 }
 
@@ -176,6 +181,11 @@ fn shown_class(class: engine::StorageClass) -> Option<dto::StorageClass> {
 /// S3 names no version where a bucket keeps none.
 pub(crate) fn shown_version(info: &ObjectInfo) -> Option<String> {
     (info.versioning != Versioning::Off).then(|| info.version_id.to_string())
+}
+
+/// The version that a write made, where each write makes one.
+pub(crate) fn made_version(info: &ObjectInfo) -> Option<String> {
+    (info.versioning == Versioning::Enabled).then(|| info.version_id.to_string())
 }
 
 pub(crate) async fn delete(

@@ -84,6 +84,7 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     with_body(on("PutObject", "PUT", Object, ""), "bytes"),
     on("GetObject", "GET", Object, ""),
     on("HeadObject", "HEAD", Object, ""),
+    with_header(on("GetObjectAttributes", "GET", Object, "attributes"), ("x-amz-object-attributes", "ETag")),
     on("DeleteObject", "DELETE", Object, ""),
     on("GetObjectAcl", "GET", Object, "acl"),
     with_header(on("PutObjectAcl", "PUT", Object, "acl"), ("x-amz-acl", "private")),

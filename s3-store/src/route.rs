@@ -25,11 +25,11 @@ use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::cors::Allowed;
 use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
-use crate::error::{from_engine, not_implemented};
+use crate::error::from_engine;
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::store::Store;
-use crate::{Settings, answer, cors, facts};
+use crate::{Settings, answer, cors, facts, form};
 
 /// A path that only asks whether the endpoint answers.
 const HEALTH_PATH: &str = "/.healthCheck";
@@ -161,6 +161,9 @@ impl Door {
         let is_secure = request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS);
         let clock = self.check.engine.clock();
         context.set_facts(facts::of(peer, is_secure, request.headers(), request.uri(), clock));
+        if is_form(&request) {
+            return self.upload_form(request, context).await;
+        }
         let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
         if let Some(Checked { claim, authorization, target }) = checked {
             context.set_claim(claim);
@@ -172,11 +175,27 @@ impl Door {
             }
         }
         ignore_unreadable_range(&mut request);
-        refuse_form(&request)?;
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let _memory = self.memory_for(&request, kind)?;
         let request = guarded(request, kind, context);
         Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+    }
+
+    /// A form has its proof among its fields, and no other one beside.
+    async fn upload_form(&self, request: Request, context: &RequestContext) -> S3Result<http::Response<s3s::Body>> {
+        let query = request.uri().query().unwrap_or_default();
+        if request.headers().contains_key(AUTHORIZATION) || !query.is_empty() {
+            return Err(s3_error!(InvalidArgument, "Only one auth mechanism allowed: a form has it among its fields."));
+        }
+        let in_host = host(&request).and_then(|host| self.hosts.bucket(host)).is_some();
+        let path = request.uri().path().trim_matches('/');
+        if (in_host && !path.is_empty()) || (!in_host && path.contains('/')) {
+            return Err(form::refused());
+        }
+        let bucket = self.bucket_of(request.headers(), request.uri()).ok_or_else(form::refused)?;
+        context.set_operation("PostObject");
+        let (parts, body) = request.into_parts();
+        form::upload(&self.check.engine, &bucket, context.facts(), &parts.headers, body).await
     }
 
     /// Which pages may read the answer; `None` for a request that comes from no page.
@@ -271,16 +290,9 @@ fn plain(text: &'static str) -> http::Response<s3s::Body> {
     response
 }
 
-/// Uploads by HTML form are held in memory by the protocol layer, and not offered yet.
-fn refuse_form(request: &Request) -> S3Result {
-    let is_form = |headers: &HeaderMap| {
-        let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
-    };
-    if *request.method() == Method::POST && is_form(request.headers()) {
-        return Err(not_implemented("Uploading by form"));
-    }
-    Ok(())
+fn is_form(request: &Request) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    *request.method() == Method::POST && kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
 /// A range that cannot be read, or several, are answered with the whole object, as HTTP and S3 have it; the protocol layer would refuse.

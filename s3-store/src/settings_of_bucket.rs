@@ -32,7 +32,7 @@ pub(crate) async fn policy_status(
 ) -> S3Result<S3Response<GetBucketPolicyStatusOutput>> {
     let name = bucket(&request.input.bucket)?;
     check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
-    let is_public = engine.is_bucket_policy_public(&caller(&request), &name).await.map_err(from_engine)?;
+    let is_public = engine.is_bucket_public(&caller(&request), &name).await.map_err(from_engine)?;
     let policy_status = Some(PolicyStatus { is_public: Some(is_public) });
     Ok(S3Response::new(GetBucketPolicyStatusOutput { policy_status }))
 }

@@ -7,6 +7,7 @@ use s3s::dto::{
     GetBucketTaggingInput, GetBucketTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
     PutBucketTaggingInput, PutBucketTaggingOutput, PutObjectTaggingInput, PutObjectTaggingOutput, Tag, Tagging,
 };
+use s3s::xml::DeserializeContent as _;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::acl::object;
@@ -23,6 +24,13 @@ pub(crate) fn of_headers(headers: &HeaderMap) -> S3Result<Option<Tags>> {
 pub(crate) fn of_query(given: &str) -> S3Result<Tags> {
     let pairs = url::form_urlencoded::parse(given.as_bytes()).into_owned().collect();
     Tags::of_object(pairs).map_err(from_engine)
+}
+
+/// The tags of a document.
+pub(crate) fn of_document(document: &str) -> S3Result<Tags> {
+    let mut reader = s3s::xml::Deserializer::new(document.as_bytes());
+    let tagging = reader.named_element("Tagging", Tagging::deserialize_content).map_err(|_| s3_error!(MalformedXML))?;
+    Tags::of_object(pairs(tagging)?).map_err(from_engine)
 }
 
 fn pairs(tagging: Tagging) -> S3Result<Vec<(String, String)>> {

@@ -157,7 +157,10 @@ impl Acl {
             }
         };
         let own = to(Grantee::User(owner.clone()), Permission::FullControl);
-        Self { grants: std::iter::once(own).chain(others).collect() }
+        // As S3 shows them: groups stand before users.
+        let mut grants: Vec<_> = std::iter::once(own).chain(others).collect();
+        grants.sort_by_key(|grant| matches!(grant.grantee, Grantee::User(_)));
+        Self { grants }
     }
 
     /// The list of whom nothing else was said.

@@ -30,22 +30,26 @@ pub(crate) struct Wanted<'a> {
     pub(crate) key: Option<&'a ObjectKey>,
     /// The object, where it is there and the answer depends on it.
     pub(crate) object: Option<ObjectSide<'a>>,
+    /// The tags that are given to it.
+    pub(crate) new_tags: &'a [(String, String)],
+    /// The prefix of a listing that no request asked for, where the answer depends on one.
+    pub(crate) prefix: Option<&'a str>,
 }
 
 impl<'a> Wanted<'a> {
     /// An action on the bucket itself.
     pub(crate) fn on_bucket(action: Action) -> Self {
-        Self { action, key: None, object: None }
+        Self { action, key: None, object: None, new_tags: &[], prefix: None }
     }
 
     /// An action at a key, whatever is there.
     pub(crate) fn at(action: Action, key: &'a ObjectKey) -> Self {
-        Self { action, key: Some(key), object: None }
+        Self { key: Some(key), ..Self::on_bucket(action) }
     }
 
     /// An action on an object that is there.
     pub(crate) fn on_object(action: Action, key: &'a ObjectKey, object: ObjectSide<'a>) -> Self {
-        Self { action, key: Some(key), object: Some(object) }
+        Self { object: Some(object), ..Self::at(action, key) }
     }
 }
 
@@ -140,6 +144,12 @@ fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>>
             tags.filter(|(key, _)| key.to_lowercase() == tag).map(|(_, value)| value.clone()).collect();
         return (!values.is_empty()).then_some(values);
     }
+    if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
+        let tags = wanted.new_tags.iter();
+        let values: Vec<_> =
+            tags.filter(|(key, _)| key.to_lowercase() == tag).map(|(_, value)| value.clone()).collect();
+        return (!values.is_empty()).then_some(values);
+    }
     let identity = caller.identity();
     let one = |text: &str| Some(vec![text.to_owned()]);
     match name {
@@ -148,6 +158,10 @@ fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>>
         "aws:principalarn" => {
             identity.and_then(|identity| one(&format!("arn:aws:iam::{}:root", identity.canonical_id)))
         }
+        "s3:requestobjecttagkeys" if !wanted.new_tags.is_empty() => {
+            Some(wanted.new_tags.iter().map(|(key, _)| key.clone()).collect())
+        }
+        "s3:prefix" if wanted.prefix.is_some() => wanted.prefix.and_then(one),
         "aws:principaltype" => one(if identity.is_some() { "Account" } else { "Anonymous" }),
         _ => caller.facts().values(name),
     }

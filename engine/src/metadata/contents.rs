@@ -4,8 +4,10 @@ use bytes::Bytes;
 
 use super::many::{Many, Part, execute_many};
 use super::{Row, Tx, Value, values};
+use crate::attributes::ObjectPart;
 use crate::bytes::digest;
 use crate::bytes::outflow::{Piece, Source};
+use crate::meta::digests_from_json;
 use crate::names::{BlobId, ContentId};
 use crate::{Error, Result};
 
@@ -84,8 +86,9 @@ pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
 /// Makes content of the parts of an upload, in the order of their numbers; returns its size. The parts' rows are gone afterwards.
 pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &str) -> Result<u64> {
     tx.execute(
-        "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id, data)
-         SELECT $1, number, SUM(size_bytes) OVER (ORDER BY number) - size_bytes, size_bytes, crc64nvme, blob_id, data
+        "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id, data, checksums)
+         SELECT $1, number, SUM(size_bytes) OVER (ORDER BY number) - size_bytes, size_bytes, crc64nvme, blob_id, data,
+                checksums
          FROM upload_parts WHERE upload_id = $2",
         values![id.as_bytes(), upload_id],
     )
@@ -149,6 +152,26 @@ pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> 
         return Err(Error::corrupt("the pieces of an object do not make it whole"));
     }
     Ok(pieces)
+}
+
+/// The parts of content after a number.
+pub(crate) async fn parts_of(tx: &mut Tx, id: ContentId, after: u32, rows_max: usize) -> Result<Vec<ObjectPart>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT number, start_bytes, size_bytes, checksums FROM pieces
+             WHERE content_id = $1 AND number > $2 ORDER BY number LIMIT $3",
+            values![id.as_bytes(), after, i64::try_from(rows_max).unwrap_or(i64::MAX)],
+        )
+        .await?;
+    let part = |row: &Row| {
+        let start = row.size("start_bytes")?;
+        Ok(ObjectPart {
+            number: u32::try_from(row.int("number")?).map_err(|_| Error::corrupt("a part number is out of range"))?,
+            range: start..start.saturating_add(row.size("size_bytes")?),
+            checksums: digests_from_json(&row.text("checksums")?)?,
+        })
+    };
+    rows.iter().map(part).collect()
 }
 
 /// Which bytes of the whole a piece has; `None` when there is no such piece.

@@ -58,6 +58,7 @@ fn from_row(row: &Row) -> Result<Upload> {
         created_us: row.int("created_us")?,
         storage_class: StorageClass::parse(&row.text("storage_class")?)?,
         checksum: checksum_from_text(&row.text("checksum")?)?,
+        owner: Meta::from_json(&row.text("meta")?)?.owner().cloned(),
     })
 }
 
@@ -154,6 +155,43 @@ pub(crate) async fn close(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, siz
     change_usage(tx, bucket_id, -contents::to_i64(size_bytes));
     tx.execute("DELETE FROM uploads WHERE upload_id = $1", values![upload_id.as_str()]).await?;
     Ok(())
+}
+
+/// How long a Complete can be repeated.
+const REPEATABLE_US: i64 = 86_400_000_000;
+
+/// Remembers which version an upload became, and forgets some of those that nobody will ask for again.
+pub(crate) async fn remember(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    upload_id: &UploadId,
+    seq: i64,
+) -> Result<()> {
+    let now_us = tx.now_us();
+    tx.execute(
+        "DELETE FROM completed_uploads WHERE upload_id IN
+            (SELECT upload_id FROM completed_uploads WHERE completed_us < $1 ORDER BY completed_us LIMIT 100)",
+        values![now_us - REPEATABLE_US],
+    )
+    .await?;
+    tx.execute(
+        "INSERT INTO completed_uploads (upload_id, bucket_id, key, seq, completed_us) VALUES ($1, $2, $3, $4, $5)",
+        values![upload_id.as_str(), bucket_id, key.as_bytes(), seq, now_us],
+    )
+    .await?;
+    Ok(())
+}
+
+/// The number of the version that an upload became.
+pub(crate) async fn made_by(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, upload_id: &UploadId) -> Result<Option<i64>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT seq FROM completed_uploads WHERE upload_id = $1 AND bucket_id = $2 AND key = $3",
+            values![upload_id.as_str(), bucket_id, key.as_bytes()],
+        )
+        .await?;
+    row.map(|row| row.int("seq")).transpose()
 }
 
 /// Gives an upload up: it is gone at once, its parts are removed later, in small steps. Returns how many there are.
@@ -253,7 +291,7 @@ pub(crate) async fn list(tx: &mut Tx, bucket_id: i64, request: &UploadListReques
 /// The next upload at or after a place in the order of key and id.
 async fn upload_rows(tx: &mut Tx, bucket_id: i64, from: &[u8], end: &[u8], after_upload: &str) -> Result<Vec<Row>> {
     tx.fetch_all(
-        "SELECT upload_id, key, created_us, storage_class, checksum FROM uploads
+        "SELECT upload_id, key, created_us, storage_class, checksum, meta FROM uploads
          WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND (key > $2 OR upload_id > $4)
          ORDER BY key, upload_id LIMIT 1",
         values![bucket_id, from, end, after_upload],

@@ -1,7 +1,7 @@
 //! SQL of what is set on buckets: a row for each kind of setting.
 
 use super::{Tx, values};
-use crate::Result;
+use crate::{Result, rules};
 
 /// Everything that is set on a bucket, as kind and value.
 pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String, String)>> {
@@ -9,6 +9,12 @@ pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String
         .fetch_all("SELECT kind, value FROM bucket_settings WHERE bucket_id = $1 ORDER BY kind", values![bucket_id])
         .await?;
     rows.iter().map(|row| Ok((row.text("kind")?, row.text("value")?))).collect()
+}
+
+/// The list of a bucket, as it is written.
+pub(crate) async fn acl_of(tx: &mut Tx, bucket_id: i64) -> Result<Option<String>> {
+    let kept = of_bucket(tx, bucket_id).await?;
+    Ok(kept.into_iter().find(|(kind, _)| kind == rules::ACL).map(|(_, value)| value))
 }
 
 /// Sets a kind, or takes it away.

@@ -32,6 +32,15 @@ pub(crate) async fn latest(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Resu
     row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()
 }
 
+/// The object version of a number.
+pub(crate) async fn by_seq(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, seq: i64) -> Result<Option<Version>> {
+    let row = tx.fetch_optional(select_entries!("AND seq = $3"), values![bucket_id, key.as_bytes(), seq]).await?;
+    match row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()? {
+        Some(Entry::Object(version)) => Ok(Some(*version)),
+        Some(Entry::Marker(_)) | None => Ok(None),
+    }
+}
+
 /// The version or marker of an id. A made id tells its place; the version `null` is mostly the newest or the oldest one.
 pub(crate) async fn by_id(
     tx: &mut Tx,

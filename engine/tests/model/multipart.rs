@@ -71,6 +71,7 @@ impl Upload {
             created_us: self.created_us,
             storage_class: StorageClass::Standard,
             checksum: self.checksum(),
+            owner: None,
         }
     }
 

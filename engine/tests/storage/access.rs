@@ -199,7 +199,7 @@ async fn what_is_blocked_of_the_world_stays_shut() {
     assert!(matches!(refused, Err(Error::AccessDenied)));
     block(none).await;
     world.engine.set_bucket_policy(&world.ada, &bucket, &open).await.unwrap();
-    assert!(world.engine.is_bucket_policy_public(&world.ada, &bucket).await.unwrap());
+    assert!(world.engine.is_bucket_public(&world.ada, &bucket).await.unwrap());
     assert!(may(&world, &nobody, &bucket).await.write);
     block(PublicAccessBlock { restrict_public_buckets: true, ..none }).await;
     assert!(!may(&world, &nobody, &bucket).await.write);

@@ -45,15 +45,16 @@ fn of(bucket: &BucketName, made: &ObjectInfo) -> ObjectName {
 async fn a_locked_version_stays_until_its_time() {
     let (world, bucket) = with_locks().await;
     for (mode, passes) in [(LockMode::Governance, true), (LockMode::Compliance, false)] {
-        let retention = Some(Retention { mode, until_us: in_days(&world, 2) });
-        let made = put(&world, &bucket, NewLock { retention, legal_hold: false }).await.unwrap();
-        assert_eq!(made.retention, retention);
+        let retention = Retention { mode, until_us: in_days(&world, 2) };
+        let lock = NewLock { retention: Some(retention), legal_hold: false };
+        let made = put(&world, &bucket, lock).await.unwrap();
+        assert_eq!(made.retention, Some(retention));
         assert!(matches!(delete(&world, &bucket, &made, false).await, Err(Error::ObjectLocked)));
         // Without a version, a marker is laid on it, and the version stays.
         world.delete(&bucket, "o").await;
-        assert_eq!(world.engine.object_retention(&world.ada, &of(&bucket, &made)).await.unwrap(), retention.unwrap());
+        assert_eq!(world.engine.object_retention(&world.ada, &of(&bucket, &made)).await.unwrap(), retention);
         assert_eq!(delete(&world, &bucket, &made, true).await.is_ok(), passes);
-        let again = put(&world, &bucket, NewLock { retention, legal_hold: false }).await.unwrap();
+        let again = put(&world, &bucket, lock).await.unwrap();
         world.clock.advance(DAY * 3);
         delete(&world, &bucket, &again, false).await.unwrap();
     }

@@ -42,7 +42,7 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
         ("object_acl", engine.object_acl(caller, &named).await.map(|_| ())),
         ("set_object_acl", engine.set_object_acl(caller, &named, public()).await.map(|_| ())),
         ("bucket_policy", engine.bucket_policy(caller, bucket).await.map(|_| ())),
-        ("is_bucket_policy_public", engine.is_bucket_policy_public(caller, bucket).await.map(|_| ())),
+        ("is_bucket_public", engine.is_bucket_public(caller, bucket).await.map(|_| ())),
         ("set_bucket_policy", engine.set_bucket_policy(caller, bucket, "{}").await),
         ("delete_bucket_policy", engine.delete_bucket_policy(caller, bucket).await),
         ("a setting", engine.bucket_setting::<PublicAccessBlock>(caller, bucket).await.map(|_| ())),

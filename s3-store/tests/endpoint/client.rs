@@ -31,13 +31,13 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
 }
 
-fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
+pub(crate) fn hmac_sha256(key: &[u8], text: &str) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length");
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
 }
 
-fn hmac_sha1(key: &str, text: &str) -> String {
+pub(crate) fn hmac_sha1(key: &str, text: &str) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(key.as_bytes()).expect("any length");
     mac.update(text.as_bytes());
     STANDARD.encode(mac.finalize().into_bytes())

@@ -92,9 +92,13 @@ async fn url_coding_is_for_every_name() {
         );
         assert_eq!(page.element("EncodingType"), "url");
         let folded = endpoint.get(&format!("/photos?q:encoding-type=url&delimiter=%2F&prefix=gr%C3%B6{list}")).await;
-        assert!(folded.text().contains("<Prefix>gr%C3%B6</Prefix>"), "{}", folded.text());
+        // What decoding would not change is left as it is in the oldest form, where some clients do not decode it.
+        let prefix = if list.is_empty() { "<Prefix>grö</Prefix>" } else { "<Prefix>gr%C3%B6</Prefix>" };
+        assert!(folded.text().contains(prefix), "{}", folded.text());
         assert!(folded.text().contains("<Prefix>gr%C3%B6%C3%9Fe/</Prefix>"), "{}", folded.text());
     }
+    let plus = endpoint.get("/photos?q:encoding-type=url&prefix=f%2B").await;
+    assert!(plus.text().contains("<Prefix>f%2B</Prefix>"), "{}", plus.text());
     assert_eq!(endpoint.get("/photos?q:encoding-type=base64").await.told(), "400 InvalidArgument");
 }
 

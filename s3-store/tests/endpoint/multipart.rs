@@ -101,7 +101,7 @@ async fn parts_are_read_by_number() {
             }
         }
     }
-    assert_eq!(endpoint.get("/photos/big?q:partNumber=4").await.told(), "416 InvalidPartNumber");
+    assert_eq!(endpoint.get("/photos/big?q:partNumber=4").await.told(), "400 InvalidPart");
     assert_eq!(endpoint.get("/photos/big?q:partNumber=0").await.told(), "400 InvalidArgument");
     let both = Request::new("GET", "/photos/big?q:partNumber=1").header("range", "bytes=0-1");
     assert_eq!(endpoint.ada.send(both).await.told(), "400 InvalidRequest");
@@ -113,7 +113,7 @@ async fn a_single_put_has_one_part_and_no_count() {
     endpoint.put("/photos/key", b"content").await;
     let got = endpoint.get("/photos/key?q:partNumber=1").await;
     assert_eq!((got.status, got.text().as_str(), got.header("x-amz-mp-parts-count")), (206, "content", None));
-    assert_eq!(endpoint.get("/photos/key?q:partNumber=2").await.told(), "416 InvalidPartNumber");
+    assert_eq!(endpoint.get("/photos/key?q:partNumber=2").await.told(), "400 InvalidPart");
     endpoint.put("/photos/empty", b"").await;
     let empty = endpoint.get("/photos/empty?q:partNumber=1").await;
     assert_eq!((empty.status, empty.header("content-range")), (200, None));
@@ -254,7 +254,7 @@ async fn parts_are_copied() {
     }
     let outside = Request::new("PUT", "/copies/copy").query("partNumber", "3").query("uploadId", &upload);
     let outside = outside.header("x-amz-copy-source", "/photos/big").header("x-amz-copy-source-range", "bytes=0-8000");
-    assert_eq!(endpoint.ada.send(outside).await.told(), "400 InvalidArgument");
+    assert_eq!(endpoint.ada.send(outside).await.told(), "416 InvalidRange");
     let done = Request::new("POST", "/copies/copy").query("uploadId", &upload).body(document(&parts));
     assert_eq!(endpoint.ada.send(done).await.told(), "200");
     let whole = endpoint.get("/photos/big").await.body;

@@ -100,7 +100,6 @@ async fn what_is_not_offered_is_said_so() {
         ("PUT", "/photos?q:replication"),
         ("PUT", "/photos?q:lifecycle"),
         ("PUT", "/photos?q:website"),
-        ("GET", "/photos/key?q:attributes"),
         ("GET", "/photos/key?q:torrent"),
         ("GET", "/photos?q:inventory"),
         ("POST", "/photos/key?q:restore"),

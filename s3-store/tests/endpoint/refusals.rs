@@ -63,7 +63,7 @@ async fn who_sends_first_hears_why_it_was_refused() {
         (&stranger, put().signed(Signature::V2), "InvalidAccessKeyId"),
         (&endpoint.ada, put().signed(Signature::None), "AccessDenied"),
         (&endpoint.ada, put().header("x-amz-security-token", "t"), "InvalidToken"),
-        (&endpoint.ada, post(form()), "NotImplemented"),
+        (&endpoint.ada, post(form()), "InvalidArgument"),
     ] {
         let wire = client.wire(request);
         let mut stream = TcpStream::connect(client.addr).expect("the server listens");

@@ -54,6 +54,10 @@ fn read_statement(value: &Value, bucket: &str) -> Result<Statement, Malformed> {
     };
     let (principals, not_principals) =
         either(fields, "Principal", "NotPrincipal", Malformed("Missing required field Principal"))?;
+    if effect == Effect::Allow && not_principals {
+        // It would let in whoever is made later.
+        return Err(Malformed("Allow with NotPrincipal is not allowed."));
+    }
     let (actions, not_actions) = either(fields, "Action", "NotAction", Malformed("Missing required field Action"))?;
     let (resources, not_resources) =
         either(fields, "Resource", "NotResource", Malformed("Missing required field Resource"))?;

@@ -202,11 +202,18 @@ mod tests {
             (json!({ "Principal": { "AWS": arn } }), &nobody, Action::GetObject, "b/k", Verdict::Silent),
             (json!({ "Principal": { "CanonicalUser": [ADA] } }), &ada, Action::GetObject, "b/k", Verdict::Allowed),
             (
-                json!({ "Principal": null, "NotPrincipal": { "AWS": ADA } }),
+                json!({ "Effect": "Deny", "Principal": null, "NotPrincipal": { "AWS": ADA } }),
                 &ada,
                 Action::GetObject,
                 "b/k",
                 Verdict::Silent,
+            ),
+            (
+                json!({ "Effect": "Deny", "Principal": null, "NotPrincipal": { "AWS": ADA } }),
+                &nobody,
+                Action::GetObject,
+                "b/k",
+                Verdict::Denied,
             ),
             (
                 json!({ "Resource": null, "NotResource": "arn:aws:s3:::b/x" }),
@@ -267,6 +274,7 @@ mod tests {
             json!({ "Principal": { "AWS": "arn:aws:iam::x" } }),
             json!({ "Principal": {} }),
             json!({ "NotPrincipal": "*" }),
+            json!({ "Principal": null, "NotPrincipal": { "AWS": ADA } }),
             json!({ "Action": null }),
             json!({ "Action": [] }),
             json!({ "Action": "ec2:RunInstances" }),

@@ -1,0 +1,256 @@
+//! Uploading by HTML form: the fields, then the file, which goes to the engine while it arrives.
+//!
+//! The protocol layer would hold the whole file in memory. So forms are read here, with a parser of forms, and what is S3's of them (the
+//! signed policy, the names of fields, the answers) stands in `form_policy`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use engine::{Body, BucketName, Caller, Engine, NewObject, ObjectInfo, ObjectKey, WriteConditions};
+use futures::StreamExt as _;
+use http::header::{CONTENT_TYPE, ETAG, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use s3s::{S3Result, s3_error};
+
+use crate::error::{BodyFault, custom, from_engine};
+use crate::form_policy::{self, FormPolicy, Proof};
+use crate::headers::{object_headers, storage_class};
+use crate::listing::Coding;
+use crate::{acl, checksums, lock, tagging};
+
+/// All fields together, and so each of them, as in S3.
+const FIELDS_SIZE_BYTES_MAX: usize = 20 * 1024;
+const FIELDS_MAX: usize = 100;
+
+/// Fields that are headers of the object under another name.
+const NAMES: [(&str, &str); 2] = [("acl", "x-amz-acl"), ("tagging", "x-amz-tagging")];
+
+/// A form as it came: its fields by name in lower case, and the file behind them.
+struct Form {
+    fields: BTreeMap<String, String>,
+    file: Field<'static>,
+}
+
+/// What a form asks for, after its policy was checked.
+struct Wanted {
+    caller: Caller,
+    key: ObjectKey,
+    policy: Option<FormPolicy>,
+}
+
+/// Stores the file of a form.
+pub(crate) async fn upload(
+    engine: &Engine,
+    bucket: &BucketName,
+    facts: engine::Facts,
+    headers: &HeaderMap,
+    body: crate::drain::DrainedBody,
+) -> S3Result<Response<s3s::Body>> {
+    let form = read(headers, body).await?;
+    let now_us = engine.clock().now_us();
+    let wanted = check(engine, bucket, facts, &form, now_us).await?;
+    let object_headers = as_headers(&form.fields)?;
+    let new = new_object(&form.fields, &object_headers)?;
+    let body = file_body(form.file, &form.fields, wanted.policy.as_ref())?;
+    let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
+    answer(&form.fields, bucket, &stored)
+}
+
+/// Reads the fields up to the file.
+async fn read(headers: &HeaderMap, body: crate::drain::DrainedBody) -> S3Result<Form> {
+    let malformed =
+        || s3_error!(MalformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data.");
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(kind).map_err(|_| malformed())?;
+    let limits = SizeLimit::new().for_field("file", u64::MAX).per_field(FIELDS_SIZE_BYTES_MAX as u64);
+    let mut multipart =
+        Multipart::with_constraints(body.into_stream(), boundary, Constraints::new().size_limit(limits));
+    let (mut fields, mut size_bytes) = (BTreeMap::new(), 0);
+    loop {
+        let field = multipart.next_field().await.map_err(|error| fault(&error))?;
+        let field =
+            field.ok_or_else(|| s3_error!(InvalidArgument, "POST requires exactly one file upload per request."))?;
+        let name = field.name().unwrap_or_default().to_ascii_lowercase();
+        if name == "file" {
+            return Ok(Form { fields: with_file_name(fields, field.file_name()), file: field });
+        }
+        let value = field.text().await.map_err(|error| fault(&error))?;
+        size_bytes += name.len() + value.len();
+        if size_bytes > FIELDS_SIZE_BYTES_MAX || fields.len() >= FIELDS_MAX {
+            return Err(s3_error!(
+                MaxPostPreDataLengthExceededError,
+                "Your POST request fields preceding the upload file were too large."
+            ));
+        }
+        fields.insert(name, value);
+    }
+}
+
+/// The key may be made of the file's name.
+fn with_file_name(mut fields: BTreeMap<String, String>, file_name: Option<&str>) -> BTreeMap<String, String> {
+    if let Some(key) = fields.get_mut("key") {
+        let name = file_name.unwrap_or_default();
+        let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        *key = key.replace("${filename}", name);
+    }
+    fields
+}
+
+fn fault(error: &multer::Error) -> s3s::S3Error {
+    match error {
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => s3_error!(
+            MaxPostPreDataLengthExceededError,
+            "Your POST request fields preceding the upload file were too large."
+        ),
+        multer::Error::StreamReadFailed(inner) => crate::error::fault_within(inner.as_ref()).to_s3(),
+        _ => s3_error!(MalformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data."),
+    }
+}
+
+/// Who asks, for which key, and whether the form is as its policy has it.
+async fn check(
+    engine: &Engine,
+    bucket: &BucketName,
+    facts: engine::Facts,
+    form: &Form,
+    now_us: i64,
+) -> S3Result<Wanted> {
+    let key = form.fields.get("key").filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| s3_error!(InvalidArgument, "Bucket POST must contain a field named 'key'."))?;
+    let key = ObjectKey::new(key).map_err(from_engine)?;
+    let Some(text) = form.fields.get("policy") else {
+        if form_policy::names_key(&form.fields) {
+            return Err(s3_error!(InvalidArgument, "Bucket POST must contain a field named 'policy'."));
+        }
+        return Ok(Wanted { caller: Caller::Anonymous(facts), key, policy: None });
+    };
+    let proof = Proof::of(&form.fields)?;
+    let login = engine.key_login(proof.access_key()).await.map_err(from_engine)?;
+    let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
+    if form.fields.contains_key("x-amz-security-token") {
+        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
+    }
+    proof.verify(text, &login.secret_key)?;
+    let policy = FormPolicy::read(text)?;
+    policy.check(&form.fields, bucket.as_str(), now_us)?;
+    Ok(Wanted { caller: Caller::User(login.identity, facts), key, policy: Some(policy) })
+}
+
+/// The fields as the headers that a PUT would have.
+fn as_headers(fields: &BTreeMap<String, String>) -> S3Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        let name = NAMES.iter().find(|(field, _)| field == name).map_or(name.as_str(), |(_, header)| header);
+        let is_header = name.starts_with("x-amz-")
+            || matches!(
+                name,
+                "cache-control"
+                    | "content-type"
+                    | "content-disposition"
+                    | "content-encoding"
+                    | "content-language"
+                    | "expires"
+                    | "content-md5"
+            );
+        if is_header && let Ok(name) = HeaderName::try_from(name) {
+            let value = HeaderValue::from_bytes(value.as_bytes());
+            headers.insert(
+                name,
+                value.map_err(|_| s3_error!(InvalidArgument, "A field has characters that no header may have."))?,
+            );
+        }
+    }
+    crate::headers::refuse_unsupported(&headers)?;
+    Ok(headers)
+}
+
+fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap) -> S3Result<NewObject> {
+    let metadata = fields
+        .iter()
+        .filter_map(|(name, value)| name.strip_prefix("x-amz-meta-").map(|name| (name.to_owned(), value.clone())));
+    let class = fields.get("x-amz-storage-class").map(|class| class.clone().into());
+    let tags = fields.get("tagging").map(|document| tagging::of_document(document)).transpose()?;
+    Ok(NewObject {
+        headers: object_headers(headers),
+        user_metadata: metadata.collect(),
+        storage_class: storage_class(class.as_ref())?.unwrap_or_default(),
+        acl: acl::of_headers(headers)?,
+        tags: tags.unwrap_or_default(),
+        lock: lock::of_headers(headers)?,
+        conditions: WriteConditions::default(),
+    })
+}
+
+/// The file as it arrives, within the sizes that the policy allows: what is too large or too small never becomes an object.
+fn file_body(file: Field<'static>, fields: &BTreeMap<String, String>, policy: Option<&FormPolicy>) -> S3Result<Body> {
+    let (least, most) = policy.and_then(FormPolicy::size_range).unwrap_or((0, engine::PUT_SIZE_BYTES_MAX));
+    let got = Arc::new(AtomicU64::new(0));
+    let so_far = got.clone();
+    let bytes = file.map(move |item: Result<Bytes, multer::Error>| {
+        let bytes = item.map_err(|_| BodyFault::Incomplete)?;
+        let size_bytes = so_far.fetch_add(bytes.len() as u64, Ordering::Relaxed) + bytes.len() as u64;
+        if size_bytes > most { Err(BodyFault::FormTooLarge.into()) } else { Ok(bytes) }
+    });
+    let end = futures::stream::once(async move {
+        if got.load(Ordering::Relaxed) < least { Err(BodyFault::FormTooSmall.into()) } else { Ok(Bytes::new()) }
+    });
+    let given = |name: &str| fields.get(&format!("x-amz-checksum-{name}")).map(String::as_str);
+    let expected = checksums::checksums(given)?;
+    let keep = checksums::algorithms_of(&expected).collect();
+    Ok(Body { expected, keep, ..Body::new(Box::pin(bytes.chain(end))) })
+}
+
+/// The answer that the form asks for: another page, or a status.
+fn answer(
+    fields: &BTreeMap<String, String>,
+    bucket: &BucketName,
+    stored: &ObjectInfo,
+) -> S3Result<Response<s3s::Body>> {
+    let internal = || s3_error!(InternalError);
+    let key = stored.key.as_str();
+    let place = format!("/{bucket}/{}", Coding::Url.encode(key));
+    let mut response = Response::new(s3s::Body::empty());
+    let etag = format!("\"{}\"", stored.etag);
+    response.headers_mut().insert(ETAG, HeaderValue::try_from(&etag).map_err(|_| internal())?);
+    let redirect = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
+    if let Some(mut target) = redirect.and_then(|target| url::Url::parse(target).ok()) {
+        target
+            .query_pairs_mut()
+            .append_pair("bucket", bucket.as_str())
+            .append_pair("key", key)
+            .append_pair("etag", &etag);
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let target = HeaderValue::try_from(target.as_str()).map_err(|_| internal())?;
+        response.headers_mut().insert(LOCATION, target);
+        return Ok(response);
+    }
+    response.headers_mut().insert(LOCATION, HeaderValue::try_from(&place).map_err(|_| internal())?);
+    match fields.get("success_action_status").map(String::as_str) {
+        Some("200") => *response.status_mut() = StatusCode::OK,
+        Some("201") => {
+            *response.status_mut() = StatusCode::CREATED;
+            let (bucket, key, etag) = (bucket.as_str(), crate::answer::escape(key), crate::answer::escape(&etag));
+            let xml = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>{}</Location><Bucket>{bucket}</Bucket>\
+                 <Key>{key}</Key><ETag>{etag}</ETag></PostResponse>",
+                crate::answer::escape(&place),
+            );
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+            *response.body_mut() = s3s::Body::from(Bytes::from(xml));
+        }
+        Some(_) | None => *response.status_mut() = StatusCode::NO_CONTENT,
+    }
+    Ok(response)
+}
+
+/// A form that goes to an object instead of a bucket.
+pub(crate) fn refused() -> s3s::S3Error {
+    custom(
+        "MethodNotAllowed",
+        StatusCode::METHOD_NOT_ALLOWED,
+        "A form is posted to a bucket; the key is one of its fields.",
+    )
+}

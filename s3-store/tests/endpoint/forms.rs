@@ -1,0 +1,164 @@
+//! Uploads by HTML form: what the policy allows is stored, and nothing else.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::client::{Request, Signature, hmac_sha1, hmac_sha256};
+use crate::harness::Endpoint;
+
+/// A form with a file behind its fields.
+fn form(fields: &[(&str, &str)], file: &[u8]) -> Request {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        body.extend(format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
+    }
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\dir\\cat.png\"\r\n\
+        Content-Type: image/png\r\n\r\n";
+    body.extend(head.bytes());
+    body.extend(file);
+    body.extend(b"\r\n--x--\r\n");
+    Request::new("POST", "/photos")
+        .signed(Signature::None)
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(body)
+}
+
+fn policy(expiration: &str, conditions: &Value) -> String {
+    STANDARD.encode(json!({ "expiration": expiration, "conditions": conditions }).to_string())
+}
+
+const LATER: &str = "2099-01-01T00:00:00Z";
+
+/// Conditions that allow every key and the fields of these tests.
+fn conditions() -> Value {
+    json!([
+        { "bucket": "photos" },
+        ["starts-with", "$key", ""],
+        ["starts-with", "$acl", ""],
+        ["starts-with", "$content-type", ""],
+        ["starts-with", "$success_action_status", ""],
+        ["starts-with", "$success_action_redirect", ""],
+        ["starts-with", "$x-amz-meta-color", ""],
+        ["content-length-range", 3, 100_000],
+    ])
+}
+
+impl Endpoint {
+    /// Posts a form that is signed by signature version 2.
+    async fn post(&self, policy: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+        let signature = hmac_sha1(&self.ada.secret_key, policy);
+        let mut all =
+            vec![("AWSAccessKeyId", self.ada.access_key.as_str()), ("policy", policy), ("signature", &signature)];
+        all.extend(fields);
+        self.ada.send(form(&all, file)).await
+    }
+}
+
+#[tokio::test]
+async fn a_form_becomes_an_object() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let policy = policy(LATER, &conditions());
+    let fields =
+        [("key", "dir/${filename}"), ("Content-Type", "image/png"), ("x-amz-meta-color", "grey"), ("x-ignore-me", "y")];
+    let file: Vec<u8> = (0..90_000_u32).map(|at| at.to_le_bytes()[0]).collect();
+    let answer = endpoint.post(&policy, &fields, &file).await;
+    assert_eq!(answer.told(), "204", "{}", answer.text());
+    assert_eq!(answer.header("location"), Some("/photos/dir/cat.png"));
+    let got = endpoint.get("/photos/dir/cat.png").await;
+    assert_eq!((got.header("content-type"), got.header("x-amz-meta-color")), (Some("image/png"), Some("grey")));
+    assert_eq!(got.body, file);
+    assert_eq!(got.header("etag"), answer.header("etag"));
+
+    let created = endpoint.post(&policy, &[("key", "a&b"), ("success_action_status", "201")], b"four").await;
+    assert_eq!((created.told().as_str(), created.element("Key").as_str()), ("201", "a&amp;b"));
+    let redirected =
+        endpoint.post(&policy, &[("key", "c"), ("success_action_redirect", "http://a.lan/done?x=1")], b"four").await;
+    assert_eq!(redirected.status, 303);
+    let target = redirected.header("location").expect("a target");
+    assert!(target.starts_with("http://a.lan/done?x=1&bucket=photos&key=c&etag=%22"), "{target}");
+}
+
+#[tokio::test]
+async fn a_form_may_be_signed_by_version_4() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let credential = format!("{}/20990101/eu/s3/aws4_request", endpoint.ada.access_key);
+    let conditions = json!([
+        { "bucket": "photos" },
+        ["eq", "$key", "k"],
+        { "x-amz-algorithm": "AWS4-HMAC-SHA256" },
+        { "x-amz-credential": credential },
+        { "x-amz-date": "20990101T000000Z" },
+    ]);
+    let policy = policy(LATER, &conditions);
+    let start = format!("AWS4{}", endpoint.ada.secret_key).into_bytes();
+    let key = ["20990101", "eu", "s3", "aws4_request"].iter().fold(start, |key, text| hmac_sha256(&key, text));
+    let signature = hex::encode(hmac_sha256(&key, &policy));
+    let fields = |signature: &'static str| {
+        [
+            ("key", "k"),
+            ("policy", &*policy),
+            ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+            ("x-amz-credential", &*credential),
+            ("x-amz-date", "20990101T000000Z"),
+            ("x-amz-signature", signature),
+        ]
+    };
+    let good = endpoint.ada.send(form(&fields(signature.leak()), b"x")).await;
+    assert_eq!(good.told(), "204", "{}", good.text());
+    let bad = endpoint.ada.send(form(&fields("00"), b"x")).await;
+    assert_eq!(bad.told(), "403 SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn what_the_policy_does_not_allow_is_not_stored() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let good = policy(LATER, &conditions());
+    let strict = policy(LATER, &json!([{ "bucket": "photos" }, ["starts-with", "$key", "user/"]]));
+    let elsewhere = policy(LATER, &json!([{ "bucket": "other" }, ["starts-with", "$key", ""]]));
+    let late = policy("2000-01-01T00:00:00Z", &conditions());
+    let key = ("key", "k");
+    for (policy, fields, file, told) in [
+        (&good, vec![key], &b"xy"[..], "400 EntityTooSmall"),
+        (&good, vec![key], &[0; 100_001], "400 EntityTooLarge"),
+        (&good, vec![key, ("x-amz-meta-size", "large")], b"four", "403 AccessDenied"),
+        (&good, vec![], b"four", "400 InvalidArgument"),
+        (&good, vec![key, ("acl", "everybody")], b"four", "400 InvalidArgument"),
+        (&strict, vec![key], b"four", "403 AccessDenied"),
+        (&elsewhere, vec![key], b"four", "403 AccessDenied"),
+        (&late, vec![key], b"four", "403 AccessDenied"),
+        (&"e30=".to_owned(), vec![key], b"four", "400 InvalidPolicyDocument"),
+    ] {
+        let answer = endpoint.post(policy, &fields, file).await;
+        assert_eq!(answer.told(), told, "{fields:?} {}", answer.text());
+    }
+    let signature = hmac_sha1(&endpoint.bob.secret_key, &good);
+    let of_another = [key, ("AWSAccessKeyId", &endpoint.bob.access_key), ("policy", &good), ("signature", &signature)];
+    assert_eq!(endpoint.ada.send(form(&of_another, b"four")).await.told(), "403 AccessDenied");
+    let unknown = [key, ("AWSAccessKeyId", "AKIAIOSFODNN7EXAMPLE"), ("policy", &good), ("signature", &signature)];
+    assert_eq!(endpoint.ada.send(form(&unknown, b"four")).await.told(), "403 InvalidAccessKeyId");
+    let unsigned = [key, ("AWSAccessKeyId", &endpoint.ada.access_key), ("policy", &good)];
+    assert_eq!(endpoint.ada.send(form(&unsigned, b"four")).await.told(), "400 InvalidArgument");
+    assert_eq!(endpoint.ada.send(form(&[key], b"four")).await.told(), "403 AccessDenied");
+    assert!(endpoint.get("/photos").await.elements("Key").is_empty());
+}
+
+#[tokio::test]
+async fn a_form_that_breaks_off_leaves_nothing() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let public = Request::new("PUT", "/photos?q:acl").header("x-amz-acl", "public-read-write");
+    assert_eq!(endpoint.ada.send(public).await.told(), "200");
+    let whole = form(&[("key", "k")], b"four");
+    assert_eq!(endpoint.ada.send(whole.clone()).await.told(), "204", "an open bucket takes forms of everybody");
+    let cut = Request { body: whole.body[..whole.body.len() - 9].to_vec(), ..form(&[("key", "cut")], b"four") };
+    assert_eq!(endpoint.ada.send(cut).await.told(), "400 IncompleteBody");
+    let fields = vec![("x-ignore-a", "b"); 101];
+    assert_eq!(endpoint.ada.send(form(&fields, b"four")).await.told(), "400 InvalidArgument");
+    let long = "x".repeat(30_000);
+    let answer = endpoint.ada.send(form(&[("key", "k2"), ("x-amz-meta-a", &long)], b"four")).await;
+    assert_eq!(answer.told(), "400 MaxPostPreDataLengthExceededError");
+    let without_file = Request { body: b"--x--\r\n".to_vec(), ..form(&[], b"") };
+    assert_eq!(endpoint.ada.send(without_file).await.told(), "400 InvalidArgument");
+    assert_eq!(endpoint.get("/photos").await.elements("Key"), ["k"]);
+}
