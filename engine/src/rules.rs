@@ -10,6 +10,7 @@ use crate::access::action::Action;
 use crate::access::policy::{Malformed, Policy};
 use crate::access::public::{ObjectOwnership, PublicAccessBlock};
 use crate::cors::CorsRules;
+use crate::lifecycle::Lifecycle;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
 use crate::tags::Tags;
@@ -81,6 +82,7 @@ macro_rules! settings {
 
 settings! {
     cors: CorsRules = "cors", GetBucketCORS, PutBucketCORS;
+    lifecycle: Lifecycle = "lifecycle", GetLifecycleConfiguration, PutLifecycleConfiguration;
     object_lock: ObjectLock = "object_lock", GetBucketObjectLockConfiguration, PutBucketObjectLockConfiguration;
     ownership: ObjectOwnership = "ownership", GetBucketOwnershipControls, PutBucketOwnershipControls;
     public_access: PublicAccessBlock = "public_access_block", GetBucketPublicAccessBlock, PutBucketPublicAccessBlock;
@@ -89,10 +91,12 @@ settings! {
 
 /// The row of a bucket's access control list.
 pub(crate) const ACL: &str = "acl";
+/// The row of a bucket's lifecycle.
+pub(crate) const LIFECYCLE: &str = Lifecycle::KIND;
 /// The row of a bucket's policy.
 const POLICY: &str = "policy";
 
-fn from_json<T: DeserializeOwned>(kind: &str, value: &str) -> Result<T> {
+pub(crate) fn from_json<T: DeserializeOwned>(kind: &str, value: &str) -> Result<T> {
     serde_json::from_str(value).map_err(|error| Error::corrupt(format!("a bucket's {kind}: {error}")))
 }
 

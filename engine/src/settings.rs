@@ -50,6 +50,8 @@ pub struct Settings {
     pub scrub_interval: Duration,
     /// Bytes that the scrubber reads in a second at most; zero sets no limit.
     pub scrub_rate_bytes_per_second: u64,
+    /// How long a day of the rules of lifecycles is: shorter than 24 hours only to try them.
+    pub lifecycle_day: Duration,
     /// Time between two snapshots of the metadata, when something changed; zero switches them off.
     pub snapshot_interval: Duration,
     /// Newest snapshots that are kept.
@@ -113,6 +115,7 @@ impl Settings {
             disk: Arc::new(LocalDisk),
             scrub_interval: DAY * 7,
             scrub_rate_bytes_per_second: 16 << 20,
+            lifecycle_day: DAY,
             snapshot_interval: Duration::from_secs(60 * 60),
             snapshots_kept: 24,
             snapshot_days_kept: 7,

@@ -95,7 +95,7 @@ impl FrontCheck {
 
     fn check_v2_date(&self, headers: &HeaderMap) -> S3Result {
         let date = headers.get(X_AMZ_DATE).or_else(|| headers.get(DATE)).and_then(|value| value.to_str().ok());
-        let Some(sent) = date.and_then(parse_date) else {
+        let Some(sent) = date.and_then(parse_date).filter(|sent| sent.unix_timestamp() >= 0) else {
             return Err(s3_error!(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header"));
         };
         if self.now_s().abs_diff(sent.unix_timestamp()) > u64::from(self.settings.skew_seconds_max) {

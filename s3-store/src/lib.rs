@@ -24,6 +24,7 @@ mod form_policy;
 mod gate;
 mod headers;
 mod host;
+mod lifecycle;
 mod listing;
 mod lock;
 mod multipart;

@@ -53,6 +53,8 @@ const PUBLIC_ACCESS_BODY: &str =
     "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>";
 const POLICY_BODY: &str =
     r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetBucketWebsite","Resource":"arn:aws:s3:::*"}}"#;
+const LIFECYCLE_BODY: &str = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status><Filter><Prefix>b</Prefix></Filter>\
+    <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
 const LOCK_BODY: &str =
     "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
 const HOLD_BODY: &str = "<LegalHold><Status>ON</Status></LegalHold>";
@@ -114,6 +116,9 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("GetPublicAccessBlock", "GET", Bucket, "publicAccessBlock"),
     with_body(on("PutPublicAccessBlock", "PUT", Bucket, "publicAccessBlock"), PUBLIC_ACCESS_BODY),
     on("DeletePublicAccessBlock", "DELETE", Bucket, "publicAccessBlock"),
+    on("GetBucketLifecycleConfiguration", "GET", Bucket, "lifecycle"),
+    with_body(on("PutBucketLifecycleConfiguration", "PUT", Bucket, "lifecycle"), LIFECYCLE_BODY),
+    on("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle"),
     on("GetObjectLockConfiguration", "GET", Bucket, "object-lock"),
     with_body(on("PutObjectLockConfiguration", "PUT", Bucket, "object-lock"), LOCK_BODY),
     on("GetObjectLegalHold", "GET", Object, "legal-hold"),
@@ -123,14 +128,12 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
     on("GetBucketEncryption", "GET", Bucket, "encryption"),
-    on("GetBucketLifecycleConfiguration", "GET", Bucket, "lifecycle"),
     on("GetBucketLogging", "GET", Bucket, "logging"),
     on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
     on("GetBucketWebsite", "GET", Bucket, "website"),
     on("DeleteBucketEncryption", "DELETE", Bucket, "encryption"),
-    on("DeleteBucketLifecycle", "DELETE", Bucket, "lifecycle"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),
     on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
 ];

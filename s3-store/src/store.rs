@@ -29,18 +29,20 @@ use s3s::dto::{
     ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
     ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
     ListPartsInput, ListPartsOutput, Payer, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
-    PutBucketCorsOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput,
-    PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput,
-    PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput,
-    PutObjectLegalHoldOutput, PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput,
-    PutObjectRetentionInput, PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput,
-    PutPublicAccessBlockInput, PutPublicAccessBlockOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput,
-    UploadPartOutput,
+    PutBucketCorsOutput, PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
+    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
+    PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput,
+    PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput,
+    PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput,
+    PutPublicAccessBlockOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::subresource::Absent;
-use crate::{Settings, acl, attributes, bucket, copy, listing, lock, multipart, object, settings_of_bucket, tagging};
+use crate::{
+    Settings, acl, attributes, bucket, copy, lifecycle, listing, lock, multipart, object, settings_of_bucket, tagging,
+};
 
 /// S3 over the engine.
 #[derive(Clone, Debug)]
@@ -121,6 +123,11 @@ answer_s3! {
             -> GetObjectLockConfigurationOutput = lock::configuration;
         put_object_lock_configuration(PutObjectLockConfigurationInput)
             -> PutObjectLockConfigurationOutput = lock::put_configuration;
+        get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
+            -> GetBucketLifecycleConfigurationOutput = lifecycle::get;
+        put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput)
+            -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
+        delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = lifecycle::delete;
         get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = lock::retention;
         put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = lock::put_retention;
         get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = lock::legal_hold;
@@ -147,8 +154,6 @@ answer_s3! {
     }
     absent {
         get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = Encryption, GetEncryptionConfiguration;
-        get_bucket_lifecycle_configuration(GetBucketLifecycleConfigurationInput)
-            -> GetBucketLifecycleConfigurationOutput = Lifecycle, GetLifecycleConfiguration;
         get_bucket_replication(GetBucketReplicationInput)
             -> GetBucketReplicationOutput = Replication, GetReplicationConfiguration;
         get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = Website, GetBucketWebsite;
@@ -168,8 +173,6 @@ answer_s3! {
               GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
         delete_bucket_encryption(DeleteBucketEncryptionInput)
             -> DeleteBucketEncryptionOutput = PutEncryptionConfiguration, DeleteBucketEncryptionOutput::default();
-        delete_bucket_lifecycle(DeleteBucketLifecycleInput)
-            -> DeleteBucketLifecycleOutput = PutLifecycleConfiguration, DeleteBucketLifecycleOutput::default();
         delete_bucket_replication(DeleteBucketReplicationInput)
             -> DeleteBucketReplicationOutput = GetReplicationConfiguration, DeleteBucketReplicationOutput::default();
         delete_bucket_website(DeleteBucketWebsiteInput)

@@ -9,7 +9,6 @@ use crate::error::none_such;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     Encryption,
-    Lifecycle,
     Replication,
     Website,
 }
@@ -21,7 +20,6 @@ impl Absent {
                 "ServerSideEncryptionConfigurationNotFoundError",
                 "The server side encryption configuration was not found",
             ),
-            Self::Lifecycle => ("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"),
             Self::Replication => {
                 ("ReplicationConfigurationNotFoundError", "The replication configuration was not found")
             }

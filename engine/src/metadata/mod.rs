@@ -21,6 +21,7 @@ pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod contents;
 pub(crate) mod credentials;
+pub(crate) mod expiry;
 pub(crate) mod garbage;
 pub(crate) mod groups;
 pub(crate) mod leftovers;

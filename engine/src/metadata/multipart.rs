@@ -157,6 +157,20 @@ pub(crate) async fn close(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, siz
     Ok(())
 }
 
+/// Gives an upload up that is still open.
+pub(crate) async fn abort_if_open(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId) -> Result<()> {
+    let open = tx
+        .fetch_optional(
+            "SELECT 1 AS one FROM uploads WHERE upload_id = $1 AND bucket_id = $2",
+            values![upload_id.as_str(), bucket_id],
+        )
+        .await?;
+    if open.is_some() {
+        abort(tx, bucket_id, upload_id).await?;
+    }
+    Ok(())
+}
+
 /// How long a Complete can be repeated.
 const REPEATABLE_US: i64 = 86_400_000_000;
 

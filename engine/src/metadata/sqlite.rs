@@ -26,6 +26,9 @@ pub(crate) const FILE: &str = "metadata.sqlite";
 /// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
 
+/// Rows of an answer that may wait for the reader: a page of a listing, and the row that says that more follows.
+const ROWS_BUFFERED: usize = 1024;
+
 /// An open database file.
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -103,6 +106,8 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(LOCK_WAIT)
         .statement_cache_capacity(256)
+        // A page of a listing goes to whoever asked in one go: after so many rows both threads wait for each other.
+        .row_buffer_size(ROWS_BUFFERED)
         // A checkpoint syncs the whole database: rarer ones cost less in sum.
         .pragma("wal_autocheckpoint", "8000")
         .pragma("journal_size_limit", "67108864")

@@ -106,6 +106,22 @@ pub(crate) async fn delete_version(
     Ok(deleted)
 }
 
+/// Removes the version or marker of a number for good, unless it is locked; returns whether it went.
+pub(crate) async fn remove_seq(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, seq: i64) -> Result<bool> {
+    let row = tx.fetch_optional(select_entries!("AND seq = $3"), values![bucket_id, key.as_bytes(), seq]).await?;
+    let Some(entry) = row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()? else {
+        return Ok(false);
+    };
+    if let Entry::Object(version) = &entry
+        && lock::kept_until_us(&version.meta, tx.now_us()).is_some()
+    {
+        return Ok(false);
+    }
+    remove(tx, bucket_id, key, &entry).await?;
+    uncover(tx, bucket_id, key, seq).await?;
+    Ok(true)
+}
+
 /// Refuses a deletion whose condition does not hold for what is current.
 async fn must_match(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, if_match: Option<&str>) -> Result<()> {
     let Some(wanted) = if_match else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! Background work. Each kind is a reconciler: no input, idempotent, woken by a signal and by a timer, its last result visible.
 
 mod garbage;
+mod lifecycle;
 pub(crate) mod orphans;
 mod purge;
 mod scrub;
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::clock::micros;
-use crate::{Engine, Error, Inner, Result, metadata};
+use crate::{Engine, Error, Inner, Result, Settings, metadata};
 
 /// How often the worker looks whether something is due.
 const TICK: Duration = Duration::from_secs(5);
@@ -39,6 +40,7 @@ pub struct WorkerStatus {
 enum Work {
     Usage,
     Purge,
+    Lifecycle,
     Uploads,
     Garbage,
     Logins,
@@ -51,18 +53,20 @@ enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
     Common,
+    Lifecycle,
     Snapshots,
     Scrub,
 }
 
 impl Lane {
-    const ALL: [Self; 3] = [Self::Common, Self::Snapshots, Self::Scrub];
+    const ALL: [Self; 4] = [Self::Common, Self::Lifecycle, Self::Snapshots, Self::Scrub];
 }
 
 impl Work {
     /// In the order in which one makes work for the next.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Purge,
+        Self::Lifecycle,
         Self::Uploads,
         Self::Usage,
         Self::Garbage,
@@ -75,6 +79,7 @@ impl Work {
     fn lane(self) -> Lane {
         match self {
             Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Orphans => Lane::Common,
+            Self::Lifecycle => Lane::Lifecycle,
             Self::Snapshots => Lane::Snapshots,
             Self::Scrub => Lane::Scrub,
         }
@@ -85,7 +90,7 @@ impl Work {
         match self {
             Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins => Duration::ZERO,
             // A start has enough to do.
-            Self::Snapshots | Self::Scrub => Duration::from_secs(60),
+            Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             // So that somebody who started on the wrong database can still turn back.
             Self::Orphans => Duration::from_secs(600),
         }
@@ -95,6 +100,7 @@ impl Work {
         match self {
             Self::Usage => "usage counters",
             Self::Purge => "trash",
+            Self::Lifecycle => "lifecycle",
             Self::Uploads => "abandoned uploads",
             Self::Garbage => "garbage collection",
             Self::Logins => "ended sessions and links",
@@ -104,8 +110,9 @@ impl Work {
         }
     }
 
-    fn period(self) -> Duration {
+    fn period(self, settings: &Settings) -> Duration {
         match self {
+            Self::Lifecycle => settings.lifecycle_day / 24,
             Self::Usage => Duration::from_secs(10),
             Self::Garbage => Duration::from_secs(30),
             Self::Purge | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
@@ -120,6 +127,7 @@ impl Work {
         match self {
             Self::Usage => fold_usage(inner).await,
             Self::Purge => purge::run(inner).await,
+            Self::Lifecycle => lifecycle::run(inner).await,
             Self::Uploads => abandoned_uploads(inner).await,
             Self::Garbage => garbage::run(inner).await,
             Self::Logins => {
@@ -182,7 +190,7 @@ async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>, lane: Lane) {
     loop {
         let woken = match lane {
             Lane::Common => tokio::time::timeout(TICK, wake.notified()).await.is_ok(),
-            Lane::Snapshots | Lane::Scrub => {
+            Lane::Lifecycle | Lane::Snapshots | Lane::Scrub => {
                 tokio::time::sleep(TICK).await;
                 false
             }
@@ -194,7 +202,7 @@ async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>, lane: Lane) {
             if wanted || due.get(&work).is_none_or(|at| *at <= Instant::now()) {
                 // The worker goes on with the rest, and tries this again in its time.
                 let _ = run_one(&inner, work).await;
-                due.insert(work, Instant::now() + work.period());
+                due.insert(work, Instant::now() + work.period(&inner.settings));
             }
         }
     }

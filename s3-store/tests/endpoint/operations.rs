@@ -98,7 +98,6 @@ async fn what_is_not_offered_is_said_so() {
     endpoint.put("/photos/key", b"content").await;
     for (method, path) in [
         ("PUT", "/photos?q:replication"),
-        ("PUT", "/photos?q:lifecycle"),
         ("PUT", "/photos?q:website"),
         ("GET", "/photos/key?q:torrent"),
         ("GET", "/photos?q:inventory"),

@@ -120,6 +120,8 @@ pub struct EngineSection {
     pub scrub_interval_days: u32,
     /// Bytes that the scrubber reads in a second at most; 0 sets no limit.
     pub scrub_rate_bytes_per_second: u64,
+    /// Seconds that a day of lifecycle rules lasts: less than 86,400 only to try rules out.
+    pub lifecycle_day_s: u64,
     /// Seconds between two snapshots of the metadata, when something changed; 0 switches them off.
     pub snapshot_interval_s: u64,
     /// Newest snapshots that are kept.
@@ -297,6 +299,7 @@ impl Default for EngineSection {
             readers: 4,
             scrub_interval_days: 7,
             scrub_rate_bytes_per_second: 16 << 20,
+            lifecycle_day_s: 24 * 60 * 60,
             snapshot_interval_s: 60 * 60,
             snapshots_kept: 24,
             snapshot_days_kept: 7,
@@ -330,6 +333,7 @@ impl EngineSection {
             readers: self.readers,
             scrub_interval: days(self.scrub_interval_days),
             scrub_rate_bytes_per_second: self.scrub_rate_bytes_per_second,
+            lifecycle_day: Duration::from_secs(self.lifecycle_day_s.max(1)),
             snapshot_interval: Duration::from_secs(self.snapshot_interval_s),
             snapshots_kept: self.snapshots_kept,
             snapshot_days_kept: self.snapshot_days_kept,

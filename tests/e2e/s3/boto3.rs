@@ -27,3 +27,12 @@ async fn before_default_checksums_on_the_plain_door() {
 async fn before_default_checksums_over_tls() {
     round_trip(Environment::Old, true).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_policies_locks_forms_and_pages() {
+    let server = Server::start().await;
+    let (ada, eve) = (server.tenant("acme", "ada").await, server.tenant("acme", "eve").await);
+    let script = Script::python(Environment::Current, "boto3_rules.py").s3(&server, false, &ada);
+    let script = script.env("OTHER_ACCESS_KEY", &eve.access_key).env("OTHER_SECRET_KEY", &eve.secret_key);
+    let _ = script.run().await.ok();
+}

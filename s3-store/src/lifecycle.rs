@@ -1,0 +1,188 @@
+//! Lifecycle rules: between their document and the engine's.
+
+use engine::{Engine, Expiration, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, Tags};
+use s3s::dto::{
+    self, AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, ExpirationStatus,
+    GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, LifecycleExpiration,
+    LifecycleRuleAndOperator, LifecycleRuleFilter, NoncurrentVersionExpiration, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, Tag,
+};
+use s3s::{S3Request, S3Response, S3Result, s3_error};
+
+use crate::error::{from_engine, none_such, not_implemented};
+use crate::headers::{bucket, caller, check_owner, micros, timestamp};
+
+const DAY_US: i64 = 86_400_000_000;
+
+pub(crate) async fn get(
+    engine: &Engine,
+    request: S3Request<GetBucketLifecycleConfigurationInput>,
+) -> S3Result<S3Response<GetBucketLifecycleConfigurationOutput>> {
+    let name = bucket(&request.input.bucket)?;
+    check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
+    let found = engine.bucket_setting::<Lifecycle>(&caller(&request), &name).await.map_err(from_engine)?;
+    let found =
+        found.ok_or_else(|| none_such("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"))?;
+    let rules = Some(found.rules().iter().map(shown).collect());
+    Ok(S3Response::new(GetBucketLifecycleConfigurationOutput { rules, ..Default::default() }))
+}
+
+pub(crate) async fn put(
+    engine: &Engine,
+    request: S3Request<PutBucketLifecycleConfigurationInput>,
+) -> S3Result<S3Response<PutBucketLifecycleConfigurationOutput>> {
+    let (who, name) = (caller(&request), bucket(&request.input.bucket)?);
+    check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
+    let rules = request.input.lifecycle_configuration.ok_or_else(|| s3_error!(MalformedXML))?.rules;
+    let rules = rules.into_iter().map(given).collect::<S3Result<_>>()?;
+    let lifecycle = Lifecycle::new(rules).map_err(from_engine)?;
+    engine.set_bucket_setting(&who, &name, Some(&lifecycle)).await.map_err(from_engine)?;
+    Ok(S3Response::new(PutBucketLifecycleConfigurationOutput::default()))
+}
+
+pub(crate) async fn delete(
+    engine: &Engine,
+    request: S3Request<DeleteBucketLifecycleInput>,
+) -> S3Result<S3Response<DeleteBucketLifecycleOutput>> {
+    let name = bucket(&request.input.bucket)?;
+    check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
+    engine.set_bucket_setting::<Lifecycle>(&caller(&request), &name, None).await.map_err(from_engine)?;
+    Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
+}
+
+fn days(given: Option<i32>) -> S3Result<u32> {
+    // What is not positive is refused with the rest of the rule.
+    given.map(|days| u32::try_from(days).unwrap_or_default()).ok_or_else(|| s3_error!(MalformedXML))
+}
+
+fn given(rule: dto::LifecycleRule) -> S3Result<LifecycleRule> {
+    let no_moves = |moves: Option<usize>| moves.is_none_or(|count| count == 0);
+    if !no_moves(rule.transitions.map(|list| list.len()))
+        || !no_moves(rule.noncurrent_version_transitions.map(|list| list.len()))
+    {
+        return Err(not_implemented("Moving objects to another storage class"));
+    }
+    let enabled = match rule.status.as_str() {
+        ExpirationStatus::ENABLED => true,
+        ExpirationStatus::DISABLED => false,
+        _ => return Err(s3_error!(MalformedXML)),
+    };
+    let noncurrent = rule.noncurrent_version_expiration.map(|given| {
+        let keep_newest = given.newer_noncurrent_versions.map(|count| u32::try_from(count).unwrap_or_default());
+        Ok::<_, s3s::S3Error>(NoncurrentExpiration { days: days(given.noncurrent_days)?, keep_newest })
+    });
+    let abort = rule.abort_incomplete_multipart_upload.map(|abort| days(abort.days_after_initiation));
+    Ok(LifecycleRule {
+        id: rule.id.unwrap_or_default(),
+        enabled,
+        filter: filter(rule.filter, rule.prefix)?,
+        expiration: rule.expiration.map(expiration).transpose()?,
+        noncurrent: noncurrent.transpose()?,
+        abort_uploads_days: abort.transpose()?,
+    })
+}
+
+fn expiration(given: LifecycleExpiration) -> S3Result<Expiration> {
+    match (given.days, given.date, given.expired_object_delete_marker.unwrap_or_default()) {
+        (Some(count), None, false) => Ok(Expiration::Days(days(Some(count))?)),
+        (None, Some(date), false) => {
+            let at_us = micros(&date);
+            if at_us.rem_euclid(DAY_US) != 0 {
+                return Err(s3_error!(InvalidArgument, "'Date' must be at midnight GMT"));
+            }
+            Ok(Expiration::Date(at_us))
+        }
+        (None, None, true) => Ok(Expiration::LoneMarkers),
+        _ => Err(s3_error!(MalformedXML)),
+    }
+}
+
+fn filter(given: Option<LifecycleRuleFilter>, old_prefix: Option<String>) -> S3Result<LifecycleFilter> {
+    let size = |size: Option<i64>| {
+        size.map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument, "A size must not be negative")))
+            .transpose()
+    };
+    let of = |and: LifecycleRuleAndOperator| {
+        Ok(LifecycleFilter {
+            prefix: and.prefix.unwrap_or_default(),
+            tags: tags(and.tags.unwrap_or_default())?,
+            larger_than_bytes: size(and.object_size_greater_than)?,
+            smaller_than_bytes: size(and.object_size_less_than)?,
+        })
+    };
+    match (given, old_prefix) {
+        (Some(_), Some(_)) => Err(s3_error!(MalformedXML)),
+        (None, prefix) => Ok(LifecycleFilter { prefix: prefix.unwrap_or_default(), ..LifecycleFilter::default() }),
+        (Some(filter), None) => match filter.and {
+            Some(and) => of(and),
+            None => of(LifecycleRuleAndOperator {
+                object_size_greater_than: filter.object_size_greater_than,
+                object_size_less_than: filter.object_size_less_than,
+                prefix: filter.prefix,
+                tags: filter.tag.map(|tag| vec![tag]),
+            }),
+        },
+    }
+}
+
+fn tags(given: Vec<Tag>) -> S3Result<Tags> {
+    let pairs = given.into_iter().map(|tag| Some((tag.key?, tag.value?))).collect::<Option<_>>();
+    Tags::of_object(pairs.ok_or_else(|| s3_error!(MalformedXML))?).map_err(from_engine)
+}
+
+fn shown(rule: &LifecycleRule) -> dto::LifecycleRule {
+    let count = |days: u32| i32::try_from(days).ok();
+    let none = LifecycleExpiration { date: None, days: None, expired_object_delete_marker: None };
+    let expiration = rule.expiration.map(|expiration| match expiration {
+        Expiration::Days(days) => LifecycleExpiration { days: count(days), ..none },
+        Expiration::Date(at_us) => LifecycleExpiration { date: Some(timestamp(at_us)), ..none },
+        Expiration::LoneMarkers => LifecycleExpiration { expired_object_delete_marker: Some(true), ..none },
+    });
+    let status = if rule.enabled { ExpirationStatus::ENABLED } else { ExpirationStatus::DISABLED };
+    dto::LifecycleRule {
+        abort_incomplete_multipart_upload: rule
+            .abort_uploads_days
+            .map(|days| AbortIncompleteMultipartUpload { days_after_initiation: count(days) }),
+        expiration,
+        filter: Some(shown_filter(&rule.filter)),
+        id: Some(rule.id.clone()),
+        noncurrent_version_expiration: rule.noncurrent.map(|noncurrent| NoncurrentVersionExpiration {
+            newer_noncurrent_versions: noncurrent.keep_newest.and_then(count),
+            noncurrent_days: count(noncurrent.days),
+        }),
+        noncurrent_version_transitions: None,
+        prefix: None,
+        status: ExpirationStatus::from_static(status),
+        transitions: None,
+    }
+}
+
+fn shown_filter(filter: &LifecycleFilter) -> LifecycleRuleFilter {
+    let size = |bytes: Option<u64>| bytes.and_then(|bytes| i64::try_from(bytes).ok());
+    let tags: Vec<Tag> = filter
+        .tags
+        .pairs()
+        .iter()
+        .map(|(key, value)| Tag { key: Some(key.clone()), value: Some(value.clone()) })
+        .collect();
+    let (larger, smaller) = (size(filter.larger_than_bytes), size(filter.smaller_than_bytes));
+    let prefix = Some(filter.prefix.clone()).filter(|prefix| !prefix.is_empty());
+    let parts = tags.len() + [prefix.is_some(), larger.is_some(), smaller.is_some()].iter().filter(|is| **is).count();
+    if parts > 1 {
+        let and = LifecycleRuleAndOperator {
+            object_size_greater_than: larger,
+            object_size_less_than: smaller,
+            prefix,
+            tags: Some(tags).filter(|tags| !tags.is_empty()),
+        };
+        return LifecycleRuleFilter { and: Some(and), ..LifecycleRuleFilter::default() };
+    }
+    LifecycleRuleFilter {
+        object_size_greater_than: larger,
+        object_size_less_than: smaller,
+        // A filter that is about everything names the empty prefix.
+        prefix: if parts == 0 { Some(String::new()) } else { prefix },
+        tag: tags.into_iter().next(),
+        ..LifecycleRuleFilter::default()
+    }
+}
