@@ -131,6 +131,10 @@ impl FormPolicy {
         let document = value.as_object().ok_or_else(|| invalid("it is no object"))?;
         let expires = document.get("expiration").and_then(Value::as_str);
         let expires = expires.ok_or_else(|| invalid("Policy missing expiration"))?;
+        // The parser takes a space in the place of the letter.
+        if !expires.contains('T') {
+            return Err(invalid("Invalid 'expiration' value"));
+        }
         let expires = OffsetDateTime::parse(expires, &Rfc3339).map_err(|_| invalid("Invalid 'expiration' value"))?;
         let conditions = document.get("conditions").and_then(Value::as_array);
         let conditions = conditions.ok_or_else(|| invalid("Policy missing conditions"))?;
@@ -173,6 +177,8 @@ impl FormPolicy {
         let is_covered = |name: &str| {
             FREE.contains(&name)
                 || name.starts_with("x-ignore-")
+                // It can only refuse more.
+                || name.starts_with("x-amz-checksum-")
                 || self.conditions.iter().any(|condition| condition.field() == Some(name))
         };
         match fields.keys().find(|name| !is_covered(name)) {
@@ -208,6 +214,9 @@ fn starts_with(field: &str, found: &str, value: &str) -> bool {
 }
 
 fn read_pairs(pairs: &Map<String, Value>, read: &mut Vec<Condition>) -> S3Result {
+    if pairs.is_empty() {
+        return Err(invalid("Invalid Simple-Condition: it is empty"));
+    }
     for (field, value) in pairs {
         let value = value.as_str().ok_or_else(|| invalid("Invalid Simple-Condition: value must be a string"))?;
         read.push(Condition::Equals { field: field.to_ascii_lowercase(), value: value.to_owned() });
@@ -217,7 +226,7 @@ fn read_pairs(pairs: &Map<String, Value>, read: &mut Vec<Condition>) -> S3Result
 
 fn read_words(words: &[Value]) -> S3Result<Condition> {
     let [operator, first, second] = words else { return Err(invalid("Invalid Condition: wrong number of arguments")) };
-    let operator = operator.as_str().unwrap_or_default();
+    let operator = operator.as_str().unwrap_or_default().to_ascii_lowercase();
     if operator == "content-length-range" {
         let number = |value: &Value| {
             value
@@ -235,7 +244,7 @@ fn read_words(words: &[Value]) -> S3Result<Condition> {
     let field = first.as_str().and_then(|field| field.strip_prefix('$'));
     let field = field.ok_or_else(|| invalid("Invalid Condition: field names begin with '$'"))?.to_ascii_lowercase();
     let value = second.as_str().ok_or_else(|| invalid("Invalid Condition: values must be strings"))?.to_owned();
-    match operator {
+    match operator.as_str() {
         "eq" => Ok(Condition::Equals { field, value }),
         "starts-with" => Ok(Condition::StartsWith { field, value }),
         _ => Err(invalid("Invalid Condition: unknown operation")),
@@ -295,6 +304,8 @@ mod tests {
             json!({ "Expiration": "2030-01-01T00:00:00Z", "conditions": [{ "bucket": "b" }] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "CONDITIONS": [{ "bucket": "b" }] }),
             json!({ "expiration": "tomorrow", "conditions": [{ "bucket": "b" }] }),
+            json!({ "expiration": "2030-01-01 00:00:00Z", "conditions": [{ "bucket": "b" }] }),
+            json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [{}] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", 0]] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["content-length-range", -1, 0]] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["like", "$key", "x"]] }),

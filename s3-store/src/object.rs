@@ -97,7 +97,11 @@ macro_rules! show_object {
         $output.object_lock_retain_until_date = until;
         $output.object_lock_legal_hold_status = held;
         $output.parts_count = input.part_number.and(info.parts_count).and_then(|count| i32::try_from(count).ok());
-        if input.checksum_mode.is_some() && view.range == (0..info.size_bytes) {
+        if let (Some(part), true) = (&view.part_checksums, input.checksum_mode.is_some()) {
+            let shown = Shown::of_digests(part);
+            $output.checksum_type = Some(checksums::kind_name(info.checksum_type));
+            show_checksums!($output, shown);
+        } else if input.checksum_mode.is_some() && view.range == (0..info.size_bytes) {
             let shown = Shown::of_object(info);
             $output.checksum_type = shown.kind.clone();
             show_checksums!($output, shown);

@@ -163,29 +163,26 @@ pub(crate) async fn parts_of(tx: &mut Tx, id: ContentId, after: u32, rows_max: u
             values![id.as_bytes(), after, i64::try_from(rows_max).unwrap_or(i64::MAX)],
         )
         .await?;
-    let part = |row: &Row| {
-        let start = row.size("start_bytes")?;
-        Ok(ObjectPart {
-            number: u32::try_from(row.int("number")?).map_err(|_| Error::corrupt("a part number is out of range"))?,
-            range: start..start.saturating_add(row.size("size_bytes")?),
-            checksums: digests_from_json(&row.text("checksums")?)?,
-        })
-    };
-    rows.iter().map(part).collect()
+    rows.iter().map(part_of_row).collect()
 }
 
-/// Which bytes of the whole a piece has; `None` when there is no such piece.
-pub(crate) async fn piece_range(tx: &mut Tx, id: ContentId, number: u32) -> Result<Option<std::ops::Range<u64>>> {
-    // Part numbers may have gaps; a reader counts the parts that there are.
+fn part_of_row(row: &Row) -> Result<ObjectPart> {
+    let start = row.size("start_bytes")?;
+    Ok(ObjectPart {
+        number: u32::try_from(row.int("number")?).map_err(|_| Error::corrupt("a part number is out of range"))?,
+        range: start..start.saturating_add(row.size("size_bytes")?),
+        checksums: digests_from_json(&row.text("checksums")?)?,
+    })
+}
+
+/// The part of content at a place, counted from 1. Part numbers may have gaps; a reader counts the parts that there are.
+pub(crate) async fn part_at(tx: &mut Tx, id: ContentId, place: u32) -> Result<Option<ObjectPart>> {
     let row = tx
         .fetch_optional(
-            "SELECT start_bytes, size_bytes FROM pieces WHERE content_id = $1 ORDER BY number LIMIT 1 OFFSET $2",
-            values![id.as_bytes(), i64::from(number) - 1],
+            "SELECT number, start_bytes, size_bytes, checksums FROM pieces
+             WHERE content_id = $1 ORDER BY number LIMIT 1 OFFSET $2",
+            values![id.as_bytes(), i64::from(place) - 1],
         )
         .await?;
-    row.map(|row| {
-        let start = row.size("start_bytes")?;
-        Ok(start..start + row.size("size_bytes")?)
-    })
-    .transpose()
+    row.as_ref().map(part_of_row).transpose()
 }

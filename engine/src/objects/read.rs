@@ -8,6 +8,7 @@ use futures::FutureExt;
 use super::{ObjectRead, ObjectView, ReadObject, Selection, info};
 use crate::access::Wanted;
 use crate::access::action::Action;
+use crate::body::Digests;
 use crate::bytes::in_flight::Reading;
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::metadata::contents;
@@ -93,7 +94,7 @@ impl Engine {
             None => 0..version.size_bytes,
         };
         let info = info(key.clone(), version, known, known.bucket.versioning)?;
-        let view = ObjectView { info, range: range.clone(), partial: read.selection.is_some() };
+        let view = ObjectView { info, range: range.clone(), part_checksums: None, partial: read.selection.is_some() };
         Ok(Some((view, vec![Piece { source, range }], reading)))
     }
 
@@ -163,28 +164,29 @@ async fn find_view(
     let version = versions::find(tx, ids, known.bucket.id, key, read.version_id.as_ref()).await?;
     let range = match (selection::check_read(&version.etag, version.modified_us, &read.conditions), read.selection) {
         (Err(error), _) => Err(error),
-        (Ok(()), Some(Selection::Part(number))) => part_range(tx, &version, number).await,
-        (Ok(()), Some(selection)) => selection::range(selection, version.size_bytes),
-        (Ok(()), None) => Ok(0..version.size_bytes),
+        (Ok(()), Some(Selection::Part(number))) => part(tx, &version, number).await,
+        (Ok(()), Some(selection)) => selection::range(selection, version.size_bytes).map(|range| (range, None)),
+        (Ok(()), None) => Ok((0..version.size_bytes, None)),
     };
     let view = match range {
-        Ok(range) => {
+        Ok((range, part_checksums)) => {
             let info = info(key.clone(), version.clone(), known, known.bucket.versioning)?;
-            Ok(ObjectView { info, range, partial: read.selection.is_some() })
+            Ok(ObjectView { info, range, part_checksums, partial: read.selection.is_some() })
         }
         Err(error) => Err(error),
     };
     Ok(Found { version, view })
 }
 
-/// The bytes of a part. An object that was not uploaded in parts has one: all of it.
-async fn part_range(tx: &mut Tx, version: &Version, number: u32) -> Result<Range<u64>> {
+/// Which bytes a part is, and its checksums. An object that was not uploaded in parts has one: all of it.
+async fn part(tx: &mut Tx, version: &Version, number: u32) -> Result<(Range<u64>, Option<Digests>)> {
     match (version.parts_count, number) {
         (_, 0) => Err(Error::InvalidPartNumber),
-        (None, 1) => Ok(0..version.size_bytes),
+        (None, 1) => Ok((0..version.size_bytes, None)),
         (None, _) => Err(Error::InvalidPartNumber),
         (Some(_), number) => {
-            contents::piece_range(tx, version.content_id, number).await?.ok_or(Error::InvalidPartNumber)
+            let part = contents::part_at(tx, version.content_id, number).await?.ok_or(Error::InvalidPartNumber)?;
+            Ok((part.range, Some(part.checksums)))
         }
     }
 }

@@ -156,6 +156,8 @@ pub struct ObjectView {
     pub info: ObjectInfo,
     /// Which of its bytes the answer has.
     pub range: Range<u64>,
+    /// The checksums of the part that was asked for.
+    pub part_checksums: Option<Digests>,
     /// Whether a selection was asked for, so that the answer is partial (206) even when it covers everything.
     pub partial: bool,
 }

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use engine::{
-    Body, CopyObject, DeleteTarget, Error, NewObject, ObjectInfo, PartSource, ReadObject, Result, WriteConditions,
+    Body, CopyObject, DeleteTarget, Error, NewObject, ObjectInfo, ObjectView, PartSource, ReadObject, Result,
+    WriteConditions,
 };
 use futures::TryStreamExt;
 
@@ -250,7 +251,9 @@ impl Drive {
         let source = self.model.source_of(source);
         let read = ReadObject { version_id: source.version_id, selection: *selection, conditions: source.conditions };
         let (engine, tenant) = (&self.world.engine, &self.world.tenant);
-        let head = engine.head_object(tenant, &source.bucket, &source.key, &read).await;
+        // The model does not keep the checksums of parts; the tests of uploads look at them.
+        let without_parts = |view: ObjectView| ObjectView { part_checksums: None, ..view };
+        let head = engine.head_object(tenant, &source.bucket, &source.key, &read).await.map(without_parts);
         let expected = self.model.read(&source.bucket, &source.key, &read);
         let (view, bytes) = match expected {
             Ok((view, bytes)) => (Ok(view), bytes),
@@ -258,9 +261,10 @@ impl Drive {
         };
         self.same(&head, &view)?;
         let (got, body) = match engine.get_object(tenant, &source.bucket, &source.key, &read).await {
-            Ok(found) => {
-                (Ok(found.view), found.body.try_collect::<Vec<_>>().await.map_err(|e| e.to_string())?.concat())
-            }
+            Ok(found) => (
+                Ok(without_parts(found.view)),
+                found.body.try_collect::<Vec<_>>().await.map_err(|e| e.to_string())?.concat(),
+            ),
             Err(error) => (Err(error), Vec::new()),
         };
         self.same(&got, &view)?;

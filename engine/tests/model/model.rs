@@ -257,7 +257,7 @@ impl Model {
         let info = self.info(name, key, version, object);
         let bytes = object.content.bytes[range.clone()].to_vec();
         let range = range.start as u64..range.end as u64;
-        Ok((ObjectView { info, range, partial: read.selection.is_some() }, bytes))
+        Ok((ObjectView { info, range, part_checksums: None, partial: read.selection.is_some() }, bytes))
     }
 
     /// The version and object that a copy takes.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use engine::{
     Body, BucketName, ChecksumAlgorithm, ChecksumType, CompleteUpload, CompletedPart, CopySource, Digests, Error,
-    NewObject, PartSource, ReadConditions, Selection, UploadChecksum, UploadId, UploadListRequest,
+    NewObject, ObjectName, PartSource, ReadConditions, ReadObject, Selection, UploadChecksum, UploadId,
+    UploadListRequest,
 };
 
 use crate::world::{World, key, noise};
@@ -52,6 +53,13 @@ async fn parts_of_all_sizes_become_one_object() {
     assert_eq!(world.get(&bucket, "o").await.unwrap(), whole);
     assert_eq!(world.get_part(&bucket, "o", Selection::Part(2)).await.unwrap(), noise(2_000));
     assert_eq!(world.get_part(&bucket, "o", Selection::Part(5)).await.unwrap(), noise(7));
+    let read = ReadObject { selection: Some(Selection::Part(2)), ..ReadObject::default() };
+    let view = world.engine.head_object(&world.ada, &bucket, &key("o"), &read).await.unwrap();
+    assert!(view.part_checksums.is_some_and(|kept| kept.crc64nvme.is_some()), "a part keeps its checksum");
+    let named = ObjectName { bucket: bucket.clone(), key: key("o"), version_id: None };
+    let told = world.engine.object_attributes(&world.ada, &named, 4, 2).await.unwrap();
+    let shown: Vec<_> = told.parts.iter().map(|part| (part.number, part.range.clone())).collect();
+    assert_eq!((shown, told.truncated), (vec![(7, 302_000..342_000), (10, 342_000..343_024)], true));
     assert!(matches!(world.get_part(&bucket, "o", Selection::Part(6)).await, Err(Error::InvalidPartNumber)));
     for (start, end) in [(299_990, 300_010), (0, 299_999), (301_999, 342_000), (343_020, 343_030)] {
         let got = world.get_part(&bucket, "o", Selection::Between(start, end)).await.unwrap();
