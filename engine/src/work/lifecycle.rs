@@ -11,7 +11,9 @@ use crate::names::ObjectKey;
 use crate::version_ids::VersionIds;
 use crate::{Inner, Result, rules};
 
-/// Versions that are looked at in one read, and at most deleted in one transaction.
+/// Versions that are looked at in one read.
+const READ: usize = 1000;
+/// Versions of a key that one transaction deletes at most, and uploads that are looked at in one read.
 const STEP: usize = 200;
 /// Versions of one key that are looked at together: of more, the oldest come with a later run.
 const OF_KEY_MAX: usize = 10_000;
@@ -45,28 +47,30 @@ async fn expire_bucket(inner: &Arc<Inner>, bucket_id: i64, lifecycle: &Lifecycle
         let rows = inner
             .db
             .read_statement("old_versions", move |tx| {
-                async move { expiry::versions(tx, bucket_id, from, STEP).await }.boxed()
+                async move { expiry::versions(tx, bucket_id, from, READ).await }.boxed()
             })
             .await?;
-        let Some(last) = rows.last() else { return Ok(count) };
-        let last_key = last.key.clone();
-        let keys: Vec<ObjectKey> = distinct(rows.into_iter().map(|old| old.key));
-        for key in keys {
-            count += expire_key(inner, bucket_id, key, lifecycle).await?;
+        let Some(last) = rows.last().map(|last| last.key.clone()) else { return Ok(count) };
+        // The last key of a full page may have more versions than are on it.
+        let is_cut = rows.len() == READ;
+        for history in rows.chunk_by(|one, other| one.key == other.key) {
+            count += match history.first() {
+                Some(first) if is_cut && first.key == last => {
+                    expire_long_key(inner, bucket_id, &last, lifecycle).await?
+                }
+                Some(first) => expire_key(inner, bucket_id, &first.key, newest_first(history), lifecycle).await?,
+                None => 0,
+            };
         }
-        after = Some(last_key);
+        after = Some(last);
     }
 }
 
-fn distinct(keys: impl Iterator<Item = ObjectKey>) -> Vec<ObjectKey> {
-    let mut keys: Vec<_> = keys.collect();
-    keys.dedup();
-    keys
+fn newest_first(history: &[Old]) -> Vec<Old> {
+    history.iter().rev().cloned().collect()
 }
 
-/// Expires what is due of a key: decided on all its versions, and again in the transaction that deletes.
-async fn expire_key(inner: &Arc<Inner>, bucket_id: i64, key: ObjectKey, lifecycle: &Lifecycle) -> Result<usize> {
-    let (now_us, day) = (inner.settings.clock.now_us(), day(inner));
+async fn expire_long_key(inner: &Arc<Inner>, bucket_id: i64, key: &ObjectKey, lifecycle: &Lifecycle) -> Result<usize> {
     let named = key.clone();
     let history = inner
         .db
@@ -74,7 +78,18 @@ async fn expire_key(inner: &Arc<Inner>, bucket_id: i64, key: ObjectKey, lifecycl
             async move { expiry::history(tx, bucket_id, &named, OF_KEY_MAX).await }.boxed()
         })
         .await?;
-    let due: Vec<Old> = due_of(&history, lifecycle, day, now_us);
+    expire_key(inner, bucket_id, key, history, lifecycle).await
+}
+
+/// Expires what is due of a key: decided on its versions, newest first, and again in the transaction that deletes.
+async fn expire_key(
+    inner: &Arc<Inner>,
+    bucket_id: i64,
+    key: &ObjectKey,
+    history: Vec<Old>,
+    lifecycle: &Lifecycle,
+) -> Result<usize> {
+    let due = due_of(&history, lifecycle, day(inner), inner.settings.clock.now_us());
     let mut count = 0;
     for some in due.chunks(STEP) {
         let (some, ids, key): (Vec<Old>, VersionIds, ObjectKey) =
