@@ -268,7 +268,7 @@ impl Engine {
     }
 
     async fn show_acl(&self, owner: CanonicalId, acl: Option<Acl>) -> Result<ShownAcl> {
-        let acl = acl.unwrap_or_else(|| Acl::private(&owner));
+        let acl = acl.unwrap_or_else(|| Acl::private(&owner)).groups_first();
         let mut ids = vec![owner.clone()];
         ids.extend(acl.grants.iter().filter_map(|grant| match &grant.grantee {
             Grantee::User(id) => Some(id.clone()),

@@ -157,10 +157,13 @@ impl Acl {
             }
         };
         let own = to(Grantee::User(owner.clone()), Permission::FullControl);
-        // As S3 shows them: groups stand before users.
-        let mut grants: Vec<_> = std::iter::once(own).chain(others).collect();
-        grants.sort_by_key(|grant| matches!(grant.grantee, Grantee::User(_)));
-        Self { grants }
+        Self { grants: std::iter::once(own).chain(others).collect() }
+    }
+
+    /// The grants as S3 shows them: groups stand before users.
+    pub(crate) fn groups_first(mut self) -> Self {
+        self.grants.sort_by_key(|grant| matches!(grant.grantee, Grantee::User(_)));
+        self
     }
 
     /// The list of whom nothing else was said.
