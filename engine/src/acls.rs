@@ -89,31 +89,21 @@ impl Engine {
     /// The list of an object.
     pub async fn object_acl(&self, caller: &Caller, object: &ObjectName) -> Result<ShownAcl> {
         let action = either(object, Action::GetObjectAcl, Action::GetObjectVersionAcl);
-        let (owner, acl) = self.find_possession(caller, object, action).await?;
-        self.show_acl(owner, acl).await
+        let (known, version) = self.find_version(caller, object, action).await?;
+        self.show_acl(known.owner_of(&version.meta).clone(), version.meta.acl().cloned()).await
     }
 
     /// Sets the list of an object. Errors as of [`Engine::set_bucket_acl`].
     pub async fn set_object_acl(&self, caller: &Caller, object: &ObjectName, new: NewAcl) -> Result<TouchedVersion> {
         let action = either(object, Action::PutObjectAcl, Action::PutObjectVersionAcl);
-        let known = self.known_bucket(&object.bucket).await?;
-        let (owner, _) = self.find_possession(caller, object, action).await?;
+        let (known, version) = self.find_version(caller, object, action).await?;
+        let owner = known.owner_of(&version.meta).clone();
         let acl = self.given_acl(&known, &owner, new).await?;
         let change = move |meta: &mut Meta| {
             meta.set_acl(Some(acl.clone()));
             Ok(())
         };
-        self.write_meta(caller, object, &known, change).await
-    }
-
-    async fn find_possession(
-        &self,
-        caller: &Caller,
-        object: &ObjectName,
-        action: Action,
-    ) -> Result<(CanonicalId, Option<Acl>)> {
-        let (known, version) = self.find_version(caller, object, action).await?;
-        Ok((known.owner_of(&version.meta).clone(), version.meta.acl().cloned()))
+        self.write_meta(caller, &known, &object.key, &version, change).await
     }
 
     /// An object that is there, when the caller may do something with it.
@@ -157,30 +147,32 @@ impl Engine {
         action: Action,
         change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
     ) -> Result<TouchedVersion> {
-        let (known, _) = self.find_version(caller, object, action).await?;
-        self.write_meta(caller, object, &known, change).await
+        let (known, version) = self.find_version(caller, object, action).await?;
+        self.write_meta(caller, &known, &object.key, &version, change).await
     }
 
-    /// Changes what is kept with a version, in a transaction, whoever asks.
+    /// Changes what is kept with a version that the caller was judged by, and with no other: one that came in its place may be somebody
+    /// else's. [`Error::NoSuchKey`] when it is gone meanwhile.
     pub(crate) async fn write_meta(
         &self,
         caller: &Caller,
-        object: &ObjectName,
         known: &KnownBucket,
+        key: &ObjectKey,
+        version: &rows::Version,
         change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
     ) -> Result<TouchedVersion> {
-        let (ids, bucket_id, object) = (self.inner.version_ids.clone(), known.bucket.id, object.clone());
+        let (bucket_id, key, seq) = (known.bucket.id, key.clone(), version.seq);
         let (change, versioning) = (Arc::new(change), known.bucket.versioning);
         self.inner
             .db
             .write_for(caller.share(), "change_object", move |tx| {
-                let (ids, object, change) = (ids.clone(), object.clone(), change.clone());
+                let (key, change) = (key.clone(), change.clone());
                 async move {
                     metadata::buckets::must_exist(tx, bucket_id).await?;
-                    let mut version =
-                        versions::find(tx, &ids, bucket_id, &object.key, object.version_id.as_ref()).await?;
+                    let found = versions::by_seq(tx, bucket_id, &key, seq).await?;
+                    let mut version = found.ok_or(Error::NoSuchKey { marker: None })?;
                     change(&mut version.meta)?;
-                    versions::set_meta(tx, bucket_id, &object.key, &version).await?;
+                    versions::set_meta(tx, bucket_id, &key, &version).await?;
                     let tags = version.meta.tags().clone();
                     Ok(TouchedVersion { version_id: version.version_id, versioning, tags })
                 }

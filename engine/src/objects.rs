@@ -34,6 +34,8 @@ use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, Versio
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
+/// How often a copy is tried whose source is replaced each time before it is made.
+const COPY_ATTEMPTS_MAX: usize = 10;
 /// Largest user metadata: names and values together, in bytes.
 pub const USER_METADATA_BYTES_MAX: usize = 2048;
 
@@ -103,29 +105,35 @@ impl Engine {
         if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
-        self.must_read(caller, source).await?;
         let possession = self.possession_of_new(caller, &to, &copy.acl).await?;
         let lock = to.lock_of_new(&copy.lock, self.clock().now_us())?;
-        let copy = CopyObject { lock, ..copy };
-        let (source, ids, place) = (source.clone(), self.inner.version_ids.clone(), (to.clone(), key.clone()));
-        let (made, source_version_id) = self
-            .inner
-            .db
-            .write_for(caller.share(), "copy_object", move |tx| {
-                let (source, place, copy, ids) = (source.clone(), place.clone(), copy.clone(), ids.clone());
-                let possession = possession.clone();
-                async move { copy_rows(tx, &ids, (from, &source), &place, &copy, possession).await }.boxed()
-            })
-            .await?;
-        Ok(Copied { info: info(key.clone(), made.version, &to, made.versioning)?, source_version_id })
+        let copy = Arc::new(CopyJob { to, key: key.clone(), copy: CopyObject { lock, ..copy }, possession });
+        for _ in 0..COPY_ATTEMPTS_MAX {
+            // What is copied is the version that the caller was judged by: one that came in its place may be somebody else's.
+            let seq = self.must_read(caller, source).await?;
+            let (named, ids, shared) = (source.clone(), self.inner.version_ids.clone(), copy.clone());
+            let made = self
+                .inner
+                .db
+                .write_for(caller.share(), "copy_object", move |tx| {
+                    let (named, ids, shared) = (named.clone(), ids.clone(), shared.clone());
+                    async move { copy_rows(tx, &ids, (from, &named, seq), &shared).await }.boxed()
+                })
+                .await?;
+            if let Some((made, source_version_id)) = made {
+                let info = info(key.clone(), made.version, &copy.to, made.versioning)?;
+                return Ok(Copied { info, source_version_id });
+            }
+        }
+        Err(Error::Busy)
     }
 
-    /// Refuses to copy what the caller may not read.
-    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<()> {
+    /// Refuses to copy what the caller may not read; returns the number of the version that it may.
+    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<i64> {
         let CopySource { bucket, key, version_id, conditions: _ } = source.clone();
         let object = ObjectName { bucket, key, version_id };
         let action = either(&object, Action::GetObject, Action::GetObjectVersion);
-        self.find_version(caller, &object, action).await.map(|_| ())
+        Ok(self.find_version(caller, &object, action).await?.1.seq)
     }
 
     /// Deletes objects or versions in one transaction; what does not exist is no error. The answer has the targets' order.
@@ -301,16 +309,24 @@ fn may_delete(known: &KnownBucket, caller: &Caller, target: &DeleteTarget) -> bo
     known.allows(caller, &Wanted::at(action, &target.key))
 }
 
+/// A copy that is allowed: where it goes, and how it is made.
+struct CopyJob {
+    to: Arc<KnownBucket>,
+    key: ObjectKey,
+    copy: CopyObject,
+    possession: Possession,
+}
+
+/// Copies a version by its number; `None` when it is gone.
 async fn copy_rows(
     tx: &mut Tx,
     ids: &VersionIds,
-    (from, source): (i64, &CopySource),
-    (to, key): &(Arc<KnownBucket>, ObjectKey),
-    copy: &CopyObject,
-    possession: Possession,
-) -> Result<(Made, Option<VersionId>)> {
+    (from, source, seq): (i64, &CopySource, i64),
+    job: &CopyJob,
+) -> Result<Option<(Made, Option<VersionId>)>> {
+    let CopyJob { to, key, copy, possession } = job;
     let source_versioning = metadata::buckets::versioning(tx, from).await?;
-    let version = versions::find(tx, ids, from, &source.key, source.version_id.as_ref()).await?;
+    let Some(version) = versions::by_seq(tx, from, &source.key, seq).await? else { return Ok(None) };
     // A copy has no "not modified": whatever keeps it from being made is a condition that failed.
     selection::check_read(&version.etag, version.modified_us, &source.conditions).map_err(|error| match error {
         Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
@@ -323,7 +339,7 @@ async fn copy_rows(
         None => version.meta.clone(),
     };
     let tags = copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
-    let meta = meta.possessed(possession, &to.bucket.owner).with_tags(tags).locked(&copy.lock);
+    let meta = meta.possessed(possession.clone(), &to.bucket.owner).with_tags(tags).locked(&copy.lock);
     // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
     contents::add_ref(tx, version.content_id).await?;
     let new = NewVersion {
@@ -335,7 +351,7 @@ async fn copy_rows(
         meta,
     };
     let made = rows::put(tx, ids, to.bucket.id, key, &new, None, &copy.conditions).await?;
-    Ok((made, (source_versioning != Versioning::Off).then_some(version.version_id)))
+    Ok(Some((made, (source_versioning != Versioning::Off).then_some(version.version_id))))
 }
 
 /// Where taken-in bytes are, and the blob that waits for its row.

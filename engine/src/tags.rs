@@ -92,12 +92,12 @@ impl Engine {
     /// Gives an object other tags.
     pub async fn set_object_tags(&self, caller: &Caller, object: &ObjectName, tags: Tags) -> Result<TouchedVersion> {
         let action = either(object, Action::PutObjectTagging, Action::PutObjectVersionTagging);
-        let (known, _) = self.find_version_given(caller, object, action, tags.pairs()).await?;
+        let (known, version) = self.find_version_given(caller, object, action, tags.pairs()).await?;
         let change = move |meta: &mut Meta| {
             meta.set_tags(tags.clone());
             Ok(())
         };
-        self.write_meta(caller, object, &known, change).await
+        self.write_meta(caller, &known, &object.key, &version, change).await
     }
 
     /// Takes the tags of an object away.

@@ -1,9 +1,9 @@
 //! Who may do what: access control lists, policies, blocks against the world, and who owns what others store.
 
 use engine::{
-    Body, BucketName, Caller, CannedAcl, DeleteTarget, Error, GivenAcl, GivenGrant, GivenGrantee, Grantee, ListRequest,
-    NewAcl, NewBucket, NewObject, ObjectName, ObjectOwnership, Permission, PublicAccessBlock, ReadObject, Result,
-    RuleError, Tags, TouchedVersion,
+    Body, BucketName, Caller, CannedAcl, CopyObject, CopySource, DeleteTarget, Error, GivenAcl, GivenGrant,
+    GivenGrantee, Grantee, ListRequest, NewAcl, NewBucket, NewObject, ObjectName, ObjectOwnership, Permission,
+    PublicAccessBlock, ReadConditions, ReadObject, Result, RuleError, Tags, TouchedVersion,
 };
 use serde_json::{Value, json};
 
@@ -265,4 +265,53 @@ async fn what_is_set_on_a_bucket_goes_with_it() {
     assert_eq!(world.sql("DELETE FROM bucket_settings").await, 0);
     world.engine.create_bucket(&world.ada, &name).await.unwrap();
     assert_eq!(world.engine.bucket_setting::<Tags>(&world.ada, &name).await.unwrap(), None);
+}
+
+/// A store whose commits take so long that what is judged at one time is written at another.
+async fn slow_world(name: &str) -> (World, BucketName) {
+    let mut world = World::new().await;
+    let bucket = world.bucket(name).await;
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicReadWrite)).await.unwrap();
+    let fsync_delay = std::time::Duration::from_millis(10);
+    world.restart_with(|settings| settings.faults = engine::Faults { fsync_delay }).await;
+    (world, bucket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_never_lands_on_an_object_that_came_in_between() {
+    let (world, bucket) = slow_world("raced-lists").await;
+    for _ in 0..40 {
+        put(&world, &world.eve, &bucket, "o", GivenAcl::None).await.unwrap();
+        let object = named(&bucket, "o");
+        let (_, stored) = tokio::join!(
+            world.engine.set_object_acl(&world.eve, &object, canned(CannedAcl::PublicRead)),
+            put(&world, &world.ada, &bucket, "o", GivenAcl::None),
+        );
+        stored.unwrap();
+        let read = world.engine.get_object(&Caller::anonymous(), &bucket, &key("o"), &ReadObject::default()).await;
+        assert!(matches!(read, Err(Error::AccessDenied)), "what Ada stored is hers");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_never_has_what_came_in_between() {
+    let (world, bucket) = slow_world("raced-copies").await;
+    let own = BucketName::new("eves").unwrap();
+    world.engine.create_bucket(&world.eve, &own).await.unwrap();
+    let source =
+        CopySource { bucket: bucket.clone(), key: key("o"), version_id: None, conditions: ReadConditions::default() };
+    for _ in 0..40 {
+        let open = NewObject { acl: GivenAcl::Canned(CannedAcl::PublicRead), ..NewObject::default() };
+        world.engine.put_object(&world.ada, &bucket, &key("o"), open, Body::from_bytes("open")).await.unwrap();
+        let (at, to, secret) = (key("o"), key("copy"), Body::from_bytes("secret"));
+        let (copied, stored) = tokio::join!(
+            world.engine.copy_object(&world.eve, &source, &own, &to, CopyObject::default()),
+            world.engine.put_object(&world.ada, &bucket, &at, NewObject::default(), secret),
+        );
+        stored.unwrap();
+        match copied {
+            Ok(copied) => assert_eq!(copied.info.size_bytes, 4, "only what was open was copied"),
+            Err(error) => assert!(matches!(error, Error::AccessDenied), "{error:?}"),
+        }
+    }
 }
