@@ -193,7 +193,7 @@ fn the_log_has_no_word_of_the_protocol_layer_even_at_its_lowest_level() {
     stream.write_all(format!("{head}connection: close\r\n\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     assert_eq!(store.end(Signal::TERM), Some(0));
     let log = std::fs::read_to_string(folder.path().join("serve.log")).unwrap();
     assert!(log.contains("/hush-bucket"), "{log}");
