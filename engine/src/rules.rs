@@ -91,8 +91,6 @@ settings! {
 
 /// The row of a bucket's access control list.
 pub(crate) const ACL: &str = "acl";
-/// The row of a bucket's lifecycle.
-pub(crate) const LIFECYCLE: &str = Lifecycle::KIND;
 /// The row of a bucket's policy.
 const POLICY: &str = "policy";
 

@@ -80,10 +80,7 @@ async fn read(headers: &HeaderMap, body: crate::drain::DrainedBody) -> S3Result<
         let value = field.text().await.map_err(|error| fault(&error))?;
         size_bytes += name.len() + value.len();
         if size_bytes > FIELDS_SIZE_BYTES_MAX || fields.len() >= FIELDS_MAX {
-            return Err(s3_error!(
-                MaxPostPreDataLengthExceededError,
-                "Your POST request fields preceding the upload file were too large."
-            ));
+            return Err(fields_too_large());
         }
         fields.insert(name, value);
     }
@@ -99,12 +96,13 @@ fn with_file_name(mut fields: BTreeMap<String, String>, file_name: Option<&str>)
     fields
 }
 
+fn fields_too_large() -> s3s::S3Error {
+    s3_error!(MaxPostPreDataLengthExceededError, "Your POST request fields preceding the upload file were too large.")
+}
+
 fn fault(error: &multer::Error) -> s3s::S3Error {
     match error {
-        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => s3_error!(
-            MaxPostPreDataLengthExceededError,
-            "Your POST request fields preceding the upload file were too large."
-        ),
+        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => fields_too_large(),
         multer::Error::StreamReadFailed(inner) => crate::error::fault_within(inner.as_ref()).to_s3(),
         _ => s3_error!(MalformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data."),
     }

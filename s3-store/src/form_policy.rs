@@ -10,11 +10,11 @@ use s3s::{S3Error, S3Result, s3_error};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use sha1::Sha1;
-use sha2::Sha256;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::error::custom;
+use crate::region;
 
 type Fields = BTreeMap<String, String>;
 
@@ -73,23 +73,14 @@ impl<'a> Proof<'a> {
 
     /// Compares the signature of the policy with that of the key, in constant time.
     pub(crate) fn verify(&self, policy: &str, secret_key: &SecretString) -> S3Result {
-        let secret = secret_key.expose_secret();
         let fits = match self {
             Self::V2 { signature, .. } => {
-                let mut mac = keyed::<Hmac<Sha1>>(secret.as_bytes());
+                let mut mac = sha1_keyed(secret_key.expose_secret().as_bytes());
                 mac.update(policy.as_bytes());
                 STANDARD.decode(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
             }
             Self::V4 { scope, signature, .. } => {
-                let start = format!("AWS4{secret}").into_bytes();
-                let texts = scope.iter().chain(&["aws4_request"]);
-                let key = texts.fold(start, |key, text| {
-                    let mut mac = keyed::<Hmac<Sha256>>(&key);
-                    mac.update(text.as_bytes());
-                    mac.finalize().into_bytes().to_vec()
-                });
-                let mut mac = keyed::<Hmac<Sha256>>(&key);
-                mac.update(policy.as_bytes());
+                let mac = region::keyed(&region::signing_key(secret_key, *scope), policy);
                 hex::decode(signature).is_ok_and(|signature| mac.verify_slice(&signature).is_ok())
             }
         };
@@ -97,8 +88,8 @@ impl<'a> Proof<'a> {
     }
 }
 
-fn keyed<M: Mac + KeyInit>(key: &[u8]) -> M {
-    <M as KeyInit>::new_from_slice(key).expect("HMAC takes keys of every length")
+fn sha1_keyed(key: &[u8]) -> Hmac<Sha1> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of every length")
 }
 
 /// A policy.
@@ -319,7 +310,7 @@ mod tests {
     #[test]
     fn proofs_are_signatures_of_the_policy() {
         let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
-        let mut mac = keyed::<Hmac<Sha1>>(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let mut mac = sha1_keyed(b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         mac.update(b"policy");
         let signature = STANDARD.encode(mac.finalize().into_bytes());
         let given = fields(&[("awsaccesskeyid", "AK"), ("signature", &signature)]);

@@ -94,16 +94,21 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn mac(&self, canonical: &str) -> Hmac<Sha256> {
-        let start = format!("AWS4{}", self.secret_key.expose_secret()).into_bytes();
-        let texts = [self.date, self.region, "s3", "aws4_request"];
-        let key = texts.iter().fold(start, |key, text| keyed(&key, text).finalize().into_bytes().to_vec());
+        let key = signing_key(self.secret_key, [self.date, self.region, "s3"]);
         let (time, date, region) = (self.time, self.date, self.region);
         let hash = hex::encode(Sha256::digest(canonical));
         keyed(&key, &format!("AWS4-HMAC-SHA256\n{time}\n{date}/{region}/s3/aws4_request\n{hash}"))
     }
 }
 
-fn keyed(key: &[u8], text: &str) -> Hmac<Sha256> {
+/// The key of version 4 that signs for a date (`YYYYMMDD`), a region and a service.
+pub(crate) fn signing_key(secret_key: &SecretString, scope: [&str; 3]) -> Vec<u8> {
+    let start = format!("AWS4{}", secret_key.expose_secret()).into_bytes();
+    let texts = scope.iter().chain(&["aws4_request"]);
+    texts.fold(start, |key, text| keyed(&key, text).finalize().into_bytes().to_vec())
+}
+
+pub(crate) fn keyed(key: &[u8], text: &str) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
     mac.update(text.as_bytes());
     mac

@@ -136,19 +136,20 @@ impl KnownBucket {
     }
 }
 
+/// The values of the tags of a name in lower case; `None` where there is no such tag.
+fn tag_values(tags: &[(String, String)], name: &str) -> Option<Vec<String>> {
+    let values: Vec<_> =
+        tags.iter().filter(|(key, _)| key.to_lowercase() == name).map(|(_, value)| value.clone()).collect();
+    (!values.is_empty()).then_some(values)
+}
+
 /// The values of a fact of a request: what the store knows itself, then what the request told.
 fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>> {
     if let Some(tag) = name.strip_prefix("s3:existingobjecttag/") {
-        let tags = wanted.object?.tags.iter();
-        let values: Vec<_> =
-            tags.filter(|(key, _)| key.to_lowercase() == tag).map(|(_, value)| value.clone()).collect();
-        return (!values.is_empty()).then_some(values);
+        return tag_values(wanted.object?.tags, tag);
     }
     if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
-        let tags = wanted.new_tags.iter();
-        let values: Vec<_> =
-            tags.filter(|(key, _)| key.to_lowercase() == tag).map(|(_, value)| value.clone()).collect();
-        return (!values.is_empty()).then_some(values);
+        return tag_values(wanted.new_tags, tag);
     }
     let identity = caller.identity();
     let one = |text: &str| Some(vec![text.to_owned()]);

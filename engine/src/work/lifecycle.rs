@@ -8,8 +8,9 @@ use crate::lifecycle::{Aged, Day, Lifecycle};
 use crate::metadata::expiry::{self, Old};
 use crate::metadata::multipart;
 use crate::names::ObjectKey;
+use crate::rules::{self, BucketSetting};
 use crate::version_ids::VersionIds;
-use crate::{Inner, Result, rules};
+use crate::{Inner, Result};
 
 /// Versions that are looked at in one read.
 const READ: usize = 1000;
@@ -20,9 +21,9 @@ const OF_KEY_MAX: usize = 10_000;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     let (mut versions, mut uploads, mut failure) = (0, 0, None);
-    let buckets = inner.db.read("buckets_with_lifecycle", |tx| expiry::buckets(tx, rules::LIFECYCLE).boxed()).await?;
+    let buckets = inner.db.read("buckets_with_lifecycle", |tx| expiry::buckets(tx, Lifecycle::KIND).boxed()).await?;
     for (bucket_id, text) in buckets {
-        let lifecycle: Lifecycle = rules::from_json(rules::LIFECYCLE, &text)?;
+        let lifecycle: Lifecycle = rules::from_json(Lifecycle::KIND, &text)?;
         // One bucket that fails must not keep the others waiting.
         match expire_bucket(inner, bucket_id, &lifecycle).await {
             Ok(count) => versions += count,
