@@ -112,6 +112,7 @@ async fn show(
         delimiter: Some(DELIMITER.to_string()),
         after: Some(view.after.to_owned()).filter(|after| !after.is_empty()),
         entries_max: ENTRIES_MAX,
+        described: false,
     };
     let list = state.engine().list_objects(&signed.caller, &location.bucket, &request).await?;
     let status = problem.as_ref().map_or(StatusCode::OK, |problem| problem.status);

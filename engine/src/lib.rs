@@ -86,7 +86,7 @@ pub use error::{BoxError, Error, Result, RuleError};
 pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
 pub use install::OldDatabase;
 pub use lifecycle::{Expiration, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
-pub use listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
+pub use listing::{Description, ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 pub use lock::{DefaultRetention, LockMode, LockPeriod, NewLock, ObjectLock, Retention};
 pub use logins::Session;
 pub use metadata::TableCopied;

@@ -4,7 +4,10 @@ use futures::FutureExt;
 
 use crate::access::Wanted;
 use crate::access::action::Action;
-use crate::objects::StorageClass;
+use crate::meta::Meta;
+use crate::objects::{ObjectHeaders, StorageClass};
+use crate::rules::KnownBucket;
+use crate::tags::Tags;
 use crate::{BucketName, Caller, Engine, ObjectKey, Result, VersionId, metadata};
 
 /// A page of a listing that is asked for.
@@ -18,6 +21,8 @@ pub struct ListRequest {
     pub after: Option<String>,
     /// The most objects and common prefixes together.
     pub entries_max: usize,
+    /// Whether objects are described, too.
+    pub described: bool,
 }
 
 /// One line of a listing.
@@ -34,8 +39,8 @@ pub enum ListEntry {
 pub struct ListedObject {
     /// Its key.
     pub key: ObjectKey,
-    /// Its version.
-    pub version_id: VersionId,
+    /// Its version; `None` in a listing of current objects, which names none.
+    pub version_id: Option<VersionId>,
     /// Its size.
     pub size_bytes: u64,
     /// Its entity tag without quotes.
@@ -48,6 +53,19 @@ pub struct ListedObject {
     pub latest: bool,
     /// Whether it is a delete marker.
     pub delete_marker: bool,
+    /// What is kept with it, where that was asked for and the caller may read it.
+    pub description: Option<Box<Description>>,
+}
+
+/// What is kept with an object beside its bytes, as a listing tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// Headers kept with it.
+    pub headers: ObjectHeaders,
+    /// User metadata, names in lower case without `x-amz-meta-`.
+    pub user_metadata: Vec<(String, String)>,
+    /// Its tags; `None` where the caller may not read them.
+    pub tags: Option<Tags>,
 }
 
 /// A page of a listing, in the order of bytes.
@@ -69,15 +87,34 @@ pub struct VersionListRequest {
 }
 
 impl Engine {
-    /// Lists current objects.
+    /// Lists current objects. They are described only as far as the caller may read each.
     pub async fn list_objects(&self, caller: &Caller, bucket: &BucketName, request: &ListRequest) -> Result<ListPage> {
         let wanted = Wanted::on_bucket(Action::ListBucket);
-        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
-        let request = request.clone();
-        self.inner
+        let known = self.allowed_bucket(caller, bucket, &wanted).await?;
+        let (bucket_id, request) = (known.bucket.id, request.clone());
+        let (mut page, metas) = self
+            .inner
             .db
-            .read("list_objects", |tx| async move { metadata::listing::objects(tx, bucket_id, &request).await }.boxed())
-            .await
+            .read("list_objects", |tx| {
+                async move {
+                    let page = metadata::listing::objects(tx, bucket_id, &request).await?;
+                    let metas = match request.described {
+                        true => metadata::listing::metas(tx, bucket_id, &page).await?,
+                        false => Vec::new(),
+                    };
+                    Ok((page, metas))
+                }
+                .boxed()
+            })
+            .await?;
+        let objects = page.entries.iter_mut().filter_map(|entry| match entry {
+            ListEntry::Object(object) => Some(object),
+            ListEntry::CommonPrefix(_) => None,
+        });
+        for (object, meta) in objects.zip(metas) {
+            object.description = description(&known, caller, &object.key, &meta).map(Box::new);
+        }
+        Ok(page)
     }
 
     /// Lists versions and delete markers, newest first within a key (the order of commits, not of clocks); a bucket without versions
@@ -98,4 +135,14 @@ impl Engine {
             })
             .await
     }
+}
+
+/// What a caller may know of an object in a listing.
+fn description(known: &KnownBucket, caller: &Caller, key: &ObjectKey, meta: &Meta) -> Option<Description> {
+    let may = |action| known.allows(caller, &Wanted::on_object(action, key, known.side_of(meta)));
+    may(Action::GetObject).then(|| Description {
+        headers: meta.headers(),
+        user_metadata: meta.user().to_vec(),
+        tags: may(Action::GetObjectTagging).then(|| meta.tags().clone()),
+    })
 }

@@ -19,9 +19,17 @@ pub(crate) fn of_error(error: S3Error) -> Response<Body> {
     })
 }
 
+/// A body that a handler wrote itself, in the extensions of its answer, instead of what the protocol layer would write.
+#[derive(Clone, Debug)]
+pub(crate) struct Document(pub(crate) Bytes);
+
 /// Completes an answer. `resource` is the path of the request as it came.
 pub(crate) fn finish(response: Response<Body>, context: &RequestContext, resource: &str) -> Response<Body> {
     let mut response = with_body_fault(response, context);
+    if let Some(Document(bytes)) = response.extensions_mut().remove() {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = Body::from(bytes);
+    }
     if response.status() == StatusCode::OK && context.operation() == Some("GetObjectAttributes") {
         bare_tag(&mut response);
     }
@@ -94,17 +102,25 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
 
 pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&apos;"),
-            other => out.push(other),
-        }
-    }
+    push_escaped(&mut out, text);
     out
+}
+
+/// Appends a text as XML has it.
+pub(crate) fn push_escaped(out: &mut String, text: &str) {
+    let mut rest = text;
+    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+        out.push_str(&rest[..at]);
+        out.push_str(match rest.as_bytes()[at] {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'"' => "&quot;",
+            _ => "&apos;",
+        });
+        rest = &rest[at + 1..];
+    }
+    out.push_str(rest);
 }
 
 fn add_ids(headers: &mut HeaderMap, context: &RequestContext) {

@@ -1,16 +1,20 @@
 //! Listings of a bucket: V1, V2 and versions.
 
+mod document;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use engine::{Engine, ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     self, CommonPrefix, DeleteMarkerEntry, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
-    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object, ObjectVersion, Owner,
+    ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, ObjectVersion, Owner,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
+use self::document::ListDocument;
 use crate::acl;
+use crate::answer::Document;
 use crate::error::from_engine;
 use crate::headers::{bucket, caller, check_owner, etag, signed, storage_class_name, timestamp, version};
 
@@ -112,26 +116,30 @@ pub(crate) async fn v1(
         delimiter: nonempty(input.delimiter.clone()),
         after: nonempty(input.marker.clone()),
         entries_max: entries_max(input.max_keys, "max-keys")?,
+        described: false,
     };
     let page = page(engine, &request, &input.bucket, &asked).await?;
+    let owner = owner_of_listing(engine, &input.bucket).await?;
     // S3 names the next marker only beside a delimiter; without one the last key is it.
-    let next = last_name(&page).filter(|_| asked.delimiter.is_some()).map(|name| coding.encode(name));
-    let owner = Some(owner_of_listing(engine, &input.bucket).await?);
-    let (contents, prefixes) = split(&page, coding, owner.as_ref());
-    let output = ListObjectsOutput {
-        name: Some(input.bucket.clone()),
-        prefix: Some(prefix_of_v1(&asked.prefix, coding)),
-        marker: Some(coding.encode(asked.after.as_deref().unwrap_or_default())),
-        max_keys: i32::try_from(asked.entries_max).ok(),
-        is_truncated: Some(page.truncated),
-        contents: Some(contents),
-        common_prefixes: Some(prefixes),
-        delimiter: asked.delimiter.as_deref().map(|delimiter| coding.encode(delimiter)),
-        next_marker: next,
-        encoding_type: input.encoding_type.clone(),
-        ..ListObjectsOutput::default()
-    };
-    Ok(S3Response::new(output))
+    let next = last_name(&page).filter(|_| asked.delimiter.is_some());
+    let document = ListDocument::new(&page, coding)
+        .element("Name", Some(&input.bucket))
+        .element("Prefix", Some(&prefix_of_v1(&asked.prefix, coding)))
+        .name("Marker", Some(asked.after.as_deref().unwrap_or_default()))
+        .name("NextMarker", next)
+        .plain("MaxKeys", asked.entries_max)
+        .name("Delimiter", asked.delimiter.as_deref())
+        .plain("IsTruncated", page.truncated)
+        .element("EncodingType", input.encoding_type.as_ref().map(EncodingType::as_str))
+        .end(&page, Some(&owner));
+    Ok(answer(document, ListObjectsOutput::default()))
+}
+
+/// An answer whose document is written already.
+fn answer<T>(document: Document, output: T) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    response.extensions.insert(document);
+    response
 }
 
 /// The prefix of a listing, which some clients decode and others do not: where decoding changes nothing, it stays as it is.
@@ -154,54 +162,37 @@ pub(crate) async fn v2(
         delimiter: nonempty(input.delimiter.clone()),
         after: continued.or_else(|| nonempty(input.start_after.clone())),
         entries_max: entries_max(input.max_keys, "max-keys")?,
+        described: is_described(&request.uri),
     };
     let page = page(engine, &request, &input.bucket, &asked).await?;
-    let owner = Some(owner_of_listing(engine, &input.bucket).await?).filter(|_| input.fetch_owner == Some(true));
-    let (contents, prefixes) = split(&page, coding, owner.as_ref());
-    let output = ListObjectsV2Output {
-        name: Some(input.bucket.clone()),
-        prefix: Some(coding.encode(&asked.prefix)),
-        max_keys: i32::try_from(asked.entries_max).ok(),
-        key_count: i32::try_from(page.entries.len()).ok(),
-        continuation_token: input.continuation_token.clone(),
-        is_truncated: Some(page.truncated),
-        next_continuation_token: last_name(&page).map(token),
-        contents: Some(contents),
-        common_prefixes: Some(prefixes),
-        delimiter: asked.delimiter.as_deref().map(|delimiter| coding.encode(delimiter)),
-        encoding_type: input.encoding_type.clone(),
-        start_after: input.start_after.as_deref().map(|after| coding.encode(after)),
-        ..ListObjectsV2Output::default()
+    let owner = match input.fetch_owner {
+        Some(true) => Some(owner_of_listing(engine, &input.bucket).await?),
+        Some(false) | None => None,
     };
-    Ok(S3Response::new(output))
+    let document = ListDocument::new(&page, coding)
+        .element("Name", Some(&input.bucket))
+        .name("Prefix", Some(&asked.prefix))
+        .name("StartAfter", input.start_after.as_deref())
+        .element("ContinuationToken", input.continuation_token.as_deref())
+        .element("NextContinuationToken", last_name(&page).map(token).as_deref())
+        .plain("KeyCount", page.entries.len())
+        .plain("MaxKeys", asked.entries_max)
+        .name("Delimiter", asked.delimiter.as_deref())
+        .plain("IsTruncated", page.truncated)
+        .element("EncodingType", input.encoding_type.as_ref().map(EncodingType::as_str))
+        .end(&page, owner.as_ref());
+    Ok(answer(document, ListObjectsV2Output::default()))
+}
+
+/// Whether the query asks for what MinIO adds to a listing, `metadata=true`.
+fn is_described(uri: &http::Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, value)| name == "metadata" && value == "true")
 }
 
 /// Whom a listing names: the bucket's owner, also for what others own in it.
 async fn owner_of_listing(engine: &Engine, name: &str) -> S3Result<Owner> {
     Ok(acl::owner(&engine.bucket_owner(&bucket(name)?).await.map_err(from_engine)?))
-}
-
-fn split(page: &ListPage, coding: Coding, owner: Option<&Owner>) -> (Vec<Object>, Vec<CommonPrefix>) {
-    let (mut contents, mut prefixes) = (Vec::new(), Vec::new());
-    for entry in &page.entries {
-        match entry {
-            ListEntry::Object(object) => contents.push(shown_object(object, coding, owner)),
-            ListEntry::CommonPrefix(prefix) => prefixes.push(coding.common_prefix(prefix)),
-        }
-    }
-    (contents, prefixes)
-}
-
-fn shown_object(object: &ListedObject, coding: Coding, owner: Option<&Owner>) -> Object {
-    Object {
-        e_tag: Some(etag(&object.etag)),
-        key: Some(coding.encode(object.key.as_str())),
-        last_modified: Some(timestamp(object.modified_us)),
-        owner: owner.cloned(),
-        size: Some(signed(object.size_bytes)),
-        storage_class: Some(dto::ObjectStorageClass::from_static(storage_class_name(object.storage_class))),
-        ..Object::default()
-    }
 }
 
 pub(crate) async fn versions(
@@ -221,6 +212,7 @@ pub(crate) async fn versions(
         delimiter: nonempty(input.delimiter.clone()),
         after,
         entries_max: entries_max(input.max_keys, "max-keys")?,
+        described: false,
     };
     let page = version_page(engine, &request, &asked, after_version).await?;
     let (next_key, next_version) = next_version_markers(&page);
@@ -260,12 +252,14 @@ async fn version_page(
 
 fn next_version_markers(page: &ListPage) -> (Option<String>, Option<String>) {
     match page.entries.last().filter(|_| page.truncated) {
-        Some(ListEntry::Object(object)) => {
-            (Some(object.key.as_str().to_owned()), Some(object.version_id.as_str().to_owned()))
-        }
+        Some(ListEntry::Object(object)) => (Some(object.key.as_str().to_owned()), version_of(object)),
         Some(ListEntry::CommonPrefix(prefix)) => (Some(prefix.clone()), None),
         None => (None, None),
     }
+}
+
+fn version_of(object: &ListedObject) -> Option<String> {
+    object.version_id.as_ref().map(|id| id.as_str().to_owned())
 }
 
 fn split_versions(
@@ -282,7 +276,7 @@ fn split_versions(
                 key: Some(coding.encode(object.key.as_str())),
                 last_modified: Some(timestamp(object.modified_us)),
                 owner: owner.cloned(),
-                version_id: Some(object.version_id.as_str().to_owned()),
+                version_id: version_of(object),
             }),
             ListEntry::Object(object) => versions.push(ObjectVersion {
                 e_tag: Some(etag(&object.etag)),
@@ -294,7 +288,7 @@ fn split_versions(
                 storage_class: Some(dto::ObjectVersionStorageClass::from_static(storage_class_name(
                     object.storage_class,
                 ))),
-                version_id: Some(object.version_id.as_str().to_owned()),
+                version_id: version_of(object),
                 ..ObjectVersion::default()
             }),
         }

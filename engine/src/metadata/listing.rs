@@ -3,6 +3,7 @@
 use super::objects::is_marker;
 use super::{Row, Script, Tx, values, versions};
 use crate::listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
+use crate::meta::Meta;
 use crate::names::{ObjectKey, VersionId};
 use crate::objects::StorageClass;
 use crate::version_ids::VersionIds;
@@ -107,7 +108,8 @@ impl<'r> Page<'r> {
         self.at_once.min(self.request.entries_max + 1 - self.entries.len())
     }
 
-    fn take(&mut self, row: &Row, latest: bool, delete_marker: bool) -> Result<Step> {
+    /// Takes a row: of a version, or of a current object.
+    fn take(&mut self, row: &Row, version: Option<&Listed>) -> Result<Step> {
         if self.entries.len() >= self.request.entries_max {
             return Ok(Step::Full);
         }
@@ -122,7 +124,7 @@ impl<'r> Page<'r> {
             return Ok(Step::Jump(next));
         }
         self.jumps = 0;
-        self.entries.push(ListEntry::Object(listed(row, key, latest, delete_marker)?));
+        self.entries.push(ListEntry::Object(listed(row, key, version)?));
         Ok(Step::Taken)
     }
 
@@ -136,17 +138,50 @@ impl<'r> Page<'r> {
     }
 }
 
-fn listed(row: &Row, key: Vec<u8>, latest: bool, delete_marker: bool) -> Result<ListedObject> {
+/// A row of a listing's columns, [`facts!`] among them.
+fn listed(row: &Row, key: Vec<u8>, version: Option<&Listed>) -> Result<ListedObject> {
+    let facts = row.text("facts")?;
+    let mut fields = facts.splitn(4, ' ');
+    let mut field = || fields.next().ok_or_else(|| Error::corrupt("a row of a listing lacks a fact"));
     Ok(ListedObject {
         key: ObjectKey::stored(key)?,
-        version_id: VersionId::stored(row.text("version_id")?),
-        size_bytes: row.size("size_bytes")?,
-        etag: row.text("etag")?,
-        modified_us: row.int("modified_us")?,
-        storage_class: StorageClass::parse(&row.text("storage_class")?)?,
-        latest,
-        delete_marker,
+        version_id: version.map(|version| version.version_id.clone()),
+        size_bytes: number(field()?)?,
+        modified_us: number(field()?)?,
+        storage_class: StorageClass::parse(field()?)?,
+        etag: field()?.to_owned(),
+        latest: version.is_none_or(|version| version.latest),
+        delete_marker: version.is_some_and(|version| version.delete_marker),
+        description: None,
     })
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T> {
+    text.parse().map_err(|_| Error::corrupt("a number in a row of a listing is none"))
+}
+
+/// What a listing shows of an object beside its key, as one text: each column of a row costs more than all that is in it, on its way
+/// from the database's thread. The entity tag comes last.
+macro_rules! facts {
+    ($table:literal) => {
+        concat!(
+            $table,
+            "size_bytes || ' ' || ",
+            $table,
+            "modified_us || ' ' || ",
+            $table,
+            "storage_class || ' ' || ",
+            $table,
+            "etag AS facts"
+        )
+    };
+}
+
+/// What a listing of versions shows beside.
+struct Listed {
+    version_id: VersionId,
+    latest: bool,
+    delete_marker: bool,
 }
 
 /// A page of current objects.
@@ -162,7 +197,7 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
             let steps_max = page.jumps.min(request.entries_max + 1 - page.entries.len());
             let rows = walk(tx, bucket_id, &cursor.from, &end, (&request.prefix, delimiter), steps_max).await?;
             for row in &rows {
-                match page.take(row, true, false)? {
+                match page.take(row, None)? {
                     Step::Full => return Ok(page.end(true)),
                     Step::Taken => cursor.from = just_after(&row.blob("key")?),
                     Step::Jump(next) => cursor.from = next,
@@ -176,13 +211,16 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
         let rows_max = page.rows_max();
         let rows = tx
             .fetch_all(
-                "SELECT key, version_id, size_bytes, etag, modified_us, storage_class FROM current
-                 WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4",
+                concat!(
+                    "SELECT key, ",
+                    facts!(""),
+                    " FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT $4"
+                ),
                 values![bucket_id, cursor.from.as_slice(), end.as_slice(), rows_max as i64],
             )
             .await?;
         for row in &rows {
-            match page.take(row, true, false)? {
+            match page.take(row, None)? {
                 Step::Full => return Ok(page.end(true)),
                 Step::Taken => {}
                 Step::Jump(next) => {
@@ -200,7 +238,8 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
 /// Reads a key, then the first one beyond all that fold into the same common prefix, and so on. In SQLite two BLOBs put together are TEXT,
 /// which sorts below every BLOB, hence the casts. CROSS JOIN and the order by steps keep it from going over all keys instead of all steps.
 const WALK: Script = Script {
-    sqlite: "WITH RECURSIVE walk (key, step) AS (
+    sqlite: concat!(
+        "WITH RECURSIVE walk (key, step) AS (
                  SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1), 1
                  UNION ALL
                  SELECT (SELECT c.key FROM current c
@@ -215,11 +254,14 @@ const WALK: Script = Script {
                  FROM walk w
                  WHERE w.key IS NOT NULL AND w.step < $8
              )
-             SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
-             FROM walk w CROSS JOIN current c
+             SELECT c.key, ",
+        facts!("c."),
+        "    FROM walk w CROSS JOIN current c
              WHERE c.bucket_id = $1 AND c.key = w.key
-             ORDER BY w.step",
-    postgres: "WITH RECURSIVE walk (key, step) AS (
+             ORDER BY w.step"
+    ),
+    postgres: concat!(
+        "WITH RECURSIVE walk (key, step) AS (
                    SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1),
                           CAST(1 AS BIGINT)
                    UNION ALL
@@ -236,10 +278,12 @@ const WALK: Script = Script {
                    FROM walk w
                    WHERE w.key IS NOT NULL AND w.step < $8
                )
-               SELECT c.key, c.version_id, c.size_bytes, c.etag, c.modified_us, c.storage_class
-               FROM walk w CROSS JOIN current c
+               SELECT c.key, ",
+        facts!("c."),
+        "      FROM walk w CROSS JOIN current c
                WHERE c.bucket_id = $1 AND c.key = w.key
-               ORDER BY w.step",
+               ORDER BY w.step"
+    ),
 };
 
 /// The rows at which a listing with a delimiter would look next, at most so many.
@@ -296,8 +340,12 @@ pub(crate) async fn versions(
         let rows = version_rows(tx, bucket_id, &history, &end, rows_max).await?;
         for row in &rows {
             let key = row.blob("key")?;
-            let latest = history.passed.as_ref() != Some(&key);
-            match page.take(row, latest, is_marker(row)?)? {
+            let version = Listed {
+                version_id: VersionId::stored(row.text("version_id")?),
+                latest: history.passed.as_ref() != Some(&key),
+                delete_marker: is_marker(row)?,
+            };
+            match page.take(row, Some(&version))? {
                 Step::Full => return Ok(page.end(true)),
                 Step::Taken => history.passed = Some(key),
                 Step::Jump(next) => {
@@ -334,10 +382,39 @@ async fn begin(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, request: &VersionL
 
 async fn version_rows(tx: &mut Tx, bucket_id: i64, history: &History, end: &[u8], rows_max: usize) -> Result<Vec<Row>> {
     tx.fetch_all(
-        "SELECT key, seq, version_id, kind, size_bytes, etag, modified_us, storage_class FROM versions
-         WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND (key > $2 OR seq < $4)
-         ORDER BY key, seq DESC LIMIT $5",
+        concat!(
+            "SELECT key, seq, version_id, kind, ",
+            facts!(""),
+            " FROM versions
+              WHERE bucket_id = $1 AND key >= $2 AND key < $3 AND (key > $2 OR seq < $4)
+              ORDER BY key, seq DESC LIMIT $5"
+        ),
         values![bucket_id, history.from.as_slice(), end, history.below_seq, rows_max as i64],
     )
     .await
+}
+
+/// What is kept with the objects of a page, in their order. Between two of them that follow each other lies no other key, so each such run is
+/// one read.
+pub(crate) async fn metas(tx: &mut Tx, bucket_id: i64, page: &ListPage) -> Result<Vec<Meta>> {
+    let runs = page.entries.chunk_by(|a, b| matches!((a, b), (ListEntry::Object(_), ListEntry::Object(_))));
+    let mut metas = Vec::new();
+    for run in runs {
+        let Some(ListEntry::Object(first)) = run.first() else { continue };
+        let rows = tx
+            .fetch_all(
+                "SELECT v.meta FROM current c
+                 JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+                 WHERE c.bucket_id = $1 AND c.key >= $2 ORDER BY c.key LIMIT $3",
+                values![bucket_id, first.key.as_bytes(), run.len() as i64],
+            )
+            .await?;
+        if rows.len() != run.len() {
+            return Err(Error::corrupt("a current object has no version"));
+        }
+        for row in &rows {
+            metas.push(Meta::from_json(&row.text("meta")?)?);
+        }
+    }
+    Ok(metas)
 }

@@ -256,7 +256,7 @@ impl Client {
         for entry in page.entries.into_iter().rev() {
             let ListEntry::Object(version) = entry else { continue };
             let of_key = versions.entry(version.key.as_str().to_owned()).or_default();
-            of_key.push((version.version_id, version.delete_marker));
+            of_key.push((version.version_id.expect("a listing of versions names them"), version.delete_marker));
         }
         Ok(versions)
     }

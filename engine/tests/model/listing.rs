@@ -61,13 +61,14 @@ fn listed(key: &str, version: &Version, latest: bool) -> ListedObject {
     let content = version.object.as_ref().map(|object| &object.content);
     ListedObject {
         key: ObjectKey::new(key).unwrap(),
-        version_id: version.id.clone(),
+        version_id: Some(version.id.clone()),
         size_bytes: content.map_or(0, |content| content.bytes.len() as u64),
         etag: content.map_or_else(String::new, |content| content.etag.clone()),
         modified_us: version.modified_us,
         storage_class: StorageClass::Standard,
         latest,
         delete_marker: content.is_none(),
+        description: None,
     }
 }
 
@@ -79,7 +80,8 @@ impl Model {
         }
         let (prefix, delimiter) = (request.prefix.as_str(), request.delimiter.as_deref());
         let keys = bucket.keys.keys().filter(|key| is_after(key, request.after.as_deref(), prefix, delimiter));
-        let current = keys.filter_map(|key| Some((key.clone(), listed(key, bucket.current(key)?.0, true))));
+        let shown = |key: &String| Some(ListedObject { version_id: None, ..listed(key, bucket.current(key)?.0, true) });
+        let current = keys.filter_map(|key| Some((key.clone(), shown(key)?)));
         let (lines, truncated) = fold(current, prefix, delimiter, request.entries_max);
         Ok(ListPage { entries: entries(lines), truncated })
     }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use engine::{BucketName, ListEntry, ListRequest, VersionId, VersionListRequest};
+use engine::{
+    Body, BucketName, Caller, Description, ListEntry, ListRequest, NewObject, ObjectHeaders, Tags, VersionId,
+    VersionListRequest,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
@@ -66,8 +69,8 @@ async fn pages_equal_brute_force_on_random_keys() {
                 let request = ListRequest {
                     prefix: prefix.into(),
                     delimiter: delimiter.map(Into::into),
-                    after: None,
                     entries_max,
+                    ..ListRequest::default()
                 };
                 assert_eq!(paged(&world, &bucket, &request, false).await, expected, "{request:?}");
                 assert_eq!(paged(&world, &bucket, &request, true).await, expected, "versions {request:?}");
@@ -110,7 +113,7 @@ async fn an_object_without_versions_is_listed_as_version_null() {
     let page = world.engine.list_versions(&world.ada, &bucket, &request).await.unwrap();
     let [ListEntry::Object(object)] = &page.entries[..] else { panic!("{page:?}") };
     assert_eq!((object.key.clone(), object.size_bytes), (key("o"), 2));
-    assert!(object.version_id.is_null() && object.latest && !object.delete_marker);
+    assert!(object.version_id.as_ref().is_some_and(VersionId::is_null) && object.latest && !object.delete_marker);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,9 +124,52 @@ async fn a_marker_before_the_prefix_begins_at_the_prefix() {
         world.put(&bucket, name, "x").await;
     }
     for delimiter in [None, Some("/".to_owned())] {
-        let list = ListRequest { prefix: "photos/".into(), delimiter, after: Some("a".into()), entries_max: 10 };
+        let (prefix, after) = ("photos/".into(), Some("a".into()));
+        let list = ListRequest { prefix, delimiter, after, entries_max: 10, described: false };
         let request = VersionListRequest { list, after_version: Some(VersionId::null()) };
         let page = world.engine.list_versions(&world.ada, &bucket, &request).await.unwrap();
         assert_eq!(page.entries.iter().map(text).collect::<Vec<_>>(), ["photos/1", "photos/2"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_described_as_far_as_the_caller_may_read_them() {
+    let world = World::new().await;
+    let bucket = world.bucket("described").await;
+    for name in ["a", "b/1", "b/2", "c", "d"] {
+        let headers = ObjectHeaders { content_type: Some(format!("text/{name}")), ..ObjectHeaders::default() };
+        let user_metadata = vec![("name".to_owned(), name.to_owned())];
+        let tags = Tags::of_object(vec![("name".to_owned(), name.to_owned())]).unwrap();
+        let new = NewObject { headers, user_metadata, tags, ..NewObject::default() };
+        world.engine.put_object(&world.ada, &bucket, &key(name), new, Body::from_bytes("x")).await.unwrap();
+    }
+    let described = async |caller: &Caller, delimiter: Option<&str>, described: bool| {
+        let delimiter = delimiter.map(str::to_owned);
+        let request = ListRequest { delimiter, entries_max: 4, described, ..ListRequest::default() };
+        let page = world.engine.list_objects(caller, &bucket, &request).await.unwrap();
+        let objects = page.entries.into_iter().filter_map(|entry| match entry {
+            ListEntry::Object(object) => Some((object.key.to_string(), object.description)),
+            ListEntry::CommonPrefix(_) => None,
+        });
+        objects.collect::<Vec<_>>()
+    };
+    for delimiter in [None, Some("/")] {
+        let objects = described(&world.ada, delimiter, true).await;
+        assert_eq!(objects.len(), if delimiter.is_some() { 3 } else { 4 });
+        for (name, description) in objects {
+            let Description { headers, user_metadata, tags } = *description.unwrap();
+            assert_eq!(headers.content_type, Some(format!("text/{name}")));
+            assert_eq!(user_metadata, [("name".to_owned(), name.clone())]);
+            assert_eq!(tags.unwrap().pairs(), [("name".to_owned(), name)]);
+        }
+        assert!(described(&world.ada, delimiter, false).await.iter().all(|(_, description)| description.is_none()));
+    }
+    let policy = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": "arn:aws:s3:::described"},
+        {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::described/b/*"}]}"#;
+    world.engine.set_bucket_policy(&world.ada, &bucket, policy).await.unwrap();
+    for (name, description) in described(&world.eve, None, true).await {
+        assert_eq!(description.is_some(), name.starts_with("b/"), "{name}");
+        assert!(description.is_none_or(|description| description.tags.is_none()), "{name}");
     }
 }

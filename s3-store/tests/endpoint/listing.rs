@@ -127,3 +127,18 @@ async fn versions_of_a_bucket_without_versions_are_null() {
     assert_eq!(endpoint.ada.send(next).await.elements("Key"), KEYS[2..]);
     assert_eq!(endpoint.get("/photos?q:versions&version-id-marker=null").await.told(), "400 InvalidArgument");
 }
+
+#[tokio::test]
+async fn version_2_tells_what_is_kept_with_objects_when_asked_as_minio_is() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let put = Request::new("PUT", "/photos/a").body("x").header("content-type", "image/png");
+    let put = put.header("x-amz-meta-taken-by", "Ada").header("x-amz-tagging", "trip=1");
+    assert_eq!(endpoint.ada.send(put).await.told(), "200");
+    let page = endpoint.get("/photos?q:list-type=2&metadata=true").await;
+    let expected = "<UserMetadata><content-type>image/png</content-type><X-Amz-Meta-Taken-By>Ada</X-Amz-Meta-Taken-By>\
+                    </UserMetadata><UserTags>trip=1</UserTags></Contents>";
+    assert!(page.text().contains(expected), "{}", page.text());
+    let plain = endpoint.get("/photos?q:list-type=2").await;
+    assert_eq!(plain.element("Key"), "a");
+    assert!(!plain.text().contains("UserMetadata"), "{}", plain.text());
+}
