@@ -8,6 +8,7 @@ use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::acls::either;
 use crate::body::Digests;
+use crate::encryption::CustomerKey;
 use crate::metadata::contents;
 use crate::objects::info;
 use crate::{Caller, Engine, ObjectInfo, ObjectName, Result};
@@ -40,6 +41,7 @@ impl Engine {
         &self,
         caller: &Caller,
         object: &ObjectName,
+        customer_key: Option<&CustomerKey>,
         after: u32,
         parts_max: usize,
     ) -> Result<ObjectAttributes> {
@@ -47,6 +49,7 @@ impl Engine {
         let (known, version) = self.find_version(caller, object, action).await?;
         let reading = either(object, Action::GetObject, Action::GetObjectVersion);
         known.must_allow(caller, &Wanted::on_object(reading, &object.key, known.side_of(&version.meta)))?;
+        self.data_key(&version.meta, customer_key)?;
         let content_id = version.content_id;
         let mut parts = self
             .inner

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures::Stream;
 
+use crate::encryption::CustomerKey;
 use crate::error::BoxError;
 
 /// Bytes on their way.
@@ -25,6 +26,19 @@ pub struct Digests {
     pub crc32c: Option<u32>,
     /// CRC-64/NVME.
     pub crc64nvme: Option<u64>,
+}
+
+impl Digests {
+    /// Whether the digest of an algorithm is among them.
+    pub(crate) fn has(&self, algorithm: ChecksumAlgorithm) -> bool {
+        match algorithm {
+            ChecksumAlgorithm::Crc32 => self.crc32.is_some(),
+            ChecksumAlgorithm::Crc32c => self.crc32c.is_some(),
+            ChecksumAlgorithm::Crc64Nvme => self.crc64nvme.is_some(),
+            ChecksumAlgorithm::Sha1 => self.sha1.is_some(),
+            ChecksumAlgorithm::Sha256 => self.sha256.is_some(),
+        }
+    }
 }
 
 /// A checksum that S3 clients may ask for by name.
@@ -78,12 +92,21 @@ pub struct Body {
     pub trailer: Option<Trailer>,
     /// Checksums to compute and keep with the object, announced or not (digests that only prove the transfer are not kept).
     pub keep: Vec<ChecksumAlgorithm>,
+    /// The customer's key under which a part is encrypted, where its upload was begun with one.
+    pub customer_key: Option<CustomerKey>,
 }
 
 impl Body {
     /// A body of a stream of unknown length that nothing is announced of.
     pub fn new(stream: ByteStream) -> Self {
-        Self { stream, size_bytes: None, expected: Digests::default(), trailer: None, keep: Vec::new() }
+        Self {
+            stream,
+            size_bytes: None,
+            expected: Digests::default(),
+            trailer: None,
+            keep: Vec::new(),
+            customer_key: None,
+        }
     }
 
     /// A body that is in memory already.

@@ -280,6 +280,18 @@ pub enum RuleError {
     /// A default retention lasts no time, or too long.
     #[error("the default retention lasts no time, or too long")]
     InvalidRetentionPeriod,
+    /// The object is encrypted under a key of the customer's, which the request does not show.
+    #[error("the object is encrypted under a key that the request does not show")]
+    CustomerKeyNeeded,
+    /// The request shows a customer's key for an object that is not encrypted under one.
+    #[error("the object is not encrypted under a customer's key")]
+    CustomerKeyUnexpected,
+    /// The object is encrypted under another key.
+    #[error("the object is encrypted under another key")]
+    CustomerKeyWrong,
+    /// There is no key of that name.
+    #[error("there is no encryption key of that name")]
+    NoSuchKmsKey,
     /// The bucket is not in the state that this needs.
     #[error("the bucket is in another state: {0}")]
     BucketState(&'static str),

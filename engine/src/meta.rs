@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::acl::Acl;
 use crate::acls::Possession;
 use crate::body::Digests;
+use crate::encryption::SealedKey;
 use crate::lock::{NewLock, Retention};
 use crate::objects::{ChecksumType, ObjectHeaders, StorageClass, USER_METADATA_BYTES_MAX};
 use crate::tags::Tags;
@@ -44,6 +45,9 @@ pub(crate) struct Meta {
     /// Until when it is locked.
     #[serde(rename = "lr", skip_serializing_if = "Option::is_none")]
     retention: Option<Retention>,
+    /// How its bytes are encrypted.
+    #[serde(rename = "se", skip_serializing_if = "Option::is_none")]
+    encryption: Option<SealedKey>,
     /// Whether it is held.
     #[serde(rename = "lh", skip_serializing_if = "std::ops::Not::not")]
     legal_hold: bool,
@@ -149,6 +153,16 @@ impl Meta {
         self.retention = lock.retention;
         self.legal_hold = lock.legal_hold;
         self
+    }
+
+    pub(crate) fn encrypted(mut self, key: Option<SealedKey>) -> Self {
+        self.encryption = key;
+        self
+    }
+
+    /// How its bytes are encrypted, and their key, sealed.
+    pub(crate) fn encryption(&self) -> Option<&SealedKey> {
+        self.encryption.as_ref()
     }
 
     pub(crate) fn retention(&self) -> Option<Retention> {

@@ -7,6 +7,8 @@ use futures::FutureExt;
 use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::body::{Body, ChecksumAlgorithm, Digests};
+use crate::bytes::cipher::Nonce;
+use crate::encryption::{CustomerKey, Encryption};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
@@ -47,6 +49,8 @@ pub struct Upload {
     pub checksum: Option<UploadChecksum>,
     /// Who will own the object; `None` for the bucket's owner.
     pub owner: Option<CanonicalId>,
+    /// How the object will be encrypted.
+    pub encryption: Option<Encryption>,
 }
 
 /// A stored part.
@@ -62,7 +66,9 @@ pub struct Part {
     pub modified_us: i64,
     /// Checksums kept with it.
     pub checksums: Digests,
-    /// Its CRC-64/NVME, which every part has.
+    /// How it is encrypted; in a list of parts, the upload says that.
+    pub encryption: Option<Encryption>,
+    /// The CRC-64/NVME of its stored bytes, which every part has.
     pub(crate) crc64nvme: u64,
 }
 
@@ -97,6 +103,8 @@ pub struct PartSource {
     pub object: CopySource,
     /// Which of its bytes, the end exclusive; all when `None`.
     pub range: Option<Range<u64>>,
+    /// The customer's key that the upload was begun with.
+    pub upload_key: Option<CustomerKey>,
 }
 
 /// Parts of an upload, by number.
@@ -145,12 +153,16 @@ impl Engine {
         key: &ObjectKey,
         new: NewObject,
         checksum: Option<UploadChecksum>,
-    ) -> Result<UploadId> {
+    ) -> Result<Upload> {
         let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
         let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         complete::check_kind(checksum)?;
         let possession = self.possession_of_new(caller, &known, &new.acl).await?;
+        let encryption = self.encryption_of_new(&known, &new.encryption)?;
+        let sealed =
+            encryption.map(|shown| self.new_key(shown, &new.encryption)).transpose()?.map(|(sealed, _)| sealed);
         let meta = Meta::new(&new.headers, &new.user_metadata)?
+            .encrypted(sealed)
             .possessed(possession, &known.bucket.owner)
             .with_tags(new.tags)
             .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
@@ -162,8 +174,9 @@ impl Engine {
             storage_class: new.storage_class,
             checksum,
             owner: meta.owner().cloned(),
+            encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
         };
-        let upload_id = upload.upload_id.clone();
+        let begun = upload.clone();
         self.inner
             .db
             .write_for(caller.share(), "create_upload", move |tx| {
@@ -175,7 +188,7 @@ impl Engine {
                 .boxed()
             })
             .await?;
-        Ok(upload_id)
+        Ok(begun)
     }
 
     /// Stores a part; a part of the same number is replaced. When this returns, the part is durable.
@@ -194,15 +207,23 @@ impl Engine {
         let (bucket_id, open) = self.open_upload(caller, bucket, key, upload).await?;
         // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
         body.keep.extend(open.upload.checksum.map(|checksum| checksum.algorithm));
+        let key_of_bytes = self.data_key(&open.meta, body.customer_key.as_ref())?;
+        if key_of_bytes.is_some() && open.upload.checksum.is_none() {
+            // The whole's checksum is this one then, and what is kept for the stored bytes is not of the part's own.
+            body.keep.push(ChecksumAlgorithm::Crc64Nvme);
+        }
+        let nonce = key_of_bytes.as_ref().map(|_| Nonce::random());
+        let cipher = key_of_bytes.zip(nonce).map(|(key, nonce)| key.cipher(nonce));
         let keep = body.keep.clone();
-        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
+        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX, cipher.as_ref()).await?;
         let mut part = Part {
             number,
             size_bytes: taken.size_bytes,
             etag: hex::encode(taken.md5()),
             modified_us: 0,
             checksums: kept_checksums(&taken.digests, &keep),
-            crc64nvme: taken.digests.crc64nvme.unwrap_or_default(),
+            crc64nvme: taken.stored_crc64nvme,
+            encryption: open.meta.encryption().map(|sealed| sealed.shown.clone()),
         };
         let row = part.clone();
         let (key, upload) = (key.clone(), upload.clone());
@@ -215,6 +236,7 @@ impl Engine {
                     crc64nvme: row.crc64nvme,
                     checksums: row.checksums.clone(),
                     place,
+                    nonce,
                 };
                 let (key, upload) = (key.clone(), upload.clone());
                 async move { rows::put_part(tx, bucket_id, &key, &upload, &row).await }.boxed()
@@ -233,7 +255,7 @@ impl Engine {
         upload: &UploadId,
         number: u32,
     ) -> Result<Part> {
-        let PartSource { object, range } = source;
+        let PartSource { object, range, upload_key } = source;
         if range.as_ref().is_some_and(Range::is_empty) {
             return Err(Error::invalid("range", "of the copied part is empty"));
         }
@@ -241,13 +263,14 @@ impl Engine {
             version_id: object.version_id.clone(),
             selection: range.as_ref().map(|range| Selection::Between(range.start, range.end - 1)),
             conditions: object.conditions.clone(),
+            customer_key: object.customer_key.clone(),
         };
         let found = self.get_object(caller, &object.bucket, &object.key, &read).await?;
         let size_bytes = found.view.range.end - found.view.range.start;
         if range.as_ref().is_some_and(|range| range.end > found.view.info.size_bytes) {
             return Err(Error::InvalidRange { size_bytes: found.view.info.size_bytes });
         }
-        let body = Body { size_bytes: Some(size_bytes), ..Body::new(found.body) };
+        let body = Body { size_bytes: Some(size_bytes), customer_key: upload_key.clone(), ..Body::new(found.body) };
         self.put_part(caller, bucket, key, upload, number, body).await
     }
 

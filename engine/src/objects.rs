@@ -17,8 +17,11 @@ use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::acls::{ObjectName, Possession, either};
 use crate::body::{Body, ChecksumAlgorithm, Digests};
+use crate::bytes::cipher::{DataKey, Nonce, PieceCipher};
 use crate::bytes::in_flight::NewBlob;
 use crate::bytes::intake::{Kept, TakenIn};
+use crate::bytes::outflow::stream_pieces;
+use crate::encryption::{Encryption, NewEncryption, SealedKey};
 use crate::fair::Share;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done};
@@ -57,20 +60,41 @@ impl Engine {
             .possessed(possession, &bucket.owner)
             .with_tags(new.tags)
             .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
+        let encryption = self.encryption_of_new(&known, &new.encryption)?;
+        let sealed = encryption.map(|shown| self.new_key(shown, &new.encryption)).transpose()?;
+        let whole = Whole { meta, storage_class: new.storage_class, conditions: new.conditions };
+        self.store_whole(caller, &known, key, whole, body, sealed).await
+    }
+
+    /// Takes the body of an object in, encrypted where it has a key, and makes the object visible.
+    async fn store_whole(
+        &self,
+        caller: &Caller,
+        known: &KnownBucket,
+        key: &ObjectKey,
+        whole: Whole,
+        body: Body,
+        sealed: Option<(SealedKey, DataKey)>,
+    ) -> Result<ObjectInfo> {
+        let bucket = &known.bucket;
         let keep = body.keep.clone();
-        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX).await?;
+        let (sealed, data_key) = sealed.unzip();
+        let cipher = data_key.map(|key| key.cipher(Nonce::ONLY));
+        let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX, cipher.as_ref()).await?;
         let content_id = ContentId::random();
+        let meta = whole.meta.encrypted(sealed);
         let version = NewVersion {
             size_bytes: taken.size_bytes,
             etag: hex::encode(taken.md5()),
-            storage_class: new.storage_class,
+            storage_class: whole.storage_class,
             parts_count: None,
             content_id,
             meta: meta.with_checksums(&kept_checksums(&taken.digests, &keep), ChecksumType::FullObject),
         };
-        let crc64nvme = taken.digests.crc64nvme.unwrap_or_default();
+        let crc64nvme = taken.stored_crc64nvme;
         let (place, blob) = place_of(taken.kept);
-        let new = changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: new.conditions };
+        let new =
+            changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: whole.conditions };
         let change = Change { bucket_id: bucket.id, key: key.clone(), wanted: changes::Wanted::Put(Box::new(new)) };
         let changes = Changes {
             name: "put_object",
@@ -85,10 +109,10 @@ impl Engine {
         };
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
-        info(key.clone(), made.version, &known, made.versioning)
+        info(key.clone(), made.version, known, made.versioning)
     }
 
-    /// Copies an object by sharing its bytes.
+    /// Copies an object: by sharing its bytes where they are encrypted as the copy is to be, else by reading and storing them again.
     pub async fn copy_object(
         &self,
         caller: &Caller,
@@ -102,15 +126,28 @@ impl Engine {
         let wanted = Wanted { new_tags, ..Wanted::at(Action::PutObject, key) };
         let to = self.bucket_for_write(caller, bucket, &wanted, &copy.conditions).await?;
         let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
-        if onto_itself && copy.replace.is_none() && copy.storage_class.is_none() {
+        let changes = copy.replace.is_some()
+            || copy.storage_class.is_some()
+            || !matches!(copy.encryption, NewEncryption::OfBucket)
+            || source.customer_key.is_some();
+        if onto_itself && !changes {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
         let possession = self.possession_of_new(caller, &to, &copy.acl).await?;
         let lock = to.lock_of_new(&copy.lock, self.clock().now_us())?;
-        let copy = Arc::new(CopyJob { to, key: key.clone(), copy: CopyObject { lock, ..copy }, possession });
+        let encryption = self.encryption_of_new(&to, &copy.encryption)?;
+        let copy = CopyJob { to, key: key.clone(), copy: CopyObject { lock, ..copy }, possession, encryption };
+        let copy = Arc::new(copy);
         for _ in 0..COPY_ATTEMPTS_MAX {
             // What is copied is the version that the caller was judged by: one that came in its place may be somebody else's.
-            let seq = self.must_read(caller, source).await?;
+            let version = self.must_read(caller, source).await?;
+            let seq = version.seq;
+            if !copy.can_share(&version) {
+                match self.copy_bytes(caller, source, (from, version), &copy).await? {
+                    Some(copied) => return Ok(copied),
+                    None => continue,
+                }
+            }
             let (named, ids, shared) = (source.clone(), self.inner.version_ids.clone(), copy.clone());
             let made = self
                 .inner
@@ -128,12 +165,52 @@ impl Engine {
         Err(Error::Busy)
     }
 
-    /// Refuses to copy what the caller may not read; returns the number of the version that it may.
-    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<i64> {
-        let CopySource { bucket, key, version_id, conditions: _ } = source.clone();
+    /// Refuses to copy what the caller may not read; returns the version that it may.
+    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<Version> {
+        let CopySource { bucket, key, version_id, conditions: _, customer_key } = source.clone();
         let object = ObjectName { bucket, key, version_id };
         let action = either(&object, Action::GetObject, Action::GetObjectVersion);
-        Ok(self.find_version(caller, &object, action).await?.1.seq)
+        let version = self.find_version(caller, &object, action).await?.1;
+        self.data_key(&version.meta, customer_key.as_ref())?;
+        Ok(version)
+    }
+
+    /// Copies a version by reading and storing its bytes; `None` when it is gone meanwhile.
+    async fn copy_bytes(
+        &self,
+        caller: &Caller,
+        source: &CopySource,
+        (from, version): (i64, Version),
+        job: &CopyJob,
+    ) -> Result<Option<Copied>> {
+        check_source(&version, source)?;
+        let (in_flight, key, seq) = (self.inner.in_flight.clone(), source.key.clone(), version.seq);
+        let found = self.inner.db.read("copied_bytes", |tx| {
+            async move {
+                let versioning = metadata::buckets::versioning(tx, from).await?;
+                let Some(version) = versions::by_seq(tx, from, &key, seq).await? else { return Ok(None) };
+                let reading = in_flight.read(version.content_id);
+                let pieces = read::pieces_of(tx, &version, &(0..version.size_bytes)).await?;
+                Ok(Some((versioning, pieces, reading)))
+            }
+            .boxed()
+        });
+        let Some((versioning, pieces, reading)) = found.await? else { return Ok(None) };
+        let data_key = self.data_key(&version.meta, source.customer_key.as_ref())?;
+        let turns = self.inner.reads.turns_of(caller.share());
+        let stream = stream_pieces(self.inner.store.clone(), turns, pieces, data_key, Some(reading));
+        let checksums = version.meta.checksums()?;
+        let keep = ChecksumAlgorithm::ALL.into_iter().filter(|algorithm| checksums.has(*algorithm)).collect();
+        let body = Body { size_bytes: Some(version.size_bytes), keep, ..Body::new(stream) };
+        let sealed = job.encryption.clone().map(|shown| self.new_key(shown, &job.copy.encryption)).transpose()?;
+        let whole = Whole {
+            meta: job.meta_of(&version)?,
+            storage_class: job.copy.storage_class.unwrap_or(version.storage_class),
+            conditions: job.copy.conditions.clone(),
+        };
+        let info = self.store_whole(caller, &job.to, &job.key, whole, body, sealed).await?;
+        let source_version_id = (versioning != Versioning::Off).then_some(version.version_id);
+        Ok(Some(Copied { info, source_version_id }))
     }
 
     /// Deletes objects or versions in one transaction; what does not exist is no error. The answer has the targets' order.
@@ -198,7 +275,13 @@ impl Engine {
 
     /// Takes a body in, when there is room for it. Some room is left for the metadata: on a disk that is full to the last byte, not even
     /// a delete could be written.
-    pub(crate) async fn take_in(&self, share: &Share, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
+    pub(crate) async fn take_in(
+        &self,
+        share: &Share,
+        body: Body,
+        size_bytes_max: u64,
+        cipher: Option<&PieceCipher>,
+    ) -> Result<TakenIn> {
         if let Some(why) = self.inner.db.read_only() {
             return Err(Error::ReadOnly(why));
         }
@@ -207,7 +290,7 @@ impl Engine {
         if self.inner.store.free_bytes()? < wanted_bytes.saturating_add(reserve_bytes) {
             return Err(Error::DiskFull);
         }
-        self.inner.intake.take(share, body, size_bytes_max).await
+        self.inner.intake.take(share, body, size_bytes_max, cipher).await
     }
 
     /// Runs the transaction that makes taken-in bytes visible. It goes on when the client goes away: a commit may be under way, and
@@ -301,6 +384,7 @@ pub(crate) fn info(
         tags_count: version.meta.tags().pairs().len(),
         retention: version.meta.retention(),
         legal_hold: version.meta.legal_hold(),
+        encryption: version.meta.encryption().map(|sealed| sealed.shown.clone()),
     })
 }
 
@@ -315,6 +399,46 @@ struct CopyJob {
     key: ObjectKey,
     copy: CopyObject,
     possession: Possession,
+    /// How the copy will be encrypted.
+    encryption: Option<Encryption>,
+}
+
+/// An object that is stored in one go, before its bytes are in.
+struct Whole {
+    meta: Meta,
+    storage_class: StorageClass,
+    conditions: WriteConditions,
+}
+
+impl CopyJob {
+    /// Whether the stored bytes of a version can be the copy's, too.
+    fn can_share(&self, version: &Version) -> bool {
+        match (version.meta.encryption(), &self.encryption) {
+            (None, None) => true,
+            (Some(sealed), Some(wanted)) => sealed.serves(wanted),
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// What is kept with a copy of a version beside its checksums and its key.
+    fn meta_of(&self, version: &Version) -> Result<Meta> {
+        let meta = match &self.copy.replace {
+            Some((headers, user_metadata)) => Meta::new(headers, user_metadata)?,
+            None => version.meta.clone(),
+        };
+        let tags = self.copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
+        let owned = meta.possessed(self.possession.clone(), &self.to.bucket.owner);
+        Ok(owned.with_tags(tags).locked(&self.copy.lock))
+    }
+}
+
+/// Refuses to copy a version for which the conditions on the source do not hold. A copy has no "not modified": whatever keeps it from
+/// being made is a condition that failed.
+fn check_source(version: &Version, source: &CopySource) -> Result<()> {
+    selection::check_read(&version.etag, version.modified_us, &source.conditions).map_err(|error| match error {
+        Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
+        other => other,
+    })
 }
 
 /// Copies a version by its number; `None` when it is gone.
@@ -324,22 +448,14 @@ async fn copy_rows(
     (from, source, seq): (i64, &CopySource, i64),
     job: &CopyJob,
 ) -> Result<Option<(Made, Option<VersionId>)>> {
-    let CopyJob { to, key, copy, possession } = job;
+    let CopyJob { to, key, copy, possession: _, encryption: _ } = job;
     let source_versioning = metadata::buckets::versioning(tx, from).await?;
     let Some(version) = versions::by_seq(tx, from, &source.key, seq).await? else { return Ok(None) };
-    // A copy has no "not modified": whatever keeps it from being made is a condition that failed.
-    selection::check_read(&version.etag, version.modified_us, &source.conditions).map_err(|error| match error {
-        Error::NotModified { .. } => Error::PreconditionFailed { condition: "x-amz-copy-source-if-none-match" },
-        other => other,
-    })?;
-    let meta = match &copy.replace {
-        Some((headers, user_metadata)) => {
-            Meta::new(headers, user_metadata)?.with_checksums(&version.meta.checksums()?, version.meta.checksum_type())
-        }
-        None => version.meta.clone(),
-    };
-    let tags = copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
-    let meta = meta.possessed(possession.clone(), &to.bucket.owner).with_tags(tags).locked(&copy.lock);
+    check_source(&version, source)?;
+    let meta = job
+        .meta_of(&version)?
+        .with_checksums(&version.meta.checksums()?, version.meta.checksum_type())
+        .encrypted(version.meta.encryption().cloned());
     // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
     contents::add_ref(tx, version.content_id).await?;
     let new = NewVersion {

@@ -10,6 +10,7 @@ use crate::access::action::Action;
 use crate::access::policy::{Malformed, Policy};
 use crate::access::public::{ObjectOwnership, PublicAccessBlock};
 use crate::cors::CorsRules;
+use crate::encryption::BucketEncryption;
 use crate::lifecycle::Lifecycle;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
@@ -82,6 +83,7 @@ macro_rules! settings {
 
 settings! {
     cors: CorsRules = "cors", GetBucketCORS, PutBucketCORS;
+    encryption: BucketEncryption = "encryption", GetEncryptionConfiguration, PutEncryptionConfiguration;
     lifecycle: Lifecycle = "lifecycle", GetLifecycleConfiguration, PutLifecycleConfiguration;
     object_lock: ObjectLock = "object_lock", GetBucketObjectLockConfiguration, PutBucketObjectLockConfiguration;
     ownership: ObjectOwnership = "ownership", GetBucketOwnershipControls, PutBucketOwnershipControls;

@@ -18,6 +18,8 @@ mod crossed;
 mod damage;
 #[path = "shared/databases.rs"]
 mod databases;
+#[path = "storage/encryption.rs"]
+mod encryption;
 #[path = "storage/lifecycle.rs"]
 mod lifecycle;
 #[path = "storage/listing.rs"]

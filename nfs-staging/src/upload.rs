@@ -75,7 +75,7 @@ impl<'a> Upload<'a> {
         }
         drop_recorded(caller, job).await?;
         let begun = job.inner.engine.create_upload(caller, &name.bucket, &name.key, new, None).await;
-        upload.id = begun.map_err(|error| name.refused(error))?;
+        upload.id = begun.map_err(|error| name.refused(error))?.upload_id;
         let (bucket, key, upload_id) = (name.bucket.to_string(), name.key.to_string(), upload.id.to_string());
         set_recorded(job, Some(OpenPush { bucket, key, upload_id, size_bytes, part_size_bytes })).await?;
         Ok(upload)

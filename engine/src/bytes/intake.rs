@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream::Fuse;
 
 use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
+use super::cipher::{PieceCipher, Sink};
 use super::digest::{self, Wanted};
 use super::in_flight::{InFlight, NewBlob};
 use super::lanes::{Chunk, Lanes, Memory};
@@ -36,6 +37,8 @@ pub(crate) struct TakenIn {
     pub(crate) kept: Kept,
     pub(crate) size_bytes: u64,
     pub(crate) digests: Digests,
+    /// The CRC-64/NVME of what is stored: another than that of the body where that is encrypted.
+    pub(crate) stored_crc64nvme: u64,
 }
 
 impl TakenIn {
@@ -57,8 +60,14 @@ pub(crate) struct Intake {
 impl Intake {
     /// Reads a body to its end, checks its length and digests, and makes a large one durable.
     /// [`Error::Busy`] when too many do that already.
-    pub(crate) async fn take(&self, share: &Share, body: Body, size_bytes_max: u64) -> Result<TakenIn> {
-        let Body { stream, size_bytes, expected, trailer, keep } = body;
+    pub(crate) async fn take(
+        &self,
+        share: &Share,
+        body: Body,
+        size_bytes_max: u64,
+        cipher: Option<&PieceCipher>,
+    ) -> Result<TakenIn> {
+        let Body { stream, size_bytes, expected, trailer, keep, customer_key: _ } = body;
         // The body is asked again after its end, to learn that it has ended; a fused one bears that.
         let mut stream = stream.fuse();
         if size_bytes.is_some_and(|size| size > size_bytes_max) {
@@ -70,21 +79,29 @@ impl Intake {
         if limit.taken <= self.inline_size_bytes_max as u64 {
             let digests = digest::of_bytes(&first, wanted);
             digest::check(&at_end(&limit, expected, trailer)?, &digests)?;
-            return Ok(TakenIn { kept: Kept::Inline(first.concat()), size_bytes: limit.taken, digests });
+            let (kept, crc64nvme) = (first.concat(), digests.crc64nvme.unwrap_or_default());
+            let (kept, stored_crc64nvme) = match cipher {
+                None => (kept, crc64nvme),
+                Some(cipher) => {
+                    let sealed = cipher.apply(0, &kept)?;
+                    (sealed.to_vec(), digest::crc64nvme(&sealed))
+                }
+            };
+            return Ok(TakenIn { kept: Kept::Inline(kept), size_bytes: limit.taken, digests, stored_crc64nvme });
         }
         let _place = self.bounds.uploads.take(share).await?;
-        let (blob, digests) = match self.gather_small(first, &mut stream, &mut limit).await? {
+        let (blob, (digests, stored_crc64nvme)) = match self.gather_small(first, &mut stream, &mut limit).await? {
             Came::Whole(chunk) => {
                 let expected = at_end(&limit, expected, trailer)?;
-                self.to_pack(share, chunk, limit.taken, expected, wanted).await?
+                self.to_pack(share, chunk, limit.taken, expected, (wanted, cipher)).await?
             }
             Came::Begun(chunk) => {
-                let (blob, digests) = self.to_file(share, chunk, &mut stream, &mut limit, wanted).await?;
-                digest::check(&at_end(&limit, expected, trailer)?, &digests)?;
-                (blob, digests)
+                let (blob, done) = self.to_file(share, chunk, &mut stream, &mut limit, (wanted, cipher)).await?;
+                digest::check(&at_end(&limit, expected, trailer)?, &done.0)?;
+                (blob, done)
             }
         };
-        Ok(TakenIn { kept: Kept::Blob(blob), size_bytes: limit.taken, digests })
+        Ok(TakenIn { kept: Kept::Blob(blob), size_bytes: limit.taken, digests, stored_crc64nvme })
     }
 
     /// Gathers a body that goes to a pack, as long as there is memory for it and its client does not pause.
@@ -117,20 +134,23 @@ impl Intake {
         (bytes, memory): (Vec<Bytes>, Memory),
         size_bytes: u64,
         expected: Digests,
-        wanted: Wanted,
-    ) -> Result<(NewBlob, Digests)> {
+        (wanted, cipher): (Wanted, Option<&PieceCipher>),
+    ) -> Result<(NewBlob, (Digests, u64))> {
         let (store, in_flight) = (self.store.clone(), self.in_flight.clone());
+        let cipher = cipher.cloned();
         let turn = self.bounds.writes.take(share).await?;
         // As below, the guard is made where the blob is.
         blocking(move || {
             let digests = digest::of_bytes(&bytes, wanted);
             digest::check(&expected, &digests)?;
-            let (blob, mut writer) = begin_small(&store, &in_flight, size_bytes)?;
-            bytes.iter().try_for_each(|bytes| writer.write(bytes))?;
+            let (blob, writer) = begin_small(&store, &in_flight, size_bytes)?;
+            let mut sink = Sink::new(writer, cipher.as_ref())?;
+            bytes.iter().try_for_each(|bytes| sink.write(bytes))?;
             drop((bytes, memory));
-            writer.finish()?;
+            let stored_crc64nvme = sink.crc64nvme().or(digests.crc64nvme).unwrap_or_default();
+            sink.finish()?;
             drop(turn);
-            Ok((blob, digests))
+            Ok((blob, (digests, stored_crc64nvme)))
         })
         .await
     }
@@ -141,8 +161,8 @@ impl Intake {
         first: (Vec<Bytes>, Memory),
         stream: &mut Fuse<ByteStream>,
         limit: &mut Limit,
-        wanted: Wanted,
-    ) -> Result<(NewBlob, Digests)> {
+        (wanted, cipher): (Wanted, Option<&PieceCipher>),
+    ) -> Result<(NewBlob, (Digests, u64))> {
         let blob = self.in_flight.write(&self.store, BlobId::random());
         let (store, announced) = (self.store.clone(), limit.announced);
         let turn = self.bounds.writes.take(share).await?;
@@ -153,7 +173,7 @@ impl Intake {
             Ok((blob, writer))
         })
         .await?;
-        let mut lanes = Lanes::new(writer, wanted);
+        let mut lanes = Lanes::new(Sink::new(writer, cipher)?, wanted);
         let (mut bytes, mut memory) = first;
         while !bytes.is_empty() {
             let turn = self.bounds.writes.take(share).await?;
@@ -164,8 +184,7 @@ impl Intake {
             (bytes, memory) = next?;
         }
         let turn = self.bounds.writes.take(share).await?;
-        let digests = lanes.finish(turn).await?;
-        Ok((blob, digests))
+        Ok((blob, lanes.finish(turn).await?))
     }
 
     /// What comes next of a body, empty at its end. Memory for more than a little of it is taken only once that little is there, and what

@@ -6,8 +6,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
+use super::blocking;
+use super::cipher::Sink;
 use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
-use super::{BlobWriter, blocking};
 use crate::body::Digests;
 use crate::fair::Slot;
 use crate::{Error, Result};
@@ -24,15 +25,15 @@ pub(super) struct Chunk {
 
 /// The disk and the hashes, each working through the same chunk on its own thread.
 pub(super) struct Lanes {
-    disk: Lane<(Box<dyn BlobWriter>, CrcLane)>,
+    disk: Lane<(Sink, CrcLane)>,
     md5: Lane<Md5Lane>,
     sha: Option<Lane<ShaLane>>,
 }
 
 impl Lanes {
-    pub(super) fn new(writer: Box<dyn BlobWriter>, wanted: Wanted) -> Self {
+    pub(super) fn new(sink: Sink, wanted: Wanted) -> Self {
         Self {
-            disk: Lane::Idle((writer, CrcLane::new(wanted))),
+            disk: Lane::Idle((sink, CrcLane::new(wanted))),
             md5: Lane::Idle(Md5Lane::new()),
             sha: ShaLane::new(wanted).map(Lane::Idle),
         }
@@ -40,9 +41,9 @@ impl Lanes {
 
     pub(super) fn start(&mut self, chunk: Chunk) -> Result<()> {
         let chunk = Arc::new(chunk);
-        self.disk.start(&chunk, |(writer, crc), bytes| {
+        self.disk.start(&chunk, |(sink, crc), bytes| {
             crc.update(bytes);
-            writer.write(bytes)
+            sink.write(bytes)
         })?;
         self.md5.start(&chunk, |md5, bytes| {
             md5.update(bytes);
@@ -66,17 +67,19 @@ impl Lanes {
         }
     }
 
-    pub(super) async fn finish(self, turn: Slot) -> Result<Digests> {
-        let (writer, crc) = self.disk.end()?;
+    /// Ends the blob; the digests of what came, and the CRC-64/NVME of what is stored.
+    pub(super) async fn finish(self, turn: Slot) -> Result<(Digests, u64)> {
+        let (sink, crc) = self.disk.end()?;
         let sha = self.sha.map(Lane::end).transpose()?;
         let digests = digest::finish(&crc, self.md5.end()?, sha);
+        let stored_crc64nvme = sink.crc64nvme().or(digests.crc64nvme).unwrap_or_default();
         blocking(move || {
-            let finished = writer.finish();
+            let finished = sink.finish();
             drop(turn);
             finished
         })
         .await?;
-        Ok(digests)
+        Ok((digests, stored_crc64nvme))
     }
 }
 

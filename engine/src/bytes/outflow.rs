@@ -8,6 +8,7 @@ use futures::stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::bounds::ReadTurns;
+use super::cipher::{DataKey, Nonce, PieceCipher};
 use super::in_flight::Reading;
 use super::{BlobReader, ByteStore, blocking};
 use crate::body::ByteStream;
@@ -35,16 +36,19 @@ pub(crate) struct Piece {
     pub(crate) source: Source,
     /// Which of the piece's bytes are sent.
     pub(crate) range: Range<u64>,
+    /// The nonce of a part that is encrypted.
+    pub(crate) nonce: Nonce,
 }
 
-/// Streams pieces. `reading` keeps their content from being cleaned away until the stream is dropped.
+/// Streams pieces, decrypted where they have a key. `reading` keeps their content from being cleaned away until the stream is dropped.
 pub(crate) fn stream_pieces(
     store: Arc<dyn ByteStore>,
     turns: ReadTurns,
     pieces: Vec<Piece>,
+    key: Option<DataKey>,
     reading: Option<Reading>,
 ) -> ByteStream {
-    let flow = Flow { store, turns, pieces: pieces.into_iter(), at: None, next: None, _reading: reading };
+    let flow = Flow { store, turns, pieces: pieces.into_iter(), key, at: None, next: None, _reading: reading };
     Box::pin(stream::unfold(flow, |mut flow| async move {
         match flow.step().await {
             Ok(Some(bytes)) => Some((Ok(bytes), flow)),
@@ -63,11 +67,20 @@ struct Ahead {
     _memory: OwnedSemaphorePermit,
 }
 
+/// The piece that is being sent.
+struct Reached {
+    reader: Arc<dyn BlobReader>,
+    /// Which of its bytes are not read yet.
+    range: Range<u64>,
+    cipher: Option<PieceCipher>,
+}
+
 struct Flow {
     store: Arc<dyn ByteStore>,
     turns: ReadTurns,
     pieces: std::vec::IntoIter<Piece>,
-    at: Option<(Arc<dyn BlobReader>, Range<u64>)>,
+    key: Option<DataKey>,
+    at: Option<Reached>,
     next: Option<Ahead>,
     _reading: Option<Reading>,
 }
@@ -104,13 +117,14 @@ impl Flow {
         if piece.range.is_empty() {
             return Ok(None);
         }
+        let cipher = self.key.as_ref().map(|key| key.cipher(piece.nonce));
         match piece.source {
             Source::Inline(bytes) => {
                 let slice = to_usize(piece.range.start)..to_usize(piece.range.end);
                 if slice.end > bytes.len() {
                     return Err(Error::corrupt("inline bytes are shorter than their row says"));
                 }
-                Ok(Some(bytes.slice(slice)))
+                opened(cipher.as_ref(), piece.range.start, bytes.slice(slice)).map(Some)
             }
             Source::Blob { id, size_bytes } => {
                 let store = self.store.clone();
@@ -119,7 +133,7 @@ impl Flow {
                 if reader.facts().size_bytes != size_bytes {
                     return Err(Error::corrupt(format!("blob {id} has another size than its row says")));
                 }
-                self.at = Some((reader, piece.range));
+                self.at = Some(Reached { reader, range: piece.range, cipher });
                 Ok(None)
             }
         }
@@ -128,7 +142,7 @@ impl Flow {
     /// Begins the next read before it is asked for, when the disk and the memory have room for it. Readers that are slow to take what they
     /// have do not use more than that.
     fn read_ahead(&mut self) {
-        if self.at.as_ref().is_none_or(|(_, range)| range.is_empty()) {
+        if self.at.as_ref().is_none_or(|at| at.range.is_empty()) {
             return;
         }
         let Some((turn, memory)) = self.turns.take_ahead() else { return };
@@ -138,7 +152,7 @@ impl Flow {
 
     /// The next read of the piece that is being sent; `None` at its end.
     fn next_read(&mut self) -> Option<impl FnOnce() -> Result<Bytes> + Send + use<>> {
-        let (reader, range) = self.at.as_mut()?;
+        let Reached { reader, range, cipher } = self.at.as_mut()?;
         if range.is_empty() {
             self.at = None;
             return None;
@@ -147,8 +161,16 @@ impl Flow {
         let end = (range.start + 1).next_multiple_of(READ_BYTES).min(range.end);
         let (start, length) = (range.start, to_usize(end - range.start));
         range.start = end;
-        let reader = reader.clone();
-        Some(move || reader.read(start, length))
+        let (reader, cipher) = (reader.clone(), cipher.clone());
+        Some(move || opened(cipher.as_ref(), start, reader.read(start, length)?))
+    }
+}
+
+/// Stored bytes of a piece that begin at an offset, as they came.
+fn opened(cipher: Option<&PieceCipher>, start: u64, bytes: Bytes) -> Result<Bytes> {
+    match cipher {
+        Some(cipher) => cipher.apply(start, &bytes),
+        None => Ok(bytes),
     }
 }
 

@@ -158,7 +158,7 @@ async fn a_request_that_goes_away_while_its_blob_is_made_leaves_none() {
     let intake = intake(store.clone());
     let given_up = tokio::time::timeout(
         Duration::from_millis(50),
-        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20),
+        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20, None),
     );
     assert!(given_up.await.is_err());
     // The file is made after the request is gone, and removed after it was made.
@@ -179,7 +179,7 @@ async fn a_request_that_goes_away_while_its_slot_is_written_leaves_a_hole() {
     let intake = intake(store.clone());
     let given_up = tokio::time::timeout(
         Duration::from_millis(50),
-        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20),
+        intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20, None),
     );
     assert!(given_up.await.is_err());
     for _ in 0..100 {
@@ -229,12 +229,12 @@ async fn small_bodies_go_to_packs_while_there_is_memory_and_their_clients_do_not
         (streamed(60_000, Duration::from_millis(300)), 60_004, false),
         (streamed(300_000, no_pause), 300_004, false),
     ] {
-        let taken = intake.take(&Share::Store, body, 1 << 20).await.unwrap();
+        let taken = intake.take(&Share::Store, body, 1 << 20, None).await.unwrap();
         assert_eq!((taken.size_bytes, is_packed(&taken)), (size, goes_to_a_pack));
         kept.push(taken);
     }
     intake.bounds.memory.add_permits(4);
-    let taken = intake.take(&Share::Store, streamed(199_000, no_pause), 1 << 20).await.unwrap();
+    let taken = intake.take(&Share::Store, streamed(199_000, no_pause), 1 << 20, None).await.unwrap();
     assert!(is_packed(&taken));
     assert_eq!(intake.bounds.memory.available_permits(), 4, "the memory is given back");
     assert_eq!(all(&*store).len(), 5);
@@ -246,7 +246,7 @@ async fn a_blob_stays_once_it_was_handed_over_and_goes_when_it_was_not() {
     let store: Arc<dyn ByteStore> = Arc::new(disk(&directory));
     let intake = intake(store.clone());
     let take = async || {
-        let taken = intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20).await.unwrap();
+        let taken = intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20, None).await.unwrap();
         let Kept::Blob(blob) = taken.kept else { panic!("it is too large to be inline") };
         blob
     };
@@ -275,7 +275,8 @@ async fn bodies_of_tiny_items_are_put_together() {
     let intake = intake(store.clone());
     let content = bytes(70_001);
     let items: Vec<_> = content.chunks(7).map(|item| Ok(Bytes::copy_from_slice(item))).collect();
-    let taken = intake.take(&Share::Store, Body::new(Box::pin(futures::stream::iter(items))), 1 << 20).await.unwrap();
+    let taken =
+        intake.take(&Share::Store, Body::new(Box::pin(futures::stream::iter(items))), 1 << 20, None).await.unwrap();
     let Kept::Blob(blob) = &taken.kept else { panic!("it is too large to be inline") };
     assert_eq!(store.open(blob.id()).unwrap().read(0, 70_001).unwrap(), content);
 }
@@ -300,7 +301,7 @@ async fn slow_clients_hold_no_memory_and_no_turn_while_they_are_waited_for() {
     let mut slow = Vec::new();
     for _ in 0..200 {
         let (intake, body) = (intake.clone(), stalling(&content));
-        slow.push(tokio::spawn(async move { intake.take(&tenant("slow"), body, 1 << 40).await.map(drop) }));
+        slow.push(tokio::spawn(async move { intake.take(&tenant("slow"), body, 1 << 40, None).await.map(drop) }));
     }
     let written = || {
         let lengths = all(&*store).into_iter().map(|id| {
@@ -318,7 +319,7 @@ async fn slow_clients_hold_no_memory_and_no_turn_while_they_are_waited_for() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let whole = bytes(5 * CHUNK_BYTES);
-    let taken = intake.take(&tenant("quick"), Body::from_bytes(whole.clone()), 1 << 40).await.unwrap();
+    let taken = intake.take(&tenant("quick"), Body::from_bytes(whole.clone()), 1 << 40, None).await.unwrap();
     let Kept::Blob(blob) = &taken.kept else { panic!("it is too large to be inline") };
     assert_eq!(store.open(blob.id()).unwrap().read(0, whole.len()).unwrap(), whole);
     assert!(slow.iter().all(|one| !one.is_finished()));
@@ -333,13 +334,13 @@ async fn uploads_beyond_the_places_wait_and_one_tenant_never_has_all() {
     let intake = Arc::new(Intake { bounds, ..intake(store.clone()) });
     let begin = |name: &'static str| {
         let intake = intake.clone();
-        tokio::spawn(async move { intake.take(&tenant(name), stalling(&bytes(50_000)), 1 << 40).await.map(drop) })
+        tokio::spawn(async move { intake.take(&tenant(name), stalling(&bytes(50_000)), 1 << 40, None).await.map(drop) })
     };
     let greedy: Vec<_> = (0..6).map(|_| begin("greedy")).collect();
     while all(&*store).len() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let other = intake.take(&tenant("other"), Body::from_bytes(bytes(300_000)), 1 << 40).await.unwrap();
+    let other = intake.take(&tenant("other"), Body::from_bytes(bytes(300_000)), 1 << 40, None).await.unwrap();
     assert_eq!((other.size_bytes, all(&*store).len()), (300_000, 3), "two of the greedy one, and the other's");
     // Four wait, which is as many as may; of two more, two are refused.
     let more: Vec<_> = (0..2).map(|_| begin("greedy")).collect();

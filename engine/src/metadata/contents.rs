@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::many::{Many, Part, execute_many};
 use super::{Row, Tx, Value, values};
 use crate::attributes::ObjectPart;
+use crate::bytes::cipher::Nonce;
 use crate::bytes::digest;
 use crate::bytes::outflow::{Piece, Source};
 use crate::meta::digests_from_json;
@@ -86,9 +87,9 @@ pub(crate) async fn release(tx: &mut Tx, id: ContentId) -> Result<()> {
 /// Makes content of the parts of an upload, in the order of their numbers; returns its size. The parts' rows are gone afterwards.
 pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &str) -> Result<u64> {
     tx.execute(
-        "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id, data, checksums)
+        "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id, data, checksums, nonce)
          SELECT $1, number, SUM(size_bytes) OVER (ORDER BY number) - size_bytes, size_bytes, crc64nvme, blob_id, data,
-                checksums
+                checksums, nonce
          FROM upload_parts WHERE upload_id = $2",
         values![id.as_bytes(), upload_id],
     )
@@ -128,7 +129,7 @@ pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
 pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> Result<Vec<Piece>> {
     let rows = tx
         .fetch_all(
-            "SELECT content_id, start_bytes, size_bytes, crc64nvme, blob_id, data FROM pieces
+            "SELECT content_id, start_bytes, size_bytes, crc64nvme, blob_id, data, nonce FROM pieces
              WHERE content_id = $1 AND start_bytes < $3 AND start_bytes + size_bytes > $2 ORDER BY number",
             values![id.as_bytes(), to_i64(start), to_i64(end)],
         )
@@ -146,7 +147,8 @@ pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> 
             return Err(Error::corrupt("the pieces of an object do not follow each other"));
         }
         at = piece_start.saturating_add(range.end);
-        pieces.push(Piece { source, range });
+        let nonce = row.opt_blob("nonce")?.map_or(Ok(Nonce::ONLY), |nonce| Nonce::stored(&nonce))?;
+        pieces.push(Piece { source, range, nonce });
     }
     if at != end {
         return Err(Error::corrupt("the pieces of an object do not make it whole"));

@@ -5,6 +5,7 @@ use super::listing::{Cursor, common_prefix, is_common_prefix, just_after, prefix
 use super::tx::UsageDelta;
 use super::{Row, Tx, values};
 use crate::body::{ChecksumAlgorithm, Digests};
+use crate::bytes::cipher::Nonce;
 use crate::meta::{self, Meta};
 use crate::multipart::{Part, Upload, UploadChecksum, UploadListRequest, UploadPage};
 use crate::names::{ObjectKey, UploadId};
@@ -25,6 +26,8 @@ pub(crate) struct NewPart {
     pub(crate) crc64nvme: u64,
     pub(crate) checksums: Digests,
     pub(crate) place: Place,
+    /// Where it is encrypted.
+    pub(crate) nonce: Option<Nonce>,
 }
 
 /// An open upload with what its object will carry.
@@ -52,13 +55,15 @@ pub(crate) async fn insert(tx: &mut Tx, bucket_id: i64, upload: &Upload, meta: &
 }
 
 fn from_row(row: &Row) -> Result<Upload> {
+    let meta = Meta::from_json(&row.text("meta")?)?;
     Ok(Upload {
         upload_id: UploadId::stored(row.text("upload_id")?),
         key: ObjectKey::stored(row.blob("key")?)?,
         created_us: row.int("created_us")?,
         storage_class: StorageClass::parse(&row.text("storage_class")?)?,
         checksum: checksum_from_text(&row.text("checksum")?)?,
-        owner: Meta::from_json(&row.text("meta")?)?.owner().cloned(),
+        owner: meta.owner().cloned(),
+        encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
     })
 }
 
@@ -88,8 +93,9 @@ pub(crate) async fn put_part(
     remove_part(tx, bucket_id, upload_id, part.number).await?;
     let now_us = tx.now_us();
     tx.execute(
-        "INSERT INTO upload_parts (upload_id, number, size_bytes, etag, crc64nvme, modified_us, checksums, blob_id, data)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO upload_parts (upload_id, number, size_bytes, etag, crc64nvme, modified_us, checksums, blob_id, data,
+                                   nonce)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         values![
             upload_id.as_str(),
             part.number,
@@ -100,6 +106,7 @@ pub(crate) async fn put_part(
             meta::digests_to_json(&part.checksums)?,
             part.place.blob_id(),
             part.place.data(),
+            part.nonce.as_ref().map(Nonce::as_bytes),
         ],
     )
     .await?;
@@ -135,6 +142,7 @@ fn part_from_row(row: &Row) -> Result<Part> {
         modified_us: row.int("modified_us")?,
         checksums: meta::digests_from_json(&row.text("checksums")?)?,
         crc64nvme: row.int("crc64nvme")?.cast_unsigned(),
+        encryption: None,
     })
 }
 

@@ -9,6 +9,7 @@ use super::{ObjectRead, ObjectView, ReadObject, Selection, info};
 use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::body::Digests;
+use crate::bytes::cipher::{DataKey, Nonce};
 use crate::bytes::in_flight::Reading;
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::metadata::contents;
@@ -28,8 +29,8 @@ impl Engine {
         read: &ReadObject,
     ) -> Result<ObjectView> {
         let known = self.known_bucket(bucket).await?;
-        if let Some((view, _, _)) = self.find_at_once("head_object", caller, &known, key, read).await? {
-            return Ok(view);
+        if let Some(found) = self.find_at_once("head_object", caller, &known, key, read).await? {
+            return Ok(found.view);
         }
         let (found, wanted) = (known.clone(), (key.clone(), read.clone()));
         let ids = self.inner.version_ids.clone();
@@ -38,7 +39,9 @@ impl Engine {
             .db
             .read("head_object", |tx| async move { find_view(tx, &ids, &found, &wanted).await }.boxed())
             .await;
-        admit(&known, caller, key, read, found)?.view
+        let found = admit(&known, caller, key, read, found)?;
+        self.data_key(&found.version.meta, read.customer_key.as_ref())?;
+        found.view
     }
 
     /// Reads an object. Dropping the body early is no error and costs nothing.
@@ -50,12 +53,13 @@ impl Engine {
         read: &ReadObject,
     ) -> Result<ObjectRead> {
         let known = self.known_bucket(bucket).await?;
-        let (view, pieces, reading) = match self.find_at_once("get_object", caller, &known, key, read).await? {
+        let found = match self.find_at_once("get_object", caller, &known, key, read).await? {
             Some(found) => found,
             None => self.get_in_steps(caller, &known, key, read).await?,
         };
+        let ToRead { view, pieces, key, reading } = found;
         let turns = self.inner.reads.turns_of(caller.share());
-        let body = stream_pieces(self.inner.store.clone(), turns, pieces, Some(reading));
+        let body = stream_pieces(self.inner.store.clone(), turns, pieces, key, Some(reading));
         Ok(ObjectRead { view, body })
     }
 
@@ -93,9 +97,11 @@ impl Engine {
             Some(selection) => selection::range(selection, version.size_bytes)?,
             None => 0..version.size_bytes,
         };
+        let data_key = self.data_key(&version.meta, read.customer_key.as_ref())?;
         let info = info(key.clone(), version, known, known.bucket.versioning)?;
         let view = ObjectView { info, range: range.clone(), part_checksums: None, partial: read.selection.is_some() };
-        Ok(Some((view, vec![Piece { source, range }], reading)))
+        let pieces = vec![Piece { source, range, nonce: Nonce::ONLY }];
+        Ok(Some(ToRead { view, pieces, key: data_key, reading }))
     }
 
     async fn get_in_steps(
@@ -127,8 +133,9 @@ impl Engine {
             Ok((found, pieces, reading)) => (Ok(found), pieces, Some(reading)),
             Err(error) => (Err(error), Vec::new(), None),
         };
-        let view = admit(known, caller, key, read, found)?.view?;
-        Ok((view, pieces, reading.ok_or(Error::Internal("a read was lost"))?))
+        let found = admit(known, caller, key, read, found)?;
+        let key = self.data_key(&found.version.meta, read.customer_key.as_ref())?;
+        Ok(ToRead { view: found.view?, pieces, key, reading: reading.ok_or(Error::Internal("a read was lost"))? })
     }
 }
 
@@ -146,8 +153,13 @@ fn admit(
     Ok(found)
 }
 
-/// What a read will answer, where its bytes are, and that they are in use.
-type ToRead = (ObjectView, Vec<Piece>, Reading);
+/// What a read will answer, where its bytes are and under which key, and that they are in use.
+struct ToRead {
+    view: ObjectView,
+    pieces: Vec<Piece>,
+    key: Option<DataKey>,
+    reading: Reading,
+}
 
 /// A version that a read found, with what it will answer to who may see it.
 struct Found {
@@ -191,9 +203,9 @@ async fn part(tx: &mut Tx, version: &Version, number: u32) -> Result<(Range<u64>
     }
 }
 
-async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result<Vec<Piece>> {
+pub(super) async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result<Vec<Piece>> {
     match rows::source(tx, version).await? {
-        Some(source) => Ok(vec![Piece { source, range: range.clone() }]),
+        Some(source) => Ok(vec![Piece { source, range: range.clone(), nonce: Nonce::ONLY }]),
         None => contents::pieces(tx, version.content_id, range.start, range.end).await,
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::access::acl::GivenAcl;
 use crate::body::{ByteStream, Digests};
+use crate::encryption::{CustomerKey, Encryption, NewEncryption};
 use crate::lock::{NewLock, Retention};
 use crate::tags::Tags;
 use crate::{BucketName, CanonicalId, Durability, ObjectKey, VersionId, Versioning};
@@ -82,6 +83,8 @@ pub struct NewObject {
     pub tags: Tags,
     /// How it is locked.
     pub lock: NewLock,
+    /// How it is encrypted.
+    pub encryption: NewEncryption,
     /// Conditions of the write.
     pub conditions: WriteConditions,
 }
@@ -123,6 +126,8 @@ pub struct ObjectInfo {
     pub retention: Option<Retention>,
     /// Whether it is held.
     pub legal_hold: bool,
+    /// How it is encrypted.
+    pub encryption: Option<Encryption>,
 }
 
 /// Which bytes of an object are asked for.
@@ -147,6 +152,8 @@ pub struct ReadObject {
     pub selection: Option<Selection>,
     /// Conditions of the answer.
     pub conditions: ReadConditions,
+    /// The customer's key that it is encrypted under.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// What a read will answer, before its bytes.
@@ -181,6 +188,8 @@ pub struct CopySource {
     pub version_id: Option<VersionId>,
     /// Conditions on the source.
     pub conditions: ReadConditions,
+    /// The customer's key that the source is encrypted under.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// How a copy is made.
@@ -196,6 +205,8 @@ pub struct CopyObject {
     pub tags: Option<Tags>,
     /// How the copy is locked; locks are not copied.
     pub lock: NewLock,
+    /// How the copy is encrypted, however its source is.
+    pub encryption: NewEncryption,
     /// Conditions on what the destination has now.
     pub conditions: WriteConditions,
 }

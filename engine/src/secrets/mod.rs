@@ -12,12 +12,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use futures::FutureExt;
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 pub(crate) use ring::{HashLabel, KeyRing};
 pub(crate) use seal::Place;
 
+/// Seals a value under a key that is not of the ring.
+pub(crate) fn seal_under(key: &[u8; 32], place: Place<'_>, value: &[u8]) -> Result<Vec<u8>> {
+    seal::seal(&seal::cipher(key)?, KEY_ID_OUTSIDE, place, value)
+}
+
+/// Opens a value sealed under a key that is not of the ring.
+pub(crate) fn open_under(key: &[u8; 32], place: Place<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    seal::key_id(place, sealed)?;
+    seal::open(&seal::cipher(key)?, place, sealed)
+}
+
 use crate::metadata::{Db, store_info};
 use crate::{AccessKeyId, Result};
+
+/// Stands where a sealed value names the key of the ring, when it is under none of them.
+const KEY_ID_OUTSIDE: u32 = 0;
 
 /// The line of `store_info` by which a start sees whether ring and database belong together.
 pub(crate) const RING_CHECK: &str = "ring_check";

@@ -215,6 +215,7 @@ impl Client {
                     key: key(from),
                     version_id: None,
                     conditions: ReadConditions::default(),
+                    customer_key: None,
                 };
                 let storage_class = Some(engine::StorageClass::Standard);
                 let copy = CopyObject { storage_class, ..CopyObject::default() };

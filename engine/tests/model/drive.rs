@@ -249,7 +249,8 @@ impl Drive {
     async fn read(&mut self, operation: &Operation) -> Outcome {
         let Operation::Read { source, selection } = operation else { unreachable!() };
         let source = self.model.source_of(source);
-        let read = ReadObject { version_id: source.version_id, selection: *selection, conditions: source.conditions };
+        let (version_id, conditions) = (source.version_id, source.conditions);
+        let read = ReadObject { version_id, selection: *selection, conditions, customer_key: None };
         let (engine, tenant) = (&self.world.engine, &self.world.tenant);
         // The model does not keep the checksums of parts; the tests of uploads look at them.
         let without_parts = |view: ObjectView| ObjectView { part_checksums: None, ..view };
@@ -292,7 +293,7 @@ impl Drive {
         if let Err(error) = self.model.bucket(&name) {
             return self.same(&begun, &Err(error));
         }
-        upload.id = begun.map_err(|error| format!("the store: {error:?}"))?;
+        upload.id = begun.map_err(|error| format!("the store: {error:?}"))?.upload_id;
         let page = engine.list_parts(tenant, &name, &key, &upload.id, 0, 1).await;
         upload.created_us = page.map_err(|error| format!("the store: {error:?}"))?.upload.created_us;
         self.model.uploads.push(upload);
@@ -314,7 +315,7 @@ impl Drive {
             Operation::CopyPart { source, range, number, .. } => {
                 let object = self.model.source_of(source);
                 let range = range.map(|(start, length)| start..start + length);
-                let part = PartSource { object: object.clone(), range: range.clone() };
+                let part = PartSource { object: object.clone(), range: range.clone(), upload_key: None };
                 let put = engine.copy_part(tenant, &part, &bucket, &key, &id, *number).await.map(facts_of_part);
                 let modified_us = put.as_ref().map_or(0, |part| part.3);
                 let bytes = self.part_in_model(&object, range);
@@ -354,8 +355,12 @@ impl Drive {
             return Err(Error::invalid("range", ""));
         }
         let selection = range.as_ref().map(|range| engine::Selection::Between(range.start, range.end - 1));
-        let read =
-            ReadObject { version_id: source.version_id.clone(), selection, conditions: source.conditions.clone() };
+        let read = ReadObject {
+            version_id: source.version_id.clone(),
+            selection,
+            conditions: source.conditions.clone(),
+            customer_key: None,
+        };
         let (view, bytes) = self.model.read(&source.bucket, &source.key, &read)?;
         let size_bytes = view.info.size_bytes;
         if range.is_some_and(|range| range.end > size_bytes) {

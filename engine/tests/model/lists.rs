@@ -39,7 +39,7 @@ impl Drive {
             }
             Operation::ListUploads { bucket, list, after_upload } => {
                 let name = resolve::bucket(*bucket);
-                let ListRequest { prefix, delimiter, after, entries_max } = resolve::list(list);
+                let ListRequest { prefix, delimiter, after, entries_max, described: _ } = resolve::list(list);
                 let uploads = &self.model.uploads;
                 let picked = after_upload.filter(|_| !uploads.is_empty()).map(|at| &uploads[at % uploads.len()]);
                 let after_key = picked.map(|upload| upload.key.to_string()).or(after);
@@ -85,7 +85,7 @@ impl Drive {
             let page = self.list_versions(name, &request).await?;
             let Ok(ListPage { entries, truncated: true }) = page else { return Ok(()) };
             (request.list.after, request.after_version) = match entries.last() {
-                Some(ListEntry::Object(object)) => (Some(object.key.to_string()), Some(object.version_id.clone())),
+                Some(ListEntry::Object(object)) => (Some(object.key.to_string()), object.version_id.clone()),
                 Some(ListEntry::CommonPrefix(prefix)) => (Some(prefix.clone()), None),
                 None => return Err("a page that is cut has no entry".to_owned()),
             };

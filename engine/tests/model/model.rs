@@ -148,6 +148,7 @@ impl Model {
 
     pub(crate) fn info(&self, name: &BucketName, key: &ObjectKey, version: &Version, object: &Object) -> ObjectInfo {
         ObjectInfo {
+            encryption: None,
             key: key.clone(),
             version_id: version.id.clone(),
             versioning: self.buckets[name.as_str()].versioning,

@@ -66,6 +66,7 @@ impl Upload {
 
     pub(crate) fn shown(&self) -> engine::Upload {
         engine::Upload {
+            encryption: None,
             upload_id: self.id.clone(),
             key: self.key.clone(),
             created_us: self.created_us,

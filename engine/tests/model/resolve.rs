@@ -21,7 +21,7 @@ pub(crate) fn key(text: &str) -> ObjectKey {
 
 pub(crate) fn list(pick: &ListPick) -> ListRequest {
     let ListPick { prefix, delimiter, after, entries_max } = pick.clone();
-    ListRequest { prefix, delimiter, after, entries_max }
+    ListRequest { prefix, delimiter, after, entries_max, described: false }
 }
 
 /// Headers and metadata that differ by their seed.
@@ -100,7 +100,7 @@ impl Model {
         let (bucket, key) = (bucket(source.bucket), key(&source.key));
         let version_id = self.version(&bucket, &key, &source.version);
         let conditions = self.read_conditions(&bucket, &key, version_id.as_ref(), &source.conditions);
-        CopySource { bucket, key, version_id, conditions }
+        CopySource { bucket, key, version_id, conditions, customer_key: None }
     }
 
     /// What a Complete of the upload at a place is asked.

@@ -298,8 +298,13 @@ async fn a_copy_never_has_what_came_in_between() {
     let (world, bucket) = slow_world("raced-copies").await;
     let own = BucketName::new("eves").unwrap();
     world.engine.create_bucket(&world.eve, &own).await.unwrap();
-    let source =
-        CopySource { bucket: bucket.clone(), key: key("o"), version_id: None, conditions: ReadConditions::default() };
+    let source = CopySource {
+        bucket: bucket.clone(),
+        key: key("o"),
+        version_id: None,
+        conditions: ReadConditions::default(),
+        customer_key: None,
+    };
     for _ in 0..40 {
         let open = NewObject { acl: GivenAcl::Canned(CannedAcl::PublicRead), ..NewObject::default() };
         world.engine.put_object(&world.ada, &bucket, &key("o"), open, Body::from_bytes("open")).await.unwrap();

@@ -16,8 +16,13 @@ pub(crate) async fn check(world: &World, repair: bool) -> CheckReport {
 }
 
 pub(crate) async fn copy(world: &World, bucket: &BucketName, from: &str, to: &str) {
-    let source =
-        CopySource { bucket: bucket.clone(), key: key(from), version_id: None, conditions: ReadConditions::default() };
+    let source = CopySource {
+        bucket: bucket.clone(),
+        key: key(from),
+        version_id: None,
+        conditions: ReadConditions::default(),
+        customer_key: None,
+    };
     world.engine.copy_object(&world.ada, &source, bucket, &key(to), CopyObject::default()).await.unwrap();
 }
 
@@ -34,8 +39,12 @@ pub(crate) async fn furnish(world: World) -> (World, BucketName) {
     copy(&world, &bucket, "small", "small-copy").await;
     copy(&world, &bucket, "large", "large-copy").await;
     for name in ["parts", "open"] {
-        let upload =
-            world.engine.create_upload(&world.ada, &bucket, &key(name), NewObject::default(), None).await.unwrap();
+        let upload = world
+            .engine
+            .create_upload(&world.ada, &bucket, &key(name), NewObject::default(), None)
+            .await
+            .unwrap()
+            .upload_id;
         let mut parts = Vec::new();
         for (number, size) in [(1, 40_000), (2, 2_000), (5, 50)] {
             let body = Body::from_bytes(noise(size));

@@ -11,7 +11,7 @@ use engine::{
 use crate::world::{World, key, noise};
 
 async fn begin(world: &World, bucket: &BucketName, name: &str) -> UploadId {
-    world.engine.create_upload(&world.ada, bucket, &key(name), NewObject::default(), None).await.unwrap()
+    world.engine.create_upload(&world.ada, bucket, &key(name), NewObject::default(), None).await.unwrap().upload_id
 }
 
 async fn part(world: &World, bucket: &BucketName, upload: &UploadId, number: u32, bytes: Vec<u8>) -> CompletedPart {
@@ -57,7 +57,7 @@ async fn parts_of_all_sizes_become_one_object() {
     let view = world.engine.head_object(&world.ada, &bucket, &key("o"), &read).await.unwrap();
     assert!(view.part_checksums.is_some_and(|kept| kept.crc64nvme.is_some()), "a part keeps its checksum");
     let named = ObjectName { bucket: bucket.clone(), key: key("o"), version_id: None };
-    let told = world.engine.object_attributes(&world.ada, &named, 4, 2).await.unwrap();
+    let told = world.engine.object_attributes(&world.ada, &named, None, 4, 2).await.unwrap();
     let shown: Vec<_> = told.parts.iter().map(|part| (part.number, part.range.clone())).collect();
     assert_eq!((shown, told.truncated), (vec![(7, 302_000..342_000), (10, 342_000..343_024)], true));
     assert!(matches!(world.get_part(&bucket, "o", Selection::Part(6)).await, Err(Error::InvalidPartNumber)));
@@ -118,8 +118,12 @@ async fn checksums_of_the_whole_are_made_of_the_parts() {
     let sizes = [4_000, 100_000, 17];
     let whole: Vec<u8> = sizes.iter().flat_map(|size| noise(*size)).collect();
     let info = async |checksum: Option<UploadChecksum>| {
-        let upload =
-            world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), checksum).await.unwrap();
+        let upload = world
+            .engine
+            .create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), checksum)
+            .await
+            .unwrap()
+            .upload_id;
         let mut parts = Vec::new();
         for (index, size) in sizes.iter().enumerate() {
             parts.push(part(&world, &bucket, &upload, index as u32 + 1, noise(*size)).await);
@@ -157,9 +161,10 @@ async fn parts_can_be_copied_from_objects() {
         key: key("source"),
         version_id: None,
         conditions: ReadConditions::default(),
+        customer_key: None,
     };
     let copy = async |number, range| {
-        let source = PartSource { object: object.clone(), range };
+        let source = PartSource { object: object.clone(), range, upload_key: None };
         world.engine.copy_part(&world.ada, &source, &bucket, &key("o"), &upload, number).await
     };
     let one = copy(1, None).await.unwrap();

@@ -186,6 +186,7 @@ async fn copies_share_bytes_and_outlive_their_source() {
             key: key("source"),
             version_id: None,
             conditions: ReadConditions::default(),
+            customer_key: None,
         };
         let blobs = world.blob_count();
         let copy =
@@ -203,6 +204,7 @@ async fn copies_share_bytes_and_outlive_their_source() {
         key: key("copy"),
         version_id: None,
         conditions: ReadConditions::default(),
+        customer_key: None,
     };
     let copy = async |copy| world.engine.copy_object(&world.ada, &onto_itself, &bucket, &key("copy"), copy).await;
     assert!(matches!(copy(CopyObject::default()).await, Err(Error::Invalid { .. })));

@@ -12,15 +12,16 @@ use crate::world::{World, key};
 /// Runs every operation as a caller; the name of each with its result.
 async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) -> Vec<(&'static str, Result<()>)> {
     let (engine, object) = (&world.engine, key("o"));
-    let upload = engine.create_upload(&world.ada, bucket, &object, NewObject::default(), None).await.unwrap();
+    let upload = engine.create_upload(&world.ada, bucket, &object, NewObject::default(), None).await.unwrap().upload_id;
     let body = || Body::from_bytes("stolen");
     let source = CopySource {
         bucket: bucket.clone(),
         key: object.clone(),
         version_id: None,
         conditions: ReadConditions::default(),
+        customer_key: None,
     };
-    let part = PartSource { object: source.clone(), range: None };
+    let part = PartSource { object: source.clone(), range: None, upload_key: None };
     let read = ReadObject::default();
     let read_version = ReadObject { version_id: Some(VersionId::null()), ..ReadObject::default() };
     let target = DeleteTarget::current(object.clone());
@@ -124,6 +125,7 @@ async fn only_users_own_buckets_and_copying_needs_both_sides() {
         key: key("o"),
         version_id: None,
         conditions: ReadConditions::default(),
+        customer_key: None,
     };
     for (caller, from, to) in [(&world.eve, &bucket, &name), (&world.ada, &bucket, &name)] {
         let copy = world.engine.copy_object(caller, &source(from), to, &key("x"), CopyObject::default()).await;

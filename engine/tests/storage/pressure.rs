@@ -18,7 +18,7 @@ const PARTS: u32 = 2_600;
 
 async fn upload_of_many_parts(world: &World, bucket: &BucketName, name: &str) -> (UploadId, Vec<CompletedPart>) {
     let (engine, ada, key) = (&world.engine, &world.ada, key(name));
-    let upload = engine.create_upload(ada, bucket, &key, NewObject::default(), None).await.unwrap();
+    let upload = engine.create_upload(ada, bucket, &key, NewObject::default(), None).await.unwrap().upload_id;
     let numbers: Vec<u32> = (1..=PARTS).collect();
     let mut parts = Vec::new();
     for some in numbers.chunks(200) {
@@ -120,7 +120,8 @@ fn gid() -> GroupId {
 
 async fn begin_upload(world: &World, bucket: &BucketName, name: &str) {
     let key = key(name);
-    let upload = world.engine.create_upload(&world.ada, bucket, &key, NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, bucket, &key, NewObject::default(), None).await.unwrap().upload_id;
     world.engine.put_part(&world.ada, bucket, &key, &upload, 1, Body::from_bytes(noise(10))).await.unwrap();
 }
 

@@ -11,7 +11,7 @@ use crate::world::{World, noise};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-async fn scrub(world: &World) -> ScrubReport {
+pub(crate) async fn scrub(world: &World) -> ScrubReport {
     let options = ScrubOptions { rate_bytes_per_second: Some(0), restart: false };
     world.engine.scrub(&Caller::LocalOperator, options, &OnProgress::nobody()).await.unwrap()
 }

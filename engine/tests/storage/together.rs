@@ -156,6 +156,7 @@ async fn copies_keep_their_bytes_when_what_they_were_copied_from_goes() {
             key: key(name),
             version_id: None,
             conditions: engine::ReadConditions::default(),
+            customer_key: None,
         };
         let copy = engine::CopyObject::default();
         world.engine.copy_object(&world.ada, &source, &bucket, &key(&format!("copy-{name}")), copy).await.unwrap();

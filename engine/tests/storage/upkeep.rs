@@ -98,7 +98,8 @@ async fn reads_that_are_given_up_harm_no_later_ones() {
 async fn one_stalled_reader_does_not_keep_the_garbage_of_others() {
     let world = World::new().await;
     let bucket = world.bucket("stalled").await;
-    let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap().upload_id;
     let mut parts = Vec::new();
     for number in 1..=300 {
         let body = Body::from_bytes(noise(17_000));

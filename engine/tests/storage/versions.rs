@@ -245,6 +245,7 @@ async fn copies_and_uploads_make_versions_too() {
         key: key("o"),
         version_id: version_id.cloned(),
         conditions: ReadConditions::default(),
+        customer_key: None,
     };
     let copy = async |source: CopySource| {
         world.engine.copy_object(&world.ada, &source, &bucket, &key("o"), CopyObject::default()).await
@@ -260,7 +261,8 @@ async fn copies_and_uploads_make_versions_too() {
     let of_marker = world.engine.copy_object(&world.ada, &source(None), &bucket, &key("o"), of_marker).await;
     assert!(matches!(of_marker, Err(Error::NoSuchKey { marker: Some(id) }) if id == marker));
 
-    let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap().upload_id;
     let body = Body::from_bytes(noise(30_000));
     let part = world.engine.put_part(&world.ada, &bucket, &key("o"), &upload, 1, body).await.unwrap();
     let parts = vec![CompletedPart { number: 1, etag: part.etag, checksums: Digests::default() }];
@@ -289,8 +291,8 @@ async fn who_deletes_what_it_lists_misses_nothing() {
         let page = world.page(&bucket, &request).await;
         for entry in &page.entries {
             let ListEntry::Object(object) = entry else { panic!("{entry:?}") };
-            seen.push((object.key.to_string(), id(&object).clone()));
-            world.remove(&bucket, object.key.as_str(), Some(id(&object))).await;
+            seen.push((object.key.to_string(), id(object).clone()));
+            world.remove(&bucket, object.key.as_str(), Some(id(object))).await;
         }
         if !page.truncated {
             break;

@@ -97,7 +97,8 @@ impl World {
     /// Uploads in parts of uneven sizes, as no rule of ours would cut it.
     pub(crate) async fn put_in_parts(&self, key: &str, content: &[u8]) -> ObjectInfo {
         let (caller, bucket, key) = (operator(), bucket(), ObjectKey::new(key).unwrap());
-        let upload = self.engine.create_upload(&caller, &bucket, &key, NewObject::default(), None).await.unwrap();
+        let upload =
+            self.engine.create_upload(&caller, &bucket, &key, NewObject::default(), None).await.unwrap().upload_id;
         let mut complete = CompleteUpload::default();
         let (mut rest, mut number) = (content, 0);
         while !rest.is_empty() {
