@@ -9,6 +9,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::acl::object;
 use crate::checksums::{Shown, show_checksums};
+use crate::encryption::{self, Way};
 use crate::error::from_engine;
 use crate::headers::{caller, check_owner, etag, signed, storage_class_name, timestamp};
 use crate::listing::entries_max;
@@ -26,7 +27,11 @@ pub(crate) async fn get(
     let parts_max = entries_max(input.max_parts, "x-amz-max-parts")?;
     let marker = u32::try_from(input.part_number_marker.unwrap_or(0))
         .map_err(|_| s3_error!(InvalidArgument, "The part number marker must not be negative"))?;
-    let found = engine.object_attributes(&caller(&request), &object, marker, parts_max).await.map_err(from_engine)?;
+    let customer_key = encryption::customer_key(&request.headers, Way::of(&request.extensions))?;
+    let found = engine
+        .object_attributes(&caller(&request), &object, customer_key.as_ref(), marker, parts_max)
+        .await
+        .map_err(from_engine)?;
     let info = &found.info;
     let mut output = GetObjectAttributesOutput {
         last_modified: Some(timestamp(info.modified_us)),

@@ -127,7 +127,7 @@ pub(crate) fn body(
         asked.into_iter().chain(trailed).filter(|algorithm| !algorithms_of(&expected).any(|known| known == *algorithm)),
     );
     keep.dedup();
-    Ok(Body { stream, size_bytes: Some(size_bytes), expected, trailer, keep })
+    Ok(Body { size_bytes: Some(size_bytes), expected, trailer, keep, ..Body::new(stream) })
 }
 
 /// The checksum that stands behind the body. What was announced must come: else a cut connection would pass for a whole body.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use engine::{Copied, CopyObject, CopySource, Engine, Error, PartSource, ReadConditions};
+use engine::{Copied, CopyObject, CopySource, CustomerKey, Engine, Error, PartSource, ReadConditions};
 use s3s::dto::{
     self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
     UploadPartCopyInput, UploadPartCopyOutput,
@@ -10,6 +10,7 @@ use s3s::dto::{
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksums::{Shown, show_checksums};
+use crate::encryption::{self, Way};
 use crate::error::{from_engine, not_implemented};
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, storage_class, text,
@@ -24,7 +25,7 @@ pub(crate) async fn object(
     request: S3Request<CopyObjectInput>,
 ) -> S3Result<S3Response<CopyObjectOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let conditions = read_conditions(
@@ -33,7 +34,8 @@ pub(crate) async fn object(
         input.copy_source_if_modified_since.as_ref(),
         input.copy_source_if_unmodified_since.as_ref(),
     );
-    let source = source_of(&input.copy_source, conditions)?;
+    let way = Way::of(&extensions);
+    let source = source_of(&input.copy_source, conditions, encryption::source_key(&headers, way)?)?;
     check_owner(engine, &source.bucket, input.expected_source_bucket_owner.as_deref()).await?;
     let replace = replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str))?;
     let replaces_tags = replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
@@ -43,6 +45,7 @@ pub(crate) async fn object(
         storage_class: storage_class(input.storage_class.as_ref())?,
         acl: acl::of_headers(&headers)?,
         lock: lock::of_headers(&headers)?,
+        encryption: encryption::of_new(&headers, way)?,
         tags: if replaces_tags { Some(tagging::of_headers(&headers)?.unwrap_or_default()) } else { None },
         conditions: write_conditions(tag("if-match").as_ref(), tag("if-none-match").as_ref()),
     };
@@ -62,7 +65,9 @@ pub(crate) async fn object(
         version_id: made_version(&info),
         ..CopyObjectOutput::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::show(&mut response.headers, info.encryption.as_ref());
+    Ok(response)
 }
 
 pub(crate) async fn part(
@@ -70,7 +75,7 @@ pub(crate) async fn part(
     request: S3Request<UploadPartCopyInput>,
 ) -> S3Result<S3Response<UploadPartCopyOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let conditions = read_conditions(
@@ -80,7 +85,9 @@ pub(crate) async fn part(
         input.copy_source_if_unmodified_since.as_ref(),
     );
     let range = input.copy_source_range.as_deref().map(range_of).transpose()?;
-    let source = PartSource { object: source_of(&input.copy_source, conditions)?, range };
+    let way = Way::of(&extensions);
+    let object = source_of(&input.copy_source, conditions, encryption::source_key(&headers, way)?)?;
+    let source = PartSource { object, range, upload_key: encryption::customer_key(&headers, way)? };
     check_owner(engine, &source.object.bucket, input.expected_source_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
@@ -96,16 +103,23 @@ pub(crate) async fn part(
         copy_source_version_id: source.object.version_id.map(|id| id.to_string()),
         ..UploadPartCopyOutput::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::show(&mut response.headers, part.encryption.as_ref());
+    Ok(response)
 }
 
-fn source_of(source: &dto::CopySource, conditions: ReadConditions) -> S3Result<CopySource> {
+fn source_of(
+    source: &dto::CopySource,
+    conditions: ReadConditions,
+    customer_key: Option<CustomerKey>,
+) -> S3Result<CopySource> {
     match source {
         dto::CopySource::Bucket { bucket: name, key: object, version_id } => Ok(CopySource {
             bucket: bucket(name)?,
             key: key(object)?,
             version_id: version(version_id.as_deref())?,
             conditions,
+            customer_key,
         }),
         dto::CopySource::AccessPoint { .. } | dto::CopySource::Outpost { .. } => {
             Err(not_implemented("Copying from an access point"))

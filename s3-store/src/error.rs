@@ -241,6 +241,20 @@ fn from_rule(error: &RuleError) -> S3Error {
             StatusCode::BAD_REQUEST,
             "Default retention period must be a positive integer value and not too long",
         ),
+        RuleError::CustomerKeyNeeded => s3_error!(
+            InvalidRequest,
+            "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
+        ),
+        RuleError::CustomerKeyUnexpected => {
+            s3_error!(InvalidRequest, "The encryption parameters are not applicable to this object.")
+        }
+        RuleError::CustomerKeyWrong => s3_error!(
+            InvalidRequest,
+            "The provided encryption parameters did not match the ones used originally to encrypt the object."
+        ),
+        RuleError::NoSuchKmsKey => {
+            custom("KMS.NotFoundException", StatusCode::BAD_REQUEST, "Invalid keyId: there is no such key.")
+        }
         RuleError::BucketState(why) => custom("InvalidBucketState", StatusCode::CONFLICT, *why),
     }
 }

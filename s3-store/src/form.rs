@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use s3s::{S3Result, s3_error};
 
+use crate::encryption::{self, Way};
 use crate::error::{BodyFault, custom, from_engine};
 use crate::form_policy::{self, FormPolicy, Proof};
 use crate::headers::{object_headers, storage_class};
@@ -45,7 +46,7 @@ struct Wanted {
 pub(crate) async fn upload(
     engine: &Engine,
     bucket: &BucketName,
-    facts: engine::Facts,
+    (facts, way): (engine::Facts, Way),
     headers: &HeaderMap,
     body: crate::drain::DrainedBody,
 ) -> S3Result<Response<s3s::Body>> {
@@ -53,10 +54,12 @@ pub(crate) async fn upload(
     let now_us = engine.clock().now_us();
     let wanted = check(engine, bucket, facts, &form, now_us).await?;
     let object_headers = as_headers(&form.fields)?;
-    let new = new_object(&form.fields, &object_headers)?;
+    let new = new_object(&form.fields, &object_headers, way)?;
     let body = file_body(form.file, &form.fields, wanted.policy.as_ref())?;
     let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
-    answer(&form.fields, bucket, &stored)
+    let mut response = answer(&form.fields, bucket, &stored)?;
+    encryption::show(response.headers_mut(), stored.encryption.as_ref());
+    Ok(response)
 }
 
 /// Reads the fields up to the file.
@@ -165,7 +168,7 @@ fn as_headers(fields: &BTreeMap<String, String>) -> S3Result<HeaderMap> {
     Ok(headers)
 }
 
-fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap) -> S3Result<NewObject> {
+fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap, way: Way) -> S3Result<NewObject> {
     let metadata = fields
         .iter()
         .filter_map(|(name, value)| name.strip_prefix("x-amz-meta-").map(|name| (name.to_owned(), value.clone())));
@@ -178,6 +181,7 @@ fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap) -> S3Resul
         acl: acl::of_headers(headers)?,
         tags: tags.unwrap_or_default(),
         lock: lock::of_headers(headers)?,
+        encryption: encryption::of_new(headers, way)?,
         conditions: WriteConditions::default(),
     })
 }

@@ -17,6 +17,7 @@ mod cors;
 mod document;
 mod drain;
 mod durability;
+mod encryption;
 mod error;
 mod facts;
 mod form;

@@ -15,6 +15,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksums::{self, Shown, algorithm_name, kind_name, show_checksums};
+use crate::encryption::{self, Way};
 use crate::error::from_engine;
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, refuse_unsupported, signed, storage_class,
@@ -45,7 +46,7 @@ pub(crate) async fn create(
     request: S3Request<CreateMultipartUploadInput>,
 ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let new = NewObject {
@@ -55,6 +56,7 @@ pub(crate) async fn create(
         acl: acl::of_headers(&headers)?,
         tags: tagging::of_headers(&headers)?.unwrap_or_default(),
         lock: lock::of_headers(&headers)?,
+        encryption: encryption::of_new(&headers, Way::of(&extensions))?,
         conditions: write_conditions(None, None),
     };
     let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
@@ -63,12 +65,14 @@ pub(crate) async fn create(
     let output = CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
-        upload_id: Some(upload.as_str().to_owned()),
+        upload_id: Some(upload.upload_id.as_str().to_owned()),
         checksum_algorithm: checksum.map(|checksum| algorithm_name(checksum.algorithm)),
         checksum_type: checksum.map(|checksum| kind_name(checksum.kind)),
         ..CreateMultipartUploadOutput::default()
     };
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::show(&mut response.headers, upload.encryption.as_ref());
+    Ok(response)
 }
 
 /// The checksum of an upload. Without a named kind, CRC-64 is of the whole object and the others are of the parts.
@@ -109,16 +113,19 @@ pub(crate) async fn put_part(
     request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, trailing_headers, .. } = request;
+    let S3Request { input, headers, trailing_headers, extensions, .. } = request;
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
-    let body = checksums::body(input.body, &headers, trailing_headers)?;
+    let mut body = checksums::body(input.body, &headers, trailing_headers)?;
+    body.customer_key = encryption::customer_key(&headers, Way::of(&extensions))?;
     let part = engine.put_part(&who, &bucket, &key, &upload, number, body).await.map_err(from_engine)?;
     let mut output = UploadPartOutput { e_tag: Some(etag(&part.etag)), ..UploadPartOutput::default() };
     show_checksums!(output, Shown::of_part(&part));
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::show(&mut response.headers, part.encryption.as_ref());
+    Ok(response)
 }
 
 pub(crate) async fn complete(
@@ -154,7 +161,9 @@ pub(crate) async fn complete(
     let shown = Shown::of_object(&info);
     output.checksum_type = shown.kind.clone();
     show_checksums!(output, shown);
-    Ok(S3Response::new(output))
+    let mut response = S3Response::new(output);
+    encryption::show(&mut response.headers, info.encryption.as_ref());
+    Ok(response)
 }
 
 fn completed_part(part: dto::CompletedPart) -> S3Result<CompletedPart> {

@@ -14,6 +14,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::checksums::{self, Shown, show_checksums};
+use crate::encryption::{self, Way};
 use crate::error::{default_message, from_engine};
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
@@ -29,7 +30,7 @@ const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 
 pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, trailing_headers, .. } = request;
+    let S3Request { input, headers, trailing_headers, extensions, .. } = request;
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
@@ -40,6 +41,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
         acl: acl::of_headers(&headers)?,
         tags: tagging::of_headers(&headers)?.unwrap_or_default(),
         lock: lock::of_headers(&headers)?,
+        encryption: encryption::of_new(&headers, Way::of(&extensions))?,
         conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
     };
     let body = checksums::body(input.body, &headers, trailing_headers)?;
@@ -51,14 +53,16 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     show_checksums!(output, shown);
     let mut response = S3Response::new(output);
     durability::show(&mut response.headers, info.durability);
+    encryption::show(&mut response.headers, info.encryption.as_ref());
     Ok(response)
 }
 
 /// What GetObject and HeadObject have in common.
 macro_rules! read_of {
-    ($input:expr) => {{
-        let input = &$input;
+    ($request:expr) => {{
+        let input = &$request.input;
         ReadObject {
+            customer_key: encryption::reading_key(&$request.headers, Way::of(&$request.extensions))?,
             version_id: version(input.version_id.as_deref())?,
             selection: selection(input.range.as_ref(), input.part_number)?,
             conditions: read_conditions(
@@ -111,9 +115,9 @@ macro_rules! show_object {
 
 pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
     let who = caller(&request);
+    let read = read_of!(request);
     let input = request.input;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
-    let read = read_of!(input);
     let found =
         engine.get_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
     let mut output = GetObjectOutput::default();
@@ -124,6 +128,7 @@ pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> 
     let mut response = S3Response::new(output);
     show_expires(&mut response.headers, input.response_expires.is_some(), &found.view);
     durability::show(&mut response.headers, found.view.info.durability);
+    encryption::show(&mut response.headers, found.view.info.encryption.as_ref());
     Ok(response)
 }
 
@@ -132,9 +137,9 @@ pub(crate) async fn head(
     request: S3Request<HeadObjectInput>,
 ) -> S3Result<S3Response<HeadObjectOutput>> {
     let who = caller(&request);
+    let read = read_of!(request);
     let input = request.input;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
-    let read = read_of!(input);
     let view =
         engine.head_object(&who, &bucket(&input.bucket)?, &key(&input.key)?, &read).await.map_err(from_engine)?;
     let mut output = HeadObjectOutput::default();
@@ -142,6 +147,7 @@ pub(crate) async fn head(
     let mut response = S3Response::new(output);
     show_expires(&mut response.headers, input.response_expires.is_some(), &view);
     durability::show(&mut response.headers, view.info.durability);
+    encryption::show(&mut response.headers, view.info.encryption.as_ref());
     // The protocol layer has this for GET only.
     if view.info.tags_count > 0 {
         response.headers.insert(X_AMZ_TAGGING_COUNT, HeaderValue::from(view.info.tags_count));

@@ -61,6 +61,8 @@ const HOLD_BODY: &str = "<LegalHold><Status>ON</Status></LegalHold>";
 const RETENTION_BODY: &str =
     "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2100-01-01T00:00:00Z</RetainUntilDate></Retention>";
 const DELETE_BODY: &str = "<Delete><Object><Key>key</Key></Object></Delete>";
+const ENCRYPTION_BODY: &str = "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>\
+    <SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>";
 const VERSIONING_BODY: &str = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
 const COMPLETE_BODY: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber>\
     <ETag>d41d8cd98f00b204e9800998ecf8427e</ETag></Part></CompleteMultipartUpload>";
@@ -103,6 +105,9 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("GetBucketCors", "GET", Bucket, "cors"),
     with_body(on("PutBucketCors", "PUT", Bucket, "cors"), CORS_BODY),
     on("DeleteBucketCors", "DELETE", Bucket, "cors"),
+    on("GetBucketEncryption", "GET", Bucket, "encryption"),
+    with_body(on("PutBucketEncryption", "PUT", Bucket, "encryption"), ENCRYPTION_BODY),
+    on("DeleteBucketEncryption", "DELETE", Bucket, "encryption"),
     on("GetBucketOwnershipControls", "GET", Bucket, "ownershipControls"),
     with_body(on("PutBucketOwnershipControls", "PUT", Bucket, "ownershipControls"), OWNERSHIP_BODY),
     on("DeleteBucketOwnershipControls", "DELETE", Bucket, "ownershipControls"),
@@ -127,13 +132,11 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     with_body(on("PutObjectRetention", "PUT", Object, "retention"), RETENTION_BODY),
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
-    on("GetBucketEncryption", "GET", Bucket, "encryption"),
     on("GetBucketLogging", "GET", Bucket, "logging"),
     on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
     on("GetBucketWebsite", "GET", Bucket, "website"),
-    on("DeleteBucketEncryption", "DELETE", Bucket, "encryption"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),
     on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
 ];

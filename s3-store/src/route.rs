@@ -25,6 +25,7 @@ use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::cors::Allowed;
 use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
+use crate::encryption::Way;
 use crate::error::from_engine;
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
@@ -161,6 +162,7 @@ impl Door {
         let is_secure = request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS);
         let clock = self.check.engine.clock();
         context.set_facts(facts::of(peer, is_secure, request.headers(), request.uri(), clock));
+        request.extensions_mut().insert(Way::new(is_secure, &self.settings));
         if is_form(&request) {
             return self.upload_form(request, context).await;
         }
@@ -195,7 +197,8 @@ impl Door {
         let bucket = self.bucket_of(request.headers(), request.uri()).ok_or_else(form::refused)?;
         context.set_operation("PostObject");
         let (parts, body) = request.into_parts();
-        form::upload(&self.check.engine, &bucket, context.facts(), &parts.headers, body).await
+        let way = Way::of(&parts.extensions);
+        form::upload(&self.check.engine, &bucket, (context.facts(), way), &parts.headers, body).await
     }
 
     /// Which pages may read the answer; `None` for a request that comes from no page.

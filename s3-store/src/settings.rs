@@ -12,6 +12,8 @@ pub struct Settings {
     pub region: String,
     /// Origins whose pages may read answers; `*` is every one. Requests are signed and carry no cookies, so this opens nothing.
     pub cors_allow_origins: Vec<String>,
+    /// Whether the keys of customers (SSE-C) are taken over TLS only. Switch it off only behind a proxy that ends TLS on this machine.
+    pub customer_keys_need_tls: bool,
     /// How far the clock of a client may be off, in seconds, for every kind of signature.
     pub skew_seconds_max: u32,
     /// How far in the future a link signed with signature version 2 may expire, in seconds. (Version 4 has its own limit of 7 days.)
@@ -32,6 +34,7 @@ impl Default for Settings {
             base_domains: Vec::new(),
             region: "us-east-1".to_owned(),
             cors_allow_origins: vec!["*".to_owned()],
+            customer_keys_need_tls: true,
             skew_seconds_max: 15 * 60,
             v2_expires_seconds_max: 7 * 24 * 60 * 60,
             document_size_bytes_max: 20 << 20,

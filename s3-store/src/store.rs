@@ -29,19 +29,21 @@ use s3s::dto::{
     ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
     ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
     ListPartsInput, ListPartsOutput, Payer, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
-    PutBucketCorsOutput, PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput,
-    PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput,
-    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
-    PutObjectAclInput, PutObjectAclOutput, PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput,
-    PutObjectLockConfigurationInput, PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput,
-    PutObjectRetentionOutput, PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput,
-    PutPublicAccessBlockOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
+    PutBucketCorsOutput, PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
+    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
+    PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
+    PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectLockConfigurationInput,
+    PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput, PutObjectRetentionOutput,
+    PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
+    UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::subresource::Absent;
 use crate::{
-    Settings, acl, attributes, bucket, copy, lifecycle, listing, lock, multipart, object, settings_of_bucket, tagging,
+    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, object,
+    settings_of_bucket, tagging,
 };
 
 /// S3 over the engine.
@@ -96,6 +98,9 @@ answer_s3! {
         get_bucket_cors(GetBucketCorsInput) -> GetBucketCorsOutput = settings_of_bucket::cors;
         put_bucket_cors(PutBucketCorsInput) -> PutBucketCorsOutput = settings_of_bucket::put_cors;
         delete_bucket_cors(DeleteBucketCorsInput) -> DeleteBucketCorsOutput = settings_of_bucket::delete_cors;
+        get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = encryption::of_bucket;
+        put_bucket_encryption(PutBucketEncryptionInput) -> PutBucketEncryptionOutput = encryption::put_of_bucket;
+        delete_bucket_encryption(DeleteBucketEncryptionInput) -> DeleteBucketEncryptionOutput = encryption::delete_of_bucket;
         get_bucket_ownership_controls(GetBucketOwnershipControlsInput)
             -> GetBucketOwnershipControlsOutput = settings_of_bucket::ownership;
         put_bucket_ownership_controls(PutBucketOwnershipControlsInput)
@@ -153,7 +158,6 @@ answer_s3! {
         list_multipart_uploads(ListMultipartUploadsInput) -> ListMultipartUploadsOutput = multipart::list;
     }
     absent {
-        get_bucket_encryption(GetBucketEncryptionInput) -> GetBucketEncryptionOutput = Encryption, GetEncryptionConfiguration;
         get_bucket_replication(GetBucketReplicationInput)
             -> GetBucketReplicationOutput = Replication, GetReplicationConfiguration;
         get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = Website, GetBucketWebsite;
@@ -171,8 +175,6 @@ answer_s3! {
             -> GetBucketRequestPaymentOutput
             = GetBucketRequestPayment,
               GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
-        delete_bucket_encryption(DeleteBucketEncryptionInput)
-            -> DeleteBucketEncryptionOutput = PutEncryptionConfiguration, DeleteBucketEncryptionOutput::default();
         delete_bucket_replication(DeleteBucketReplicationInput)
             -> DeleteBucketReplicationOutput = GetReplicationConfiguration, DeleteBucketReplicationOutput::default();
         delete_bucket_website(DeleteBucketWebsiteInput)

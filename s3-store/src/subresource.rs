@@ -8,7 +8,6 @@ use crate::error::none_such;
 /// What a bucket or object may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
-    Encryption,
     Replication,
     Website,
 }
@@ -16,10 +15,6 @@ pub(crate) enum Absent {
 impl Absent {
     pub(crate) fn error(self) -> S3Error {
         let (code, message) = match self {
-            Self::Encryption => (
-                "ServerSideEncryptionConfigurationNotFoundError",
-                "The server side encryption configuration was not found",
-            ),
             Self::Replication => {
                 ("ReplicationConfigurationNotFoundError", "The replication configuration was not found")
             }

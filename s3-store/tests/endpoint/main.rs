@@ -6,6 +6,7 @@ mod bodies;
 mod buckets;
 mod client;
 mod cors;
+mod encryption;
 mod forms;
 mod harness;
 mod listing;

@@ -296,8 +296,9 @@ async fn deleting_what_is_not_there_succeeds() {
 async fn what_is_not_kept_is_not_accepted() {
     let endpoint = Endpoint::with_bucket("photos").await;
     for (name, value, told) in [
-        ("x-amz-server-side-encryption", "AES256", "501 NotImplemented"),
-        ("x-amz-server-side-encryption-customer-algorithm", "AES256", "501 NotImplemented"),
+        ("x-amz-server-side-encryption", "AES128", "400 InvalidArgument"),
+        ("x-amz-server-side-encryption-aws-kms-key-id", "key", "400 InvalidArgument"),
+        ("x-amz-server-side-encryption-customer-algorithm", "AES256", "400 InvalidRequest"),
         ("x-amz-website-redirect-location", "/elsewhere", "501 NotImplemented"),
         ("x-amz-tagging", "a=1&a=2", "400 InvalidTag"),
         ("x-amz-object-lock-mode", "GOVERNANCE", "400 InvalidArgument"),

@@ -100,6 +100,8 @@ pub struct EngineSection {
     pub inline_size_bytes_max: usize,
     /// Bytes up to which an object that is too large for the database shares a file with others, at most 1 MiB; 0: each has its own.
     pub pack_size_bytes_max: u64,
+    /// Names of the keys that SSE-KMS may use beside the default one, `aws/s3`.
+    pub kms_keys: Vec<String>,
     /// Least bytes of a part that is not the last.
     pub part_size_bytes_min: u64,
     /// Most access keys of a user.
@@ -289,6 +291,7 @@ impl Default for EngineSection {
             trash_grace_days: 7,
             inline_size_bytes_max: 16 << 10,
             pack_size_bytes_max: 256 << 10,
+            kms_keys: Vec::new(),
             part_size_bytes_min: 5 << 20,
             keys_per_user_max: 5,
             buckets_per_user_max: 1000,
@@ -323,6 +326,7 @@ impl EngineSection {
             trash_grace: days(self.trash_grace_days),
             inline_size_bytes_max: self.inline_size_bytes_max,
             pack_size_bytes_max: self.pack_size_bytes_max,
+            kms_keys: self.kms_keys.clone(),
             part_size_bytes_min: self.part_size_bytes_min,
             keys_per_user_max: self.keys_per_user_max,
             buckets_per_user_max: self.buckets_per_user_max,

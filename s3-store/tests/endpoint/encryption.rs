@@ -1,0 +1,108 @@
+//! Server-side encryption: what headers ask for and answers say.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use md5::{Digest as _, Md5};
+use s3_store::Settings;
+
+use crate::client::Request;
+use crate::harness::Endpoint;
+
+const ALGORITHM: &str = "x-amz-server-side-encryption";
+const KMS_KEY: &str = "x-amz-server-side-encryption-aws-kms-key-id";
+
+/// An endpoint that takes the keys of customers on its plain door, with a bucket.
+async fn trusting() -> Endpoint {
+    let settings = Settings { customer_keys_need_tls: false, ..Settings::default() };
+    let endpoint = Endpoint::start_with(settings).await;
+    endpoint.make_bucket("photos").await;
+    endpoint
+}
+
+/// A request with the key that consists of a number.
+fn with_key(request: Request, prefix: &str, number: u8) -> Request {
+    let key = [number; 32];
+    request
+        .header(&format!("{prefix}-customer-algorithm"), "AES256")
+        .header(&format!("{prefix}-customer-key"), &STANDARD.encode(key))
+        .header(&format!("{prefix}-customer-key-MD5"), &STANDARD.encode(Md5::digest(key)))
+}
+
+fn put(key: &str) -> Request {
+    Request::new("PUT", &format!("/photos/{key}")).body("content")
+}
+
+#[tokio::test]
+async fn answers_say_how_an_object_is_encrypted() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let managed = endpoint.ada.send(put("managed").header(ALGORITHM, "AES256")).await;
+    let kms = endpoint.ada.send(put("kms").header(ALGORITHM, "aws:kms")).await;
+    assert_eq!((managed.header(ALGORITHM), managed.header(KMS_KEY)), (Some("AES256"), None));
+    assert_eq!((kms.header(ALGORITHM), kms.header(KMS_KEY)), (Some("aws:kms"), Some("aws/s3")));
+    for method in ["GET", "HEAD"] {
+        let read = endpoint.ada.send(Request::new(method, "/photos/kms")).await;
+        assert_eq!((read.header(ALGORITHM), read.header(KMS_KEY)), (Some("aws:kms"), Some("aws/s3")), "{method}");
+        let wrong = endpoint.ada.send(Request::new(method, "/photos/kms").header(ALGORITHM, "aws:kms")).await;
+        assert_eq!(wrong.status, 400, "{method}");
+    }
+    let unknown = endpoint.ada.send(put("x").header(ALGORITHM, "aws:kms").header(KMS_KEY, "nobody")).await;
+    assert_eq!(unknown.told(), "400 KMS.NotFoundException");
+    endpoint.put("/photos/open", b"content").await;
+    assert_eq!(endpoint.get("/photos/open").await.header(ALGORITHM), None);
+}
+
+#[tokio::test]
+async fn a_customers_key_is_shown_with_every_request() {
+    let endpoint = trusting().await;
+    let stored = endpoint.ada.send(with_key(put("key"), ALGORITHM, 1)).await;
+    assert_eq!(stored.told(), "200");
+    assert_eq!(stored.header("x-amz-server-side-encryption-customer-algorithm"), Some("AES256"));
+    assert!(stored.header("x-amz-server-side-encryption-customer-key-md5").is_some());
+    let read = |number: Option<u8>| {
+        let get = Request::new("GET", "/photos/key");
+        number.map_or_else(|| get.clone(), |number| with_key(get.clone(), ALGORITHM, number))
+    };
+    let right = endpoint.ada.send(read(Some(1))).await;
+    assert_eq!((right.told().as_str(), right.text().as_str()), ("200", "content"));
+    assert_eq!(endpoint.ada.send(read(Some(2))).await.told(), "400 InvalidRequest");
+    assert_eq!(endpoint.ada.send(read(None)).await.told(), "400 InvalidRequest");
+
+    let copy = |source: u8| {
+        let copy = Request::new("PUT", "/photos/copy").header("x-amz-copy-source", "/photos/key");
+        with_key(with_key(copy, "x-amz-copy-source-server-side-encryption", source), ALGORITHM, 3)
+    };
+    assert_eq!(endpoint.ada.send(copy(2)).await.told(), "400 InvalidRequest");
+    assert_eq!(endpoint.ada.send(copy(1)).await.told(), "200");
+    let copied = endpoint.ada.send(with_key(Request::new("GET", "/photos/copy"), ALGORITHM, 3)).await;
+    assert_eq!(copied.text(), "content");
+}
+
+#[tokio::test]
+async fn a_customers_key_is_not_taken_in_the_open() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    assert_eq!(endpoint.ada.send(with_key(put("key"), ALGORITHM, 1)).await.told(), "400 InvalidRequest");
+    assert_eq!(endpoint.get("/photos/key").await.told(), "404 NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_bucket_has_a_default_until_it_is_taken_away() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let set = |algorithm: &str, key: &str| {
+        let document = format!(
+            "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>{algorithm}</SSEAlgorithm>\
+             {key}</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+        );
+        endpoint.ada.send(Request::new("PUT", "/photos?q:encryption").body(document))
+    };
+    let shown = async || endpoint.get("/photos?q:encryption").await;
+    assert_eq!(shown().await.told(), "404 ServerSideEncryptionConfigurationNotFoundError");
+    assert_eq!(set("AES256", "").await.told(), "200");
+    assert_eq!(shown().await.element("SSEAlgorithm"), "AES256");
+    assert_eq!(endpoint.put("/photos/key", b"x").await.header(ALGORITHM), Some("AES256"));
+    assert_eq!(set("aws:kms", "").await.told(), "200");
+    assert_eq!(endpoint.put("/photos/key", b"x").await.header(ALGORITHM), Some("aws:kms"));
+    assert_eq!(set("AES256", "<KMSMasterKeyID>k</KMSMasterKeyID>").await.told(), "400 InvalidArgument");
+    assert_eq!(set("rot13", "").await.told(), "400 MalformedXML");
+    assert_eq!(endpoint.ada.send(Request::new("DELETE", "/photos?q:encryption")).await.told(), "204");
+    assert_eq!(endpoint.put("/photos/key", b"x").await.header(ALGORITHM), None);
+}
