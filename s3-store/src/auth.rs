@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::{Engine, Identity};
 use http::header::{DATE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use s3s::{S3Result, s3_error};
+use s3s::{S3Error, S3Result, s3_error};
 use time::OffsetDateTime;
 
 use crate::error::{custom, from_engine};
@@ -75,11 +75,16 @@ impl FrontCheck {
                         "The credential must be <access key>/<date>/<region>/s3/aws4_request."
                     )
                 })?;
+                let date = headers.get(X_AMZ_DATE).and_then(|value| value.to_str().ok());
+                date.and_then(parse_basic_date).ok_or_else(no_date)?;
                 check_signed_headers(signed_headers, headers)
             }
-            Scheme::V4Query { credential, signed_headers, expires, .. } => {
+            Scheme::V4Query { credential, date, signed_headers, expires, .. } => {
                 check_scope(credential).ok_or_else(|| {
                     query_error("The X-Amz-Credential must be <access key>/<date>/<region>/s3/aws4_request.")
+                })?;
+                parse_basic_date(date).ok_or_else(|| {
+                    query_error("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
                 })?;
                 check_v4_expires(expires)?;
                 check_signed_headers(signed_headers, headers)
@@ -96,7 +101,7 @@ impl FrontCheck {
     fn check_v2_date(&self, headers: &HeaderMap) -> S3Result {
         let date = headers.get(X_AMZ_DATE).or_else(|| headers.get(DATE)).and_then(|value| value.to_str().ok());
         let Some(sent) = date.and_then(parse_date).filter(|sent| sent.unix_timestamp() >= 0) else {
-            return Err(s3_error!(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header"));
+            return Err(no_date());
         };
         if self.now_s().abs_diff(sent.unix_timestamp()) > u64::from(self.settings.skew_seconds_max) {
             return Err(s3_error!(RequestTimeTooSkewed));
@@ -156,9 +161,15 @@ fn refuse_session_token(headers: &HeaderMap, query: &[(String, String)]) -> S3Re
     Ok(())
 }
 
+fn no_date() -> S3Error {
+    s3_error!(AccessDenied, "AWS authentication requires a valid Date or x-amz-date header")
+}
+
+/// The protocol layer cannot take a date that is not of digits: it stumbles over it.
 fn check_scope(credential: &str) -> Option<()> {
     let fields: Vec<&str> = credential.split('/').collect();
-    matches!(fields.as_slice(), [_, _, _, "s3", "aws4_request"]).then_some(())
+    let is_date = |date: &str| date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+    matches!(fields.as_slice(), [_, date, _, "s3", "aws4_request"] if is_date(date)).then_some(())
 }
 
 fn check_v4_expires(expires: &str) -> S3Result {
@@ -193,11 +204,16 @@ fn check_signed_headers(signed_headers: &str, headers: &HeaderMap) -> S3Result {
 
 /// Reads the dates that version 2 clients send: RFC 2822 with `GMT` or an offset, or the form of version 4.
 fn parse_date(text: &str) -> Option<OffsetDateTime> {
+    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok().or_else(|| parse_basic_date(text))
+}
+
+/// Reads the dates of version 4: `yyyyMMdd'T'HHmmss'Z'`.
+fn parse_basic_date(text: &str) -> Option<OffsetDateTime> {
     const BASIC: &[time::format_description::BorrowedFormatItem<'_>] =
         time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
-    OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822)
-        .ok()
-        .or_else(|| Some(time::PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc()))
+    // The parser takes signs, too.
+    let is_plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z'));
+    is_plain.then(|| Some(time::PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc())).flatten()
 }
 
 #[cfg(test)]
@@ -252,10 +268,28 @@ mod tests {
     }
 
     #[test]
+    fn dates_of_version_4_are_of_digits() {
+        assert!(parse_basic_date("20241001T100000Z").is_some());
+        for text in [
+            "",
+            "/0241001T100000Z",
+            "-0241001T100000Z",
+            "+0241001T100000Z",
+            "20241001T100000",
+            "20241301T100000Z",
+            "2024100TT10000ZZ",
+        ] {
+            assert_eq!(parse_basic_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn the_scope_names_this_service() {
         assert!(check_scope("AK/20241001/auto/s3/aws4_request").is_some());
         assert!(check_scope("AK/20241001//s3/aws4_request").is_some());
         assert!(check_scope("AK/20241001/auto/sts/aws4_request").is_none());
         assert!(check_scope("AK/20241001/auto/s3").is_none());
+        assert!(check_scope("AK/..241001/auto/s3/aws4_request").is_none());
+        assert!(check_scope("AK//auto/s3/aws4_request").is_none());
     }
 }

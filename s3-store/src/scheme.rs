@@ -8,7 +8,7 @@ use s3s::{S3Error, S3Result, s3_error};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Scheme {
     V4Header { credential: String, signed_headers: String, signature: String },
-    V4Query { credential: String, signed_headers: String, expires: String, signature: String },
+    V4Query { credential: String, date: String, signed_headers: String, expires: String, signature: String },
     V2Header { access_key: String, signature: String },
     V2Query { access_key: String, expires: String, signature: String },
 }
@@ -81,8 +81,8 @@ fn v4_query_scheme(query: &[(String, String)]) -> S3Result<Option<Scheme>> {
         return Ok(None);
     }
     match (algorithm, credential, date, expires, signed_headers, signature) {
-        (Some(_), Some(credential), Some(_), Some(expires), Some(signed_headers), Some(signature)) => {
-            Ok(Some(Scheme::V4Query { credential, signed_headers, expires, signature }))
+        (Some(_), Some(credential), Some(date), Some(expires), Some(signed_headers), Some(signature)) => {
+            Ok(Some(Scheme::V4Query { credential, date, signed_headers, expires, signature }))
         }
         _ => Err(query_error(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, each once.",

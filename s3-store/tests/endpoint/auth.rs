@@ -1,5 +1,6 @@
 //! Signatures: what is taken, what is refused, and in which order.
 
+use crate::answer::exchange;
 use crate::client::{Client, Payload, Request, Signature};
 use crate::harness::Endpoint;
 use time::OffsetDateTime;
@@ -128,6 +129,27 @@ async fn version_2_dates_must_be_dates() {
     assert_eq!(send("date", &plug_in).await.told(), "200");
     assert_eq!(send("x-amz-date", &plug_in).await.told(), "200");
     assert_eq!(send("date", "Tue, 01 Oct 2024 10:00:00 GMT").await.told(), "403 RequestTimeTooSkewed");
+}
+
+/// A date is replaced in the bytes of a signed request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn version_4_dates_must_be_dates() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let day = OffsetDateTime::now_utc().year().to_string();
+    for (signature, before, told) in [
+        (Signature::V4(Payload::Hash), "x-amz-date: ", "403 AccessDenied"),
+        (Signature::V4(Payload::Hash), "Credential=", "400 AuthorizationHeaderMalformed"),
+        (Signature::V4Link(60), "X-Amz-Date=", "400 AuthorizationQueryParametersError"),
+        (Signature::V4Link(60), "X-Amz-Credential=", "400 AuthorizationQueryParametersError"),
+    ] {
+        let wire = endpoint.ada.wire(Request::new("GET", "/photos").signed(signature.clone()));
+        let wire = String::from_utf8(wire).expect("text");
+        let at = wire.find(before).expect("it is there");
+        for wrong in ["../.", "0x0a", "----", "zzzz"] {
+            let bytes = [&wire[..at], &wire[at..].replacen(&day, wrong, 1)].concat();
+            assert_eq!(exchange(endpoint.ada.addr, bytes.as_bytes()).told(), told, "{signature:?} {wrong}");
+        }
+    }
 }
 
 #[tokio::test]
