@@ -51,12 +51,14 @@ impl GuardedBody {
             BodyKind::Data => Guard::Data,
             BodyKind::Document { size_bytes_max, checksums_are_its_own } => {
                 let size_bytes = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-                Guard::Document(Box::new(DocumentCheck::new(
-                    headers,
-                    size_bytes,
-                    size_bytes_max,
-                    checksums_are_its_own,
-                )))
+                let mut check = DocumentCheck::new(headers, size_bytes, size_bytes_max, checksums_are_its_own);
+                // Nobody reads a body that has no bytes, not even to see that its digest is another.
+                if body.is_end_stream()
+                    && let Err(fault) = check.end()
+                {
+                    context.set_body_fault(fault);
+                }
+                Guard::Document(Box::new(check))
             }
             BodyKind::Chunks(framing) => Guard::Chunks(ChunkReader::new(framing)),
         };

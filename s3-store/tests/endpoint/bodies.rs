@@ -180,7 +180,10 @@ async fn the_signed_hash_of_data_is_checked() {
     assert_eq!(endpoint.ada.send(put).await.told(), "400 XAmzContentSHA256Mismatch");
     assert_eq!(endpoint.get("/photos/key").await.told(), "404 NoSuchKey");
     let document = Request::new("POST", "/photos?q:delete").body("<Delete><Object><Key>k</Key></Object></Delete>");
-    assert_eq!(endpoint.ada.send(document.signed(Signature::V4(wrong))).await.told(), "400 XAmzContentSHA256Mismatch");
+    let document = document.signed(Signature::V4(wrong.clone()));
+    assert_eq!(endpoint.ada.send(document).await.told(), "400 XAmzContentSHA256Mismatch");
+    let nothing = Request::new("PUT", "/photos/key?q:tagging").signed(Signature::V4(wrong));
+    assert_eq!(endpoint.ada.send(nothing).await.told(), "400 XAmzContentSHA256Mismatch");
 }
 
 #[tokio::test]
