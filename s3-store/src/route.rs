@@ -248,6 +248,12 @@ impl Door {
                     "A chunked body needs an Authorization header of signature version 4."
                 ));
             }
+            if !is_object_data(request, host_is_bucket) && !request.body().is_end_stream() {
+                return Err(s3_error!(
+                    InvalidRequest,
+                    "Only the bytes of an object or a part may come in a chunked body."
+                ));
+            }
             let unsigned = payload.starts_with(b"STREAMING-UNSIGNED-");
             let chunk_size_bytes_max = self.settings.signed_chunk_size_bytes_max;
             return Ok(BodyKind::Chunks(if unsigned {

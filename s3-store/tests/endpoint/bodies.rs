@@ -145,6 +145,23 @@ async fn chunked_framing_is_never_stored_as_data() {
 }
 
 #[tokio::test]
+async fn documents_do_not_come_in_chunks() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"content").await;
+    let tagging = "<Tagging><TagSet></TagSet></Tagging>";
+    let delete = "<Delete><Object><Key>key</Key></Object></Delete>";
+    for payload in [Payload::SignedChunks(7, None), Payload::UnsignedChunks(7, trailer("AAAAAA=="))] {
+        for (method, path, document) in
+            [("PUT", "/photos/key?q:tagging", tagging), ("POST", "/photos?q:delete", delete)]
+        {
+            let request = Request::new(method, path).body(document).signed(Signature::V4(payload.clone()));
+            assert_eq!(endpoint.ada.send(request).await.told(), "400 InvalidRequest", "{payload:?} {path}");
+        }
+    }
+    assert_eq!(endpoint.get("/photos/key").await.told(), "200");
+}
+
+#[tokio::test]
 async fn digests_in_headers_are_checked() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let md5 = STANDARD.encode(md5::Md5::digest(b"content"));
