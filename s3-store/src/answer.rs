@@ -89,9 +89,15 @@ fn complete_error(response: &mut Response<Body>, context: &RequestContext, resou
         context.request_id(),
         context.host_id(),
     );
+    // Messages repeat what was sent, with characters that stand in no XML, not even as references.
+    let xml = xml.replace(|character| !may_stand_in_xml(character), "\u{fffd}");
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(Bytes::from(xml));
+}
+
+fn may_stand_in_xml(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
 }
 
 /// The text of the first element of that name, as it is escaped.
@@ -164,6 +170,16 @@ mod tests {
     fn a_given_message_stays_escaped() {
         let response = finish(of_error(s3_error!(InvalidArgument, "a <b> & c")), &RequestContext::new(), "/");
         assert!(text_of(response).contains("<Message>a &lt;b&gt; &amp; c</Message>"));
+    }
+
+    #[test]
+    fn an_error_is_xml_whatever_it_repeats() {
+        let error = s3_error!(InvalidArgument, "invalid query: prefix: {}", "a\u{0}\u{16}\u{fffe}\u{1f4a9}\n");
+        let text = text_of(finish(of_error(error), &RequestContext::new(), "/"));
+        assert!(
+            text.contains("<Message>invalid query: prefix: a\u{fffd}\u{fffd}\u{fffd}\u{1f4a9}\n</Message>"),
+            "{text}"
+        );
     }
 
     #[test]
