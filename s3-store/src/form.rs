@@ -26,9 +26,6 @@ use crate::{acl, checksums, lock, tagging};
 const FIELDS_SIZE_BYTES_MAX: usize = 20 * 1024;
 const FIELDS_MAX: usize = 100;
 
-/// Fields that are headers of the object under another name.
-const NAMES: [(&str, &str); 2] = [("acl", "x-amz-acl"), ("tagging", "x-amz-tagging")];
-
 /// A form as it came: its fields by name in lower case, and the file behind them.
 struct Form {
     fields: BTreeMap<String, String>,
@@ -140,11 +137,11 @@ async fn check(
     Ok(Wanted { caller: Caller::User(login.identity, facts), key, policy: Some(policy) })
 }
 
-/// The fields as the headers that a PUT would have.
+/// The fields as the headers that a PUT would have. Tags are none of them: their field is a document.
 fn as_headers(fields: &BTreeMap<String, String>) -> S3Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
-        let name = NAMES.iter().find(|(field, _)| field == name).map_or(name.as_str(), |(_, header)| header);
+        let name = if name == "acl" { "x-amz-acl" } else { name.as_str() };
         let is_header = name.starts_with("x-amz-")
             || matches!(
                 name,

@@ -145,6 +145,19 @@ async fn what_the_policy_does_not_allow_is_not_stored() {
 }
 
 #[tokio::test]
+async fn tags_are_a_document_of_several_lines() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let policy = policy(LATER, &json!([{ "bucket": "photos" }, ["eq", "$key", "k"], ["starts-with", "$tagging", ""]]));
+    let document = "<Tagging>\r\n  <TagSet>\n    <Tag><Key>a</Key><Value>b</Value></Tag>\n  </TagSet>\n</Tagging>\n";
+    let answer = endpoint.post(&policy, &[("key", "k"), ("tagging", document)], b"four").await;
+    assert_eq!(answer.told(), "204", "{}", answer.text());
+    let tags = endpoint.get("/photos/k?q:tagging").await;
+    assert_eq!((tags.element("Key").as_str(), tags.element("Value").as_str()), ("a", "b"));
+    let answer = endpoint.post(&policy, &[("key", "k"), ("tagging", "a=b")], b"four").await;
+    assert_eq!(answer.told(), "400 MalformedXML");
+}
+
+#[tokio::test]
 async fn a_form_that_breaks_off_leaves_nothing() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let public = Request::new("PUT", "/photos?q:acl").header("x-amz-acl", "public-read-write");
