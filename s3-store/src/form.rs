@@ -52,7 +52,7 @@ pub(crate) async fn upload(
     let wanted = check(engine, bucket, facts, &form, now_us).await?;
     let object_headers = as_headers(&form.fields)?;
     let new = new_object(&form.fields, &object_headers, way)?;
-    let body = file_body(form.file, &form.fields, wanted.policy.as_ref())?;
+    let body = file_body(form.file, &object_headers, wanted.policy.as_ref())?;
     let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
     let mut response = answer(&form.fields, bucket, &stored)?;
     encryption::show(response.headers_mut(), stored.encryption.as_ref());
@@ -183,8 +183,9 @@ fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap, way: Way) 
     })
 }
 
-/// The file as it arrives, within the sizes that the policy allows: what is too large or too small never becomes an object.
-fn file_body(file: Field<'static>, fields: &BTreeMap<String, String>, policy: Option<&FormPolicy>) -> S3Result<Body> {
+/// The file as it arrives, within the sizes that the policy allows: what is too large or too small never becomes an object, nor what
+/// has another digest than its form says.
+fn file_body(file: Field<'static>, headers: &HeaderMap, policy: Option<&FormPolicy>) -> S3Result<Body> {
     let (least, most) = policy.and_then(FormPolicy::size_range).unwrap_or((0, engine::PUT_SIZE_BYTES_MAX));
     let got = Arc::new(AtomicU64::new(0));
     let so_far = got.clone();
@@ -196,8 +197,7 @@ fn file_body(file: Field<'static>, fields: &BTreeMap<String, String>, policy: Op
     let end = futures::stream::once(async move {
         if got.load(Ordering::Relaxed) < least { Err(BodyFault::FormTooSmall.into()) } else { Ok(Bytes::new()) }
     });
-    let given = |name: &str| fields.get(&format!("x-amz-checksum-{name}")).map(String::as_str);
-    let expected = checksums::checksums(given)?;
+    let expected = checksums::announced(headers)?;
     let keep = checksums::algorithms_of(&expected).collect();
     Ok(Body { expected, keep, ..Body::new(Box::pin(bytes.chain(end))) })
 }

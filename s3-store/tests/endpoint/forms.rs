@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use md5::Digest as _;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
@@ -155,6 +156,20 @@ async fn tags_are_a_document_of_several_lines() {
     assert_eq!((tags.element("Key").as_str(), tags.element("Value").as_str()), ("a", "b"));
     let answer = endpoint.post(&policy, &[("key", "k"), ("tagging", "a=b")], b"four").await;
     assert_eq!(answer.told(), "400 MalformedXML");
+}
+
+#[tokio::test]
+async fn the_digest_of_a_form_is_checked() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let policy =
+        policy(LATER, &json!([{ "bucket": "photos" }, ["eq", "$key", "k"], ["starts-with", "$Content-MD5", ""]]));
+    let md5 = STANDARD.encode(md5::Md5::digest(b"four"));
+    let post =
+        async |file: &[u8], md5: &str| endpoint.post(&policy, &[("key", "k"), ("Content-MD5", md5)], file).await.told();
+    assert_eq!(post(b"five", &md5).await, "400 BadDigest");
+    assert_eq!(post(b"four", "AAAA").await, "400 InvalidDigest");
+    assert_eq!(endpoint.get("/photos/k").await.told(), "404 NoSuchKey");
+    assert_eq!(post(b"four", &md5).await, "204");
 }
 
 #[tokio::test]
