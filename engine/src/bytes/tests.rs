@@ -151,6 +151,21 @@ fn intake(store: Arc<dyn ByteStore>) -> Intake {
     Intake { store, in_flight: InFlight::default(), inline_size_bytes_max: 1000, bounds }
 }
 
+/// Waits, for a while, until something holds that another thread brings about; says whether it does.
+async fn comes_to_hold(mut holds: impl FnMut() -> bool) -> bool {
+    for _ in 0..500 {
+        if holds() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    holds()
+}
+
+fn is_empty(folder: &std::path::Path) -> bool {
+    folder.read_dir().unwrap().next().is_none()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_goes_away_while_its_blob_is_made_leaves_none() {
     let directory = tempfile::tempdir().unwrap();
@@ -162,14 +177,9 @@ async fn a_request_that_goes_away_while_its_blob_is_made_leaves_none() {
     );
     assert!(given_up.await.is_err());
     // The file is made after the request is gone, and removed after it was made.
-    for _ in 0..100 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let made = directory.path().join("blobs").read_dir().unwrap().next().is_some();
-        if made && all(&*store).is_empty() {
-            return;
-        }
-    }
-    panic!("a blob is left behind: {:?}", all(&*store));
+    let folder = directory.path().join("blobs");
+    let is_gone = comes_to_hold(|| !is_empty(&folder) && all(&*store).is_empty()).await;
+    assert!(is_gone, "a blob is left behind: {:?}", all(&*store));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,22 +192,12 @@ async fn a_request_that_goes_away_while_its_slot_is_written_leaves_a_hole() {
         intake.take(&Share::Store, Body::from_bytes(bytes(50_000)), 1 << 20, None),
     );
     assert!(given_up.await.is_err());
-    for _ in 0..100 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        let made = directory.path().join("packs").read_dir().unwrap().next().is_some();
-        if made && all(&*store).is_empty() && intake.in_flight.is_idle() {
-            break;
-        }
-    }
+    let folder = directory.path().join("packs");
+    let is_gone = comes_to_hold(|| !is_empty(&folder) && all(&*store).is_empty() && intake.in_flight.is_idle()).await;
+    assert!(is_gone, "a blob is left behind: {:?}", all(&*store));
     store.close();
     // Whoever wrote the slot may still hold it for a moment, and seals the pack then, which is empty.
-    for _ in 0..100 {
-        if directory.path().join("packs").read_dir().unwrap().next().is_none() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("a blob is left behind: {:?}", all(&*store));
+    assert!(comes_to_hold(|| is_empty(&folder)).await, "a pack is left behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,13 +259,8 @@ async fn a_blob_stays_once_it_was_handed_over_and_goes_when_it_was_not() {
     refused.hand_over();
     refused.remove();
     drop(take().await);
-    for _ in 0..100 {
-        if all(&*store) == [id] {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("blobs are left behind: {:?}", all(&*store));
+    let are_gone = comes_to_hold(|| all(&*store) == [id]).await;
+    assert!(are_gone, "blobs are left behind: {:?}", all(&*store));
 }
 
 #[tokio::test(flavor = "multi_thread")]
