@@ -1,6 +1,7 @@
 //! The real binary on a data directory of its own, with every door on a free port.
 
 use std::fmt::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -283,6 +284,31 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// What the store wrote to its log after so many bytes.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    #[must_use]
+    pub fn log_from(&self, at: u64) -> Vec<u8> {
+        let mut log = std::fs::File::open(self.folder.path().join("log")).unwrap();
+        log.seek(SeekFrom::Start(at)).unwrap();
+        let mut rest = Vec::new();
+        log.read_to_end(&mut rest).unwrap();
+        rest
+    }
+
+    /// The memory that the process has taken, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
+        let status = std::fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of the memory");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     fn log_tail(&self) -> String {

@@ -4,5 +4,6 @@ mod awscli;
 mod boto3;
 mod commits;
 mod java;
+mod malformed;
 mod rclone;
 mod s3cmd;
