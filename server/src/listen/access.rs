@@ -37,7 +37,7 @@ pub(super) async fn answer(
         path: request.uri().path().to_owned(),
         id: uuid::Uuid::new_v4().simple().to_string(),
         began: Instant::now(),
-        status: StatusCode::INTERNAL_SERVER_ERROR,
+        status: client_left(),
         sent_bytes: 0,
         is_whole: false,
     };
@@ -64,6 +64,11 @@ pub(super) async fn answer(
     }
     record.status = response.status();
     response.map(|body| Body::new(Recorded::new(body, record)))
+}
+
+/// The status of a request whose client left before it was answered, as proxies write it in their logs. It is no fault of the store.
+fn client_left() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
 /// What is known of a request; it is written when the answer has left or was given up.
@@ -227,6 +232,16 @@ mod tests {
         drop(response);
         drop(guard);
         assert!(log.text().contains("is_whole=false"), "{}", log.text());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_early_is_no_error_of_the_store() {
+        let log = Log::default();
+        let guard = log.listen();
+        let never = ask(Router::new().route("/", get(std::future::pending::<&'static str>)), "/");
+        assert!(never.now_or_never().is_none());
+        drop(guard);
+        assert!(log.text().contains("status=499"), "{}", log.text());
     }
 
     #[tokio::test]
