@@ -1,4 +1,5 @@
-//! Compares a document (the XML body of a request) with every digest that its headers announce, while it is read.
+//! Compares a document (the XML body of a request) with every digest that its headers announce, while it is read, and refuses what the
+//! protocol layer would misread in it.
 
 use crc_fast::{CrcAlgorithm, Digest as CrcDigest};
 use engine::Digests;
@@ -17,6 +18,42 @@ pub(crate) struct DocumentCheck {
     size_bytes: Option<usize>,
     size_bytes_max: usize,
     checked: bool,
+    sections: SectionFinder,
+}
+
+/// Looks for CDATA sections. The protocol layer passes them by like comments: what stands in one, a key or a value, would be lost.
+#[derive(Default)]
+struct SectionFinder {
+    /// How much of the beginning of a section was just read.
+    matched_bytes: usize,
+    /// Whether the document is XML and not JSON; unknown until its first character.
+    is_xml: Option<bool>,
+}
+
+const SECTION: &[u8] = b"<![CDATA[";
+
+impl SectionFinder {
+    /// Whether a section begins in these bytes or began before.
+    fn finds(&mut self, data: &[u8]) -> bool {
+        for byte in data {
+            if self.is_xml.is_none() && (byte.is_ascii_whitespace() || b"\xef\xbb\xbf".contains(byte)) {
+                continue;
+            }
+            if !*self.is_xml.get_or_insert(*byte == b'<') {
+                return false;
+            }
+            if self.matched_bytes < SECTION.len() {
+                let goes_on = *byte == SECTION[self.matched_bytes];
+                self.matched_bytes = if goes_on { self.matched_bytes + 1 } else { usize::from(*byte == b'<') };
+            }
+        }
+        self.matched_bytes == SECTION.len()
+    }
+}
+
+/// Whether a document that is in memory has a CDATA section.
+pub(crate) fn has_section(document: &str) -> bool {
+    SectionFinder::default().finds(document.as_bytes())
 }
 
 /// A digest that the headers announce.
@@ -75,7 +112,14 @@ impl DocumentCheck {
                 Announced { hasher: Hasher::Sha256(Sha256::new()), expected: hash, fault: BodyFault::PayloadHash },
             );
         }
-        Self { announced: all, read_bytes: 0, size_bytes, size_bytes_max, checked: false }
+        Self {
+            announced: all,
+            read_bytes: 0,
+            size_bytes,
+            size_bytes_max,
+            checked: false,
+            sections: SectionFinder::default(),
+        }
     }
 
     /// Takes bytes that arrived. The comparison is made with the last announced byte: nobody need ask for the end.
@@ -83,6 +127,9 @@ impl DocumentCheck {
         self.read_bytes = self.read_bytes.saturating_add(data.len());
         if self.read_bytes > self.size_bytes_max {
             return Err(BodyFault::TooLarge);
+        }
+        if self.sections.finds(data) {
+            return Err(BodyFault::Section);
         }
         for announced in self.announced.iter_mut().flatten() {
             announced.hasher.update(data);
@@ -169,6 +216,20 @@ mod tests {
         assert_eq!(check(&[("x-amz-content-sha256", "UNSIGNED-PAYLOAD")], b"123456780"), Ok(()));
         let no_hash = "z".repeat(64);
         assert_eq!(check(&[("x-amz-content-sha256", &no_hash)], b"123456789"), Err(BodyFault::PayloadHash));
+    }
+
+    #[test]
+    fn sections_are_found_in_xml_however_it_is_cut() {
+        let finds = |document: &[u8], step: usize| {
+            let mut finder = SectionFinder::default();
+            document.chunks(step).any(|piece| finder.finds(piece))
+        };
+        for step in 1..30 {
+            assert!(finds(b"\xef\xbb\xbf <a><![CDATA[x]]></a>", step), "{step}");
+            assert!(finds(b"<a><<!<![CDATA[x]]></a>", step), "{step}");
+            assert!(!finds(b"<a><![CDATA x</a>", step), "{step}");
+            assert!(!finds(b"{\"Sid\":\"<![CDATA[\"}", step), "{step}");
+        }
     }
 
     #[test]

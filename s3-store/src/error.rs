@@ -38,6 +38,9 @@ pub(crate) enum BodyFault {
     /// The document is larger than allowed.
     #[error("the document is larger than allowed")]
     TooLarge,
+    /// The document has a CDATA section.
+    #[error("the document has a CDATA section")]
+    Section,
     /// The file of a form is larger than its policy allows.
     #[error("the file is larger than the policy of the form allows")]
     FormTooLarge,
@@ -80,6 +83,7 @@ impl BodyFault {
             Self::FormTooSmall => {
                 s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size.")
             }
+            Self::Section => s3_error!(MalformedXML, "CDATA sections are not taken: write their text with references."),
             Self::TooLarge => s3_error!(MaxMessageLengthExceeded, "Your request was too big."),
         }
     }

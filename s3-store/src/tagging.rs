@@ -11,7 +11,8 @@ use s3s::xml::DeserializeContent as _;
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::acl::object;
-use crate::error::{from_engine, none_such};
+use crate::document::has_section;
+use crate::error::{BodyFault, from_engine, none_such};
 use crate::headers::{bucket, caller, check_owner, text};
 
 /// The tags that a header gives, as a query string; `None` without the header.
@@ -28,6 +29,9 @@ pub(crate) fn of_query(given: &str) -> S3Result<Tags> {
 
 /// The tags of a document.
 pub(crate) fn of_document(document: &str) -> S3Result<Tags> {
+    if has_section(document) {
+        return Err(BodyFault::Section.to_s3());
+    }
     let mut reader = s3s::xml::Deserializer::new(document.as_bytes());
     let tagging = reader.named_element("Tagging", Tagging::deserialize_content).map_err(|_| s3_error!(MalformedXML))?;
     Tags::of_object(pairs(tagging)?).map_err(from_engine)

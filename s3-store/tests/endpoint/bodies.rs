@@ -162,6 +162,19 @@ async fn documents_do_not_come_in_chunks() {
 }
 
 #[tokio::test]
+async fn what_would_be_lost_of_a_document_is_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"content").await;
+    let tagging = "<Tagging><TagSet><Tag><Key>a</Key><Value><![CDATA[b]]></Value></Tag></TagSet></Tagging>";
+    let delete = "<Delete><Object><Key><![CDATA[key]]></Key></Object></Delete>";
+    for (method, path, document) in [("PUT", "/photos/key?q:tagging", tagging), ("POST", "/photos?q:delete", delete)] {
+        let answer = endpoint.ada.send(Request::new(method, path).body(document)).await;
+        assert_eq!(answer.told(), "400 MalformedXML", "{path}");
+    }
+    assert!(endpoint.get("/photos/key?q:tagging").await.elements("Tag").is_empty());
+}
+
+#[tokio::test]
 async fn digests_in_headers_are_checked() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let md5 = STANDARD.encode(md5::Md5::digest(b"content"));
