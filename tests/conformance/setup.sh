@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes what the tests need of other people's clients: two Python environments and the Java program, in folders that git
-# ignores. Does nothing when all of it is there and fits the files it was made from.
+# Makes what the tests need of other people's clients, each with exactly the versions that its files name: Python environments,
+# packages of npm and the Java programs, in folders that git ignores. Does nothing when all of it is there and fits the
+# files it was made from.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 venv="$here/../.venv"
@@ -36,6 +37,20 @@ java_program() {
     cat $sources | sha256sum > "$cache/java-v1.stamp"
 }
 
+# The packages of the lock file; none of them needs a script of its own to be installed.
+javascript_packages() {
+    target="$cache/javascript"
+    if fits "$target/stamp" "$here/javascript/package.json" "$here/javascript/package-lock.json"; then
+        return
+    fi
+    rm -rf "$target"
+    mkdir -p "$target"
+    cp "$here/javascript/package.json" "$here/javascript/package-lock.json" "$target"
+    (cd "$target" && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier)
+    cat "$target/package.json" "$target/package-lock.json" | sha256sum > "$target/stamp"
+}
+
 environment current "$here/requirements.txt"
 environment old "$here/requirements-old.txt"
 java_program
+javascript_packages

@@ -1,4 +1,4 @@
-//! Other people's clients, as processes: Python scripts in environments of their own, and a Java program.
+//! Other people's clients, as processes: Python scripts in environments of their own, JavaScript and Java programs.
 //! `tests/conformance/setup.sh` installs them.
 
 use std::path::{Path, PathBuf};
@@ -92,7 +92,13 @@ impl Script {
             .env("AWS_SECRET_ACCESS_KEY", &tenant.secret_key)
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_EC2_METADATA_DISABLED", "true");
-        if tls { script.env("S3_CA", &doors.ca_file).env("AWS_CA_BUNDLE", &doors.ca_file) } else { script }
+        if !tls {
+            return script;
+        }
+        // Ours, that of the AWS clients, and that of Node.
+        ["S3_CA", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
+            .iter()
+            .fold(script, |script, name| script.env(name, &doors.ca_file))
     }
 
     /// Sets a variable.
@@ -155,4 +161,16 @@ pub fn java(class: &str) -> Script {
     assert!(folder.join("lib").exists(), "the Java program is missing: run tests/conformance/setup.sh, as ./test does");
     let path = format!("{0}/classes:{0}/lib/*", folder.display());
     Script::program("java").args(&["-Xmx512m", "-Dfile.encoding=UTF-8", "-cp", &path, class])
+}
+
+/// A script of `tests/conformance/javascript`.
+///
+/// # Panics
+/// When the packages that it uses are not installed.
+#[must_use]
+pub fn javascript(name: &str) -> Script {
+    let packages = tests_folder().join(".cache/javascript/node_modules");
+    assert!(packages.exists(), "the packages of npm are missing: run tests/conformance/setup.sh, as ./test does");
+    let script = tests_folder().join("conformance/javascript").join(name);
+    Script::program("node").arg(script).env("NODE_PATH", packages)
 }

@@ -5,5 +5,6 @@ mod boto3;
 mod commits;
 mod java;
 mod malformed;
+mod minio_js;
 mod rclone;
 mod s3cmd;
