@@ -1,56 +1,70 @@
 #!/bin/sh
 # Makes what the tests need of other people's clients, each with exactly the versions that its files name: Python environments,
-# packages of npm and the Java programs, in folders that git ignores. Does nothing when all of it is there and fits the
-# files it was made from.
+# packages of npm, and programs in Java and Go, in folders that git ignores. Does nothing when all of it is there and fits
+# the files it was made from.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 venv="$here/../.venv"
 cache="$here/../.cache"
 mkdir -p "$venv" "$cache"
 
-# fits STAMP FILE...: whether the stamp holds the hash of the files.
+# hash PATH...: of all files there.
+hash() {
+    find "$@" -type f | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cat | sha256sum
+}
+
+# fits STAMP PATH...: whether the stamp holds the hash of the files.
 fits() {
     stamp=$1
     shift
-    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(cat "$@" | sha256sum)" ]
+    [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(hash "$@")" ]
 }
 
-# environment NAME FILE: a Python environment with the packages that the file names.
+# environment NAME FILE [OPTION]: a Python environment with the packages that the file names.
 environment() {
     if fits "$venv/$1/stamp" "$2"; then
         return
     fi
     rm -rf "${venv:?}/$1"
     python3 -m venv "$venv/$1"
-    "$venv/$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
-    cat "$2" | sha256sum > "$venv/$1/stamp"
+    "$venv/$1/bin/pip" install --quiet --disable-pip-version-check ${3:+"$3"} -r "$2"
+    hash "$2" > "$venv/$1/stamp"
 }
 
+# java_program NAME: a project of Maven, which puts classes and libraries into its folder of the cache.
 java_program() {
-    sources="$here/java-v1/pom.xml $here/java-v1/src/main/java/cloudhold/RoundTrip.java"
-    # shellcheck disable=SC2086 # The words are two files.
-    if fits "$cache/java-v1.stamp" $sources; then
+    if fits "$cache/$1.stamp" "$here/$1"; then
         return
     fi
-    (cd "$here/java-v1" && mvn -B -q package)
-    # shellcheck disable=SC2086
-    cat $sources | sha256sum > "$cache/java-v1.stamp"
+    (cd "$here/$1" && mvn -B -q package)
+    hash "$here/$1" > "$cache/$1.stamp"
 }
 
 # The packages of the lock file; none of them needs a script of its own to be installed.
 javascript_packages() {
     target="$cache/javascript"
-    if fits "$target/stamp" "$here/javascript/package.json" "$here/javascript/package-lock.json"; then
+    lock="$here/javascript/package-lock.json"
+    if fits "$target/stamp" "$lock"; then
         return
     fi
     rm -rf "$target"
     mkdir -p "$target"
-    cp "$here/javascript/package.json" "$here/javascript/package-lock.json" "$target"
+    cp "$here/javascript/package.json" "$lock" "$target"
     (cd "$target" && npm ci --silent --ignore-scripts --no-audit --no-fund --no-update-notifier)
-    cat "$target/package.json" "$target/package-lock.json" | sha256sum > "$target/stamp"
+    hash "$lock" > "$target/stamp"
+}
+
+# go.mod names the version of Go that the modules need; another one than the machine's is not fetched.
+go_program() {
+    if fits "$cache/go.stamp" "$here/go"; then
+        return
+    fi
+    (cd "$here/go" && GOTOOLCHAIN=local go build -buildvcs=false -o "$cache/go-clients" .)
+    hash "$here/go" > "$cache/go.stamp"
 }
 
 environment current "$here/requirements.txt"
 environment old "$here/requirements-old.txt"
-java_program
+java_program java-v1
 javascript_packages
+go_program

@@ -1,4 +1,4 @@
-//! Other people's clients, as processes: Python scripts in environments of their own, JavaScript and Java programs.
+//! Other people's clients, as processes: Python scripts in environments of their own, JavaScript, Java and Go programs.
 //! `tests/conformance/setup.sh` installs them.
 
 use std::path::{Path, PathBuf};
@@ -173,4 +173,15 @@ pub fn javascript(name: &str) -> Script {
     assert!(packages.exists(), "the packages of npm are missing: run tests/conformance/setup.sh, as ./test does");
     let script = tests_folder().join("conformance/javascript").join(name);
     Script::program("node").arg(script).env("NODE_PATH", packages)
+}
+
+/// The Go program.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn go() -> Script {
+    let path = tests_folder().join(".cache/go-clients");
+    assert!(path.exists(), "the Go program is missing: run tests/conformance/setup.sh, as ./test does");
+    Script::program(path)
 }

@@ -1,5 +1,6 @@
 //! The S3 doors, asked by the clients that people use.
 
+mod aws_sdk_go;
 mod aws_sdk_js;
 mod awscli;
 mod boto3;
