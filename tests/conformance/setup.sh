@@ -66,5 +66,6 @@ go_program() {
 environment current "$here/requirements.txt"
 environment old "$here/requirements-old.txt"
 java_program java-v1
+java_program java-v2
 javascript_packages
 go_program

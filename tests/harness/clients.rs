@@ -151,16 +151,27 @@ fn is_proxy(name: &str) -> bool {
     name.to_ascii_lowercase().ends_with("_proxy")
 }
 
-/// A class of the Java program.
+/// The class `cloudhold.RoundTrip` of one of the Java programs.
 ///
 /// # Panics
 /// When it was not built.
 #[must_use]
-pub fn java(class: &str) -> Script {
-    let folder = tests_folder().join(".cache/java-v1");
-    assert!(folder.join("lib").exists(), "the Java program is missing: run tests/conformance/setup.sh, as ./test does");
+pub fn java(project: &str) -> Script {
+    let folder = tests_folder().join(".cache").join(project);
+    assert!(folder.join("lib").exists(), "{project} is missing: run tests/conformance/setup.sh, as ./test does");
     let path = format!("{0}/classes:{0}/lib/*", folder.display());
-    Script::program("java").args(&["-Xmx512m", "-Dfile.encoding=UTF-8", "-cp", &path, class])
+    // A program that ends in seconds gains nothing from the compiler that optimizes.
+    let quick = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dfile.encoding=UTF-8"];
+    Script::program("java").args(&quick).args(&["-cp", &path, "cloudhold.RoundTrip"])
+}
+
+/// What Java must be told so that it trusts the store, for `JAVA_TOOL_OPTIONS`.
+pub async fn java_trust(server: &Server) -> String {
+    let trusted = server.scratch().join("trusted");
+    let import =
+        Script::program("keytool").args(&["-importcert", "-noprompt", "-storepass", "changeit", "-alias", "store"]);
+    let _ = import.args(&["-file"]).arg(&server.doors().ca_file).args(&["-keystore"]).arg(&trusted).run().await.ok();
+    format!("-Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit", trusted.display())
 }
 
 /// A script of `tests/conformance/javascript`.

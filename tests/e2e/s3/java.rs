@@ -1,11 +1,11 @@
 //! The AWS SDK for Java v1, which is inside CloudStack, with both signers that an image store can name.
 
-use tests::{Script, Server, java};
+use tests::{Server, java, java_trust};
 
 async fn round_trip(signer: &str) {
     let server = Server::start().await;
     let tenant = server.tenant("acme", "ada").await;
-    let output = java("cloudhold.RoundTrip").args(&[signer]).s3(&server, false, &tenant).run().await.ok();
+    let output = java("java-v1").args(&[signer]).s3(&server, false, &tenant).run().await.ok();
     assert_eq!(output.trim(), "done");
 }
 
@@ -13,13 +13,7 @@ async fn round_trip(signer: &str) {
 async fn over_tls() {
     let server = Server::start().await;
     let tenant = server.tenant("acme", "ada").await;
-    let trusted = server.scratch().join("trusted");
-    let import =
-        Script::program("keytool").args(&["-importcert", "-noprompt", "-storepass", "changeit", "-alias", "store"]);
-    let _ = import.args(&["-file"]).arg(&server.doors().ca_file).args(&["-keystore"]).arg(&trusted).run().await.ok();
-    let options =
-        format!("-Djavax.net.ssl.trustStore={} -Djavax.net.ssl.trustStorePassword=changeit", trusted.display());
-    let program = java("cloudhold.RoundTrip").args(&["AWSS3V4SignerType"]).env("JAVA_TOOL_OPTIONS", options);
+    let program = java("java-v1").args(&["AWSS3V4SignerType"]).env("JAVA_TOOL_OPTIONS", java_trust(&server).await);
     assert_eq!(program.s3(&server, true, &tenant).run().await.ok().trim(), "done");
 }
 

@@ -1,6 +1,7 @@
 //! The S3 doors, asked by the clients that people use.
 
 mod aws_sdk_go;
+mod aws_sdk_java;
 mod aws_sdk_js;
 mod awscli;
 mod boto3;
