@@ -65,6 +65,7 @@ go_program() {
 
 environment current "$here/requirements.txt"
 environment old "$here/requirements-old.txt"
+environment tools "$here/requirements-tools.txt" --no-deps
 java_program java-v1
 java_program java-v2
 javascript_packages

@@ -30,6 +30,8 @@ pub enum Environment {
     Current,
     /// The clients from before checksums were sent by default.
     Old,
+    /// Programs that build on a client and want another version of it.
+    Tools,
 }
 
 impl Environment {
@@ -42,6 +44,7 @@ impl Environment {
         let folder = match self {
             Self::Current => "current",
             Self::Old => "old",
+            Self::Tools => "tools",
         };
         let path = tests_folder().join(".venv").join(folder).join("bin").join(name);
         assert!(path.exists(), "{} is missing: run tests/conformance/setup.sh, as ./test does", path.display());
@@ -66,7 +69,9 @@ impl Script {
         command.current_dir(folder.path()).env("HOME", folder.path()).env("PYTHONDONTWRITEBYTECODE", "1");
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
-            if ["AWS_", "CLOUDSTACK_", "RCLONE_"].iter().any(|prefix| name.starts_with(prefix)) || is_proxy(&name) {
+            if ["AWS_", "CLOUDSTACK_", "RCLONE_", "RESTIC_"].iter().any(|prefix| name.starts_with(prefix))
+                || is_proxy(&name)
+            {
                 command.env_remove(&*name);
             }
         }
