@@ -101,6 +101,21 @@ async function pages() {
   assert.deepEqual(await s3.allOf(c.listObjectsV2(BUCKET, 'pages/', true)), [])
 }
 
+// What the bucket browser shows of a folder: names, sizes, and what stands beside the objects, without asking for each.
+async function browser() {
+  await c.putObject(BUCKET, 'browser/ä b+.png', 'picture', 7, { 'Content-Type': 'image/png', Colour: 'light <blue>' })
+  await c.setObjectTagging(BUCKET, 'browser/ä b+.png', { kind: 'picture' })
+  await c.putObject(BUCKET, 'browser/deeper/plain', 'x')
+  const [picture, folder, ...rest] = await s3.allOf(c.extensions.listObjectsV2WithMetadata(BUCKET, 'browser/', false, ''))
+  assert.deepEqual(rest, [])
+  assert.deepEqual([picture.name, picture.size, picture.tags], ['browser/ä b+.png', 7, { kind: 'picture' }])
+  assert.equal(picture.metadata['X-Amz-Meta-Colour'], 'light <blue>')
+  assert.equal(picture.metadata['content-type'], 'image/png')
+  assert.equal(folder.prefix, 'browser/deeper/')
+  const after = await s3.allOf(c.extensions.listObjectsV2WithMetadata(BUCKET, 'browser/', true, 'browser/ä'))
+  assert.deepEqual(after.map((each) => each.name), ['browser/ä b+.png'])
+}
+
 async function copies() {
   const conditions = new minio.CopyConditions()
   const { etag } = await c.statObject(BUCKET, 'objects/70000')
@@ -257,4 +272,4 @@ async function deletes() {
   assert.equal(await c.bucketExists(BUCKET), false)
 }
 
-s3.runAll([buckets, objects, names, pages, copies, uploads, presigned, settings, versions, locks, strangers, deletes])
+s3.runAll([buckets, objects, names, pages, browser, copies, uploads, presigned, settings, versions, locks, strangers, deletes])
