@@ -12,6 +12,12 @@ use crate::error::BodyFault;
 /// Digests that headers announce: `Content-MD5` and at most one `x-amz-checksum-*`.
 pub(crate) fn announced(headers: &HeaderMap) -> S3Result<Digests> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    for name in headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-")) {
+        // Of another algorithm nothing could be compared, and the client would believe that it was.
+        if !matches!(name, "algorithm" | "mode" | "type") {
+            let _ = algorithm(name)?;
+        }
+    }
     let mut digests = checksums(|name| text(&format!("x-amz-checksum-{name}")))?;
     if let Some(md5) = text("content-md5") {
         let md5 = decode(md5).ok_or_else(|| s3_error!(InvalidDigest, "The Content-MD5 you specified is not valid."))?;
@@ -252,6 +258,13 @@ mod tests {
         ] {
             assert!(announced(&headers(pairs)).is_err(), "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_checksum_that_nobody_can_compare_is_refused() {
+        assert!(announced(&headers(&[("x-amz-checksum-sha512", "AAAA")])).is_err());
+        let described = [("x-amz-checksum-type", "FULL_OBJECT"), ("x-amz-checksum-algorithm", "CRC32")];
+        assert_eq!(announced(&headers(&described)).expect("they describe, and are none"), Digests::default());
     }
 
     #[test]

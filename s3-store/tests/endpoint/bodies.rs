@@ -200,6 +200,11 @@ async fn digests_in_headers_are_checked() {
         let malformed = endpoint.ada.send(Request::new("PUT", "/photos/key").header(name, "x").body("content")).await;
         assert_eq!(malformed.status, 400, "{name}");
     }
+    for name in ["x-amz-checksum-sha512", "x-amz-checksum-xxhash3"] {
+        let unknown = Request::new("PUT", "/photos/unknown").header(name, "AAAA").body("content");
+        assert_eq!(endpoint.ada.send(unknown).await.told(), "400 InvalidRequest", "{name}");
+    }
+    assert_eq!(endpoint.get("/photos/unknown").await.told(), "404 NoSuchKey");
 }
 
 #[tokio::test]
