@@ -126,6 +126,7 @@ fn status(error: &Error) -> StatusCode {
         | Error::PreconditionFailed { .. }
         | Error::NotModified { .. }
         | Error::Rule(_)
+        | Error::Iam(_)
         | Error::LinkUsed => StatusCode::BAD_REQUEST,
         Error::GroupExists
         | Error::GroupNotEmpty

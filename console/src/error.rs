@@ -114,7 +114,8 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
         | Error::InvalidPart { .. }
         | Error::InvalidPartOrder
         | Error::InvalidPartNumber
-        | Error::Rule(_) => (StatusCode::UNPROCESSABLE_ENTITY, "That cannot be used"),
+        | Error::Rule(_)
+        | Error::Iam(_) => (StatusCode::UNPROCESSABLE_ENTITY, "That cannot be used"),
         Error::BadDigest { .. } | Error::IncompleteBody { .. } | Error::Body(_) => {
             (StatusCode::BAD_REQUEST, "The upload did not arrive whole")
         }
@@ -200,6 +201,7 @@ fn explanation(error: &Error) -> String {
         | Error::InvalidRange { .. }
         | Error::PreconditionFailed { .. }
         | Error::Rule(_)
+        | Error::Iam(_)
         | Error::NotModified { .. } => sentence(&error.to_string()),
     }
 }

@@ -13,7 +13,7 @@ use crate::meta::Meta;
 use crate::metadata::{self, Tx, objects as rows, users, versions};
 use crate::rules::KnownBucket;
 use crate::tags::TouchedVersion;
-use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, RuleError, VersionId};
+use crate::{BucketName, Caller, CanonicalId, Engine, Error, NewLock, ObjectKey, Result, RuleError, VersionId};
 
 /// A user as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,12 +202,14 @@ impl Engine {
     pub(crate) async fn possession_of_new(
         &self,
         caller: &Caller,
-        known: &KnownBucket,
+        (known, key): (&KnownBucket, &ObjectKey),
         given: &GivenAcl,
+        lock: &NewLock,
     ) -> Result<Possession> {
+        known.must_allow_beside(caller, key, given, lock)?;
         let bucket_owner = &known.bucket.owner;
         // What nobody signed belongs to the bucket's owner, who else could not get rid of it.
-        let writer = caller.identity().map_or(bucket_owner, |identity| &identity.canonical_id);
+        let writer = caller.account().map_or(bucket_owner, |account| &account.canonical_id);
         let owner = match (known.ownership(), given) {
             (
                 ObjectOwnership::BucketOwnerEnforced | ObjectOwnership::BucketOwnerPreferred,

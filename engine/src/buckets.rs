@@ -76,7 +76,7 @@ pub enum BucketCreated {
 }
 
 impl Engine {
-    /// Makes a bucket for the calling user. [`Error::BucketExists`] with `owned: false` when somebody else has the name (also in the
+    /// Makes a bucket for the calling user, or for the account that the caller acts in. [`Error::BucketExists`] with `owned: false` when somebody else has the name (also in the
     /// trash).
     pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
         self.create_bucket_with(caller, name, NewBucket::default()).await
@@ -89,7 +89,13 @@ impl Engine {
         name: &BucketName,
         new: NewBucket,
     ) -> Result<BucketCreated> {
-        let owner = caller.must_be_user()?.canonical_id.clone();
+        let owner = caller.must_be_allowed_in_account(Action::CreateBucket, name.as_str())?.clone();
+        if new.acl != GivenAcl::None {
+            caller.must_be_allowed_in_account(Action::PutBucketAcl, name.as_str())?;
+        }
+        if new.object_lock {
+            caller.must_be_allowed_in_account(Action::PutBucketObjectLockConfiguration, name.as_str())?;
+        }
         self.make_bucket(owner, name, new).await
     }
 
@@ -139,9 +145,9 @@ impl Engine {
         Ok(self.allowed_bucket(caller, name, &Wanted::on_bucket(action)).await?.bucket.clone())
     }
 
-    /// The calling user's buckets by name, with their usage.
+    /// The buckets of the caller's account by name, with their usage.
     pub async fn list_buckets(&self, caller: &Caller) -> Result<Vec<Bucket>> {
-        let owner = caller.must_be_user()?.canonical_id.clone();
+        let owner = caller.must_be_allowed_in_account(Action::ListAllMyBuckets, "*")?.clone();
         self.inner
             .db
             .read("list_buckets", |tx| async move { metadata::buckets::of_owner(tx, &owner).await }.boxed())

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::fair::Share;
+use crate::iam::Principal;
 use crate::names::{CanonicalId, GroupId, UserId};
 use crate::{Error, Result};
 
@@ -78,8 +79,11 @@ impl Facts {
 pub enum Caller {
     /// Nobody proved anything.
     Anonymous(Facts),
-    /// A user, proven by a root key, a password, a link or a session.
+    /// A user, proven by a root key, a password, a link or a session: the root of an account.
     User(Arc<Identity>, Facts),
+    /// Somebody who acts in a user's account with rights of its own, which are not the account's: a user of the account's own, or a
+    /// session. It never passes for the account's root, whatever its policies say.
+    Iam(Arc<Principal>, Facts),
     /// The service account of the Admin API: manages groups, users and keys, reads no objects.
     AdminService,
     /// Whoever owns the machine, through the control socket or an offline command. May do everything; is audited.
@@ -97,31 +101,49 @@ impl Caller {
         Self::User(identity, Facts::default())
     }
 
-    /// The user, when the caller is one.
-    pub fn identity(&self) -> Option<&Identity> {
+    /// The account that the caller acts in: its own, when it is the root of one. What belongs to the account is not its own for that.
+    pub fn account(&self) -> Option<&Arc<Identity>> {
         match self {
             Self::User(identity, _) => Some(identity),
+            Self::Iam(principal, _) => Some(principal.account()),
             Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
         }
     }
 
-    /// Whether the caller is this user.
-    pub(crate) fn is(&self, user: &CanonicalId) -> bool {
-        self.identity().is_some_and(|identity| identity.canonical_id == *user)
+    /// Who acts in an account with rights of its own.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Iam(principal, _) => Some(principal),
+            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
+        }
+    }
+
+    /// Whether policies that name the caller's account name the caller: it is the account's root, or a session of it.
+    pub(crate) fn has_root_rights(&self) -> bool {
+        match self {
+            Self::User(..) => true,
+            Self::Iam(principal, _) => principal.is_root(),
+            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => false,
+        }
+    }
+
+    /// Whether the caller acts in the account of this user.
+    pub(crate) fn acts_in(&self, user: &CanonicalId) -> bool {
+        self.account().is_some_and(|account| account.canonical_id == *user)
     }
 
     /// What its request told of itself.
     pub(crate) fn facts(&self) -> &Facts {
         const NONE: &Facts = &Facts(None);
         match self {
-            Self::Anonymous(facts) | Self::User(_, facts) => facts,
+            Self::Anonymous(facts) | Self::User(_, facts) | Self::Iam(_, facts) => facts,
             Self::AdminService | Self::LocalOperator => NONE,
         }
     }
 
     /// On whose account this caller's work is done.
     pub(crate) fn share(&self) -> Share {
-        self.identity().map_or(Share::Store, |identity| Share::Tenant(identity.canonical_id.clone()))
+        self.account().map_or(Share::Store, |account| Share::Tenant(account.canonical_id.clone()))
     }
 
     /// Groups, users, keys and usage of everybody.
@@ -129,7 +151,7 @@ impl Caller {
         match self {
             Self::AdminService | Self::LocalOperator => Ok(()),
             Self::User(identity, _) if identity.role == Role::SystemAdmin => Ok(()),
-            Self::User(..) | Self::Anonymous(_) => Err(Error::AccessDenied),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) => Err(Error::AccessDenied),
         }
     }
 
@@ -137,7 +159,7 @@ impl Caller {
     pub(crate) fn must_operate(&self) -> Result<()> {
         match self {
             Self::LocalOperator => Ok(()),
-            Self::User(..) | Self::Anonymous(_) | Self::AdminService => Err(Error::AccessDenied),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService => Err(Error::AccessDenied),
         }
     }
 
@@ -145,7 +167,9 @@ impl Caller {
     pub(crate) fn must_see_group(&self, group_id: &GroupId) -> Result<()> {
         match self {
             Self::User(identity, _) if identity.role == Role::GroupAdmin && identity.group_id == *group_id => Ok(()),
-            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => self.must_administer(),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => {
+                self.must_administer()
+            }
         }
     }
 
@@ -153,15 +177,14 @@ impl Caller {
     pub(crate) fn must_act_for(&self, user: &CanonicalId) -> Result<()> {
         match self {
             Self::User(identity, _) if identity.canonical_id == *user => Ok(()),
-            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => self.must_administer(),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => {
+                self.must_administer()
+            }
         }
     }
 
-    /// The user that new buckets will belong to.
-    pub(crate) fn must_be_user(&self) -> Result<&Arc<Identity>> {
-        match self {
-            Self::User(identity, _) => Ok(identity),
-            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => Err(Error::AccessDenied),
-        }
+    /// The account that the caller acts in. [`Error::AccessDenied`] where there is none. What a principal may do in it is asked apart.
+    pub(crate) fn must_act_in_account(&self) -> Result<&Arc<Identity>> {
+        self.account().ok_or(Error::AccessDenied)
     }
 }

@@ -1,14 +1,12 @@
-//! Access keys of users. Root keys today; IAM keys will stand beside them.
-
-use std::sync::Arc;
+//! Access keys of users: those of an account's root. Keys of its own users (IAM) are beside them and never among them.
 
 use futures::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::metadata::credentials::{self as metadata, CredentialRow};
+use crate::metadata::credentials::{self as metadata, CredentialRow, Holder};
 use crate::metadata::{Tx, users};
 use crate::secrets::{Place, new_access_key, new_secret_key};
-use crate::{AccessKeyId, Caller, CanonicalId, Engine, Error, Identity, Result};
+use crate::{AccessKeyId, Caller, CanonicalId, Engine, Error, Result};
 
 /// Most characters of a secret key given from outside.
 const SECRET_CHARS_MAX: usize = 128;
@@ -28,32 +26,6 @@ pub struct Credential {
     pub created_us: i64,
     /// When it ends, in microseconds of the Unix epoch.
     pub expires_us: Option<i64>,
-}
-
-/// What a signature check needs: the secret, and who the caller is once the signature fits.
-#[derive(Clone, Debug)]
-pub struct KeyLogin {
-    /// The secret half.
-    pub secret_key: SecretString,
-    /// The user.
-    pub identity: Arc<Identity>,
-}
-
-/// An access key that is on, of an active user in an active group; it may have ended by the clock.
-#[derive(Clone, Debug)]
-pub(crate) struct FoundLogin {
-    login: KeyLogin,
-    expires_us: Option<i64>,
-}
-
-impl FoundLogin {
-    /// The log-in, unless the key has ended.
-    fn at(self, now_us: i64) -> Option<KeyLogin> {
-        match self.expires_us {
-            Some(expires_us) if expires_us <= now_us => None,
-            Some(_) | None => Some(self.login),
-        }
-    }
 }
 
 impl Engine {
@@ -129,33 +101,11 @@ impl Engine {
         .await
     }
 
-    /// The log-in behind an access key: `None` when the key is unknown, off, expired, or its user or group is not active. Served from
-    /// a cache that every change of identity empties before it is answered.
-    pub async fn key_login(&self, access_key: &str) -> Result<Option<KeyLogin>> {
-        let now_us = self.inner.settings.clock.now_us();
-        if let Some(found) = self.inner.identities.get(access_key) {
-            return Ok(found.at(now_us));
-        }
-        // Noted before the database is read: see the cache.
-        let generation = self.inner.identities.generation();
-        let wanted = access_key.to_owned();
-        let row = self
-            .inner
-            .db
-            .read("key_login", move |tx| async move { metadata::find_login(tx, &wanted).await }.boxed())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let secret_key = self.inner.keys.open_text(secret_place(access_key), &row.sealed_secret)?;
-        let login = KeyLogin { secret_key, identity: Arc::new(row.identity) };
-        let found = FoundLogin { login, expires_us: row.expires_us };
-        self.inner.identities.insert(generation, access_key, found.clone());
-        Ok(found.at(now_us))
-    }
-
     /// A new key as it is stored, its secret sealed.
     pub(crate) fn seal_credential(
         &self,
         owner: &CanonicalId,
+        holder: Holder,
         access_key: AccessKeyId,
         secret_key: &SecretString,
     ) -> Result<CredentialRow> {
@@ -165,6 +115,7 @@ impl Engine {
         Ok(CredentialRow {
             access_key,
             owner: owner.clone(),
+            holder,
             sealed_secret,
             active: true,
             created_us,
@@ -172,7 +123,7 @@ impl Engine {
         })
     }
 
-    fn open_credential(&self, row: CredentialRow) -> Result<Credential> {
+    pub(crate) fn open_credential(&self, row: CredentialRow) -> Result<Credential> {
         let secret_key = self.inner.keys.open_text(secret_place(row.access_key.as_str()), &row.sealed_secret)?;
         Ok(Credential {
             access_key: row.access_key,
@@ -193,7 +144,7 @@ impl Engine {
     ) -> Result<Credential> {
         caller.must_act_for(owner)?;
         check_secret(&secret_key)?;
-        let row = self.seal_credential(owner, access_key, &secret_key)?;
+        let row = self.seal_credential(owner, Holder::Root, access_key, &secret_key)?;
         let stored = row.clone();
         let count_max = self.inner.settings.keys_per_user_max;
         self.inner
@@ -208,7 +159,7 @@ impl Engine {
 }
 
 /// Where the secret of an access key lies.
-fn secret_place(access_key: &str) -> Place<'_> {
+pub(crate) fn secret_place(access_key: &str) -> Place<'_> {
     Place { table: "credentials", column: "secret", row: access_key }
 }
 
@@ -227,7 +178,7 @@ fn check_secret(secret_key: &SecretString) -> Result<()> {
 fn must_be_known(caller: &Caller) -> Result<()> {
     match caller {
         Caller::Anonymous(_) => Err(Error::AccessDenied),
-        Caller::User(..) | Caller::AdminService | Caller::LocalOperator => Ok(()),
+        Caller::User(..) | Caller::Iam(..) | Caller::AdminService | Caller::LocalOperator => Ok(()),
     }
 }
 
@@ -238,12 +189,12 @@ async fn must_find_own(tx: &mut Tx, caller: &Caller, access_key: &AccessKeyId) -
     visible.map(|_| ()).ok_or(Error::NoSuchCredential)
 }
 
-async fn insert_credential(tx: &mut Tx, row: &CredentialRow, count_max: u32) -> Result<()> {
+pub(crate) async fn insert_credential(tx: &mut Tx, row: &CredentialRow, count_max: u32) -> Result<()> {
     users::must_exist(tx, &row.owner).await?;
     if metadata::find(tx, &row.access_key).await?.is_some() {
         return Err(Error::CredentialExists);
     }
-    if metadata::count(tx, &row.owner).await? >= u64::from(count_max) {
+    if metadata::count(tx, &row.owner, &row.holder).await? >= u64::from(count_max) {
         return Err(Error::TooManyCredentials { count_max });
     }
     if !metadata::insert(tx, row).await? {
@@ -254,32 +205,5 @@ async fn insert_credential(tx: &mut Tx, row: &CredentialRow, count_max: u32) -> 
 
 async fn list_credentials(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<CredentialRow>> {
     users::must_exist(tx, owner).await?;
-    metadata::list(tx, owner).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{GroupId, Role, UserId};
-
-    fn found(expires_us: Option<i64>) -> FoundLogin {
-        let identity = Identity {
-            canonical_id: CanonicalId::random(),
-            group_id: GroupId::system(),
-            user_id: UserId::new("somebody").expect("a user id"),
-            display_name: "Some Body".into(),
-            role: Role::User,
-        };
-        FoundLogin {
-            login: KeyLogin { secret_key: SecretString::from("secret"), identity: Arc::new(identity) },
-            expires_us,
-        }
-    }
-
-    #[test]
-    fn a_key_ends_at_its_time() {
-        assert!(found(Some(100)).at(99).is_some());
-        assert!(found(Some(100)).at(100).is_none());
-        assert!(found(None).at(i64::MAX).is_some());
-    }
+    metadata::list(tx, owner, &Holder::Root).await
 }

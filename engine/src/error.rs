@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::iam::IamError;
 use crate::names::VersionId;
 
 /// A result of the engine.
@@ -98,6 +99,9 @@ pub enum Error {
     /// What a request says of the rules of a bucket or an object does not go.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// What a request says of identities of an account's own does not go.
+    #[error(transparent)]
+    Iam(#[from] IamError),
     /// The version is locked or held.
     #[error("the version is locked")]
     ObjectLocked,

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 
 use crate::metadata::groups::{self as metadata, GroupRow};
-use crate::metadata::{Tx, logins};
+use crate::metadata::{Tx, iam, logins};
 use crate::{Caller, Engine, Error, GroupId, Result};
 
 /// Most characters of a name or an address.
@@ -160,6 +160,7 @@ async fn change_group(tx: &mut Tx, group_id: &GroupId, change: GroupChange) -> R
             return Err(Error::Protected("the system group"));
         }
         logins::delete_sessions_of_group(tx, &row.id).await?;
+        iam::sessions::delete_of_group(tx, &row.id).await?;
     }
     metadata::update(tx, &row).await?;
     Ok(row.group)

@@ -22,7 +22,9 @@ mod encryption;
 mod error;
 mod fair;
 mod groups;
+mod iam;
 mod install;
+mod key_logins;
 mod lifecycle;
 mod listing;
 mod lock;
@@ -82,11 +84,17 @@ pub use caller::{Caller, Facts, Identity, RequestFacts, Role};
 pub use check::{CheckOptions, CheckReport, Examined, Finding, Problem, Tally};
 pub use clock::{Clock, ClockHand};
 pub use cors::{CORS_RULES_MAX, CorsRule, CorsRules};
-pub use credentials::{Credential, KeyLogin};
+pub use credentials::Credential;
 pub use encryption::{BucketEncryption, CustomerKey, Encryption, KMS_KEY_DEFAULT, KmsDefault, NewEncryption};
 pub use error::{BoxError, Error, Result, RuleError};
 pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
+pub use iam::{
+    AccountSummary, AssumeRole, CallerIdentity, IamAction, IamEntity, IamError, IamHolder, IamKey, IamKind, IamListing,
+    IamPage, IamPolicy, IamPolicyVersion, IamService, IamUserShown, NewIamEntity, PolicyScope, Principal, RoleChange,
+    SessionKey,
+};
 pub use install::OldDatabase;
+pub use key_logins::KeyLogin;
 pub use lifecycle::{Expiration, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
 pub use listing::{Description, ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 pub use lock::{DefaultRetention, LockMode, LockPeriod, NewLock, ObjectLock, Retention};
@@ -134,7 +142,7 @@ struct Inner {
     keys: secrets::KeyRing,
     version_ids: version_ids::VersionIds,
     /// What access keys stand for.
-    identities: Remembered<credentials::FoundLogin>,
+    identities: Remembered<key_logins::FoundLogin>,
     /// Visible buckets with what is set on them, without their usage.
     buckets: Remembered<Arc<rules::KnownBucket>>,
     passwords: password::Passwords,

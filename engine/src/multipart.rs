@@ -157,7 +157,7 @@ impl Engine {
         let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
         let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         complete::check_kind(checksum)?;
-        let possession = self.possession_of_new(caller, &known, &new.acl).await?;
+        let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;
         let encryption = self.encryption_of_new(&known, &new.encryption)?;
         let sealed =
             encryption.map(|shown| self.new_key(shown, &new.encryption)).transpose()?.map(|(sealed, _)| sealed);

@@ -55,7 +55,7 @@ impl Engine {
         let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
         let known = self.bucket_for_write(caller, bucket, &wanted, &new.conditions).await?;
         let bucket = &known.bucket;
-        let possession = self.possession_of_new(caller, &known, &new.acl).await?;
+        let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?
             .possessed(possession, &bucket.owner)
             .with_tags(new.tags)
@@ -133,7 +133,7 @@ impl Engine {
         if onto_itself && !changes {
             return Err(Error::invalid("copy", "onto itself must change the metadata or the storage class"));
         }
-        let possession = self.possession_of_new(caller, &to, &copy.acl).await?;
+        let possession = self.possession_of_new(caller, (&to, key), &copy.acl, &copy.lock).await?;
         let lock = to.lock_of_new(&copy.lock, self.clock().now_us())?;
         let encryption = self.encryption_of_new(&to, &copy.encryption)?;
         let copy = CopyJob { to, key: key.clone(), copy: CopyObject { lock, ..copy }, possession, encryption };

@@ -6,10 +6,10 @@ use futures::FutureExt;
 
 use crate::clock::micros;
 use crate::groups::{NewGroup, PageRequest, Profile, check_text, insert_group};
-use crate::metadata::credentials::{self, CredentialRow};
+use crate::metadata::credentials::{self, CredentialRow, Holder};
 use crate::metadata::trash::{self, TrashRow};
 use crate::metadata::users as metadata;
-use crate::metadata::{Tx, groups, logins};
+use crate::metadata::{Tx, groups, iam, logins};
 use crate::password::check_rule;
 use crate::secrets::{new_access_key, new_secret_key};
 use crate::{Caller, CanonicalId, Engine, Error, GroupId, Result, Role, UserId};
@@ -108,7 +108,7 @@ impl Engine {
         check_role(&user.group_id, user.role)?;
         let canonical_id = CanonicalId::random();
         let credential = match user.with_credential {
-            true => Some(self.seal_credential(&canonical_id, new_access_key(), &new_secret_key())?),
+            true => Some(self.seal_credential(&canonical_id, Holder::Root, new_access_key(), &new_secret_key())?),
             false => None,
         };
         self.inner
@@ -176,7 +176,7 @@ impl Engine {
             .await
     }
 
-    /// Deletes a user: its keys, password and sessions are gone at once, its buckets go to the trash for the grace period (or are
+    /// Deletes a user: its keys, password, sessions and identities of its own are gone at once, its buckets go to the trash for the grace period (or are
     /// purged when that is 0). [`crate::Error::NoSuchUser`] when there is none.
     pub async fn delete_user(&self, caller: &Caller, group_id: &GroupId, user_id: &UserId) -> Result<()> {
         caller.must_administer()?;
@@ -235,8 +235,10 @@ impl Engine {
 
 /// A user sees itself; its group's administrator and the system's see it, too.
 fn must_see_user(caller: &Caller, group_id: &GroupId, user: Option<&User>) -> Result<()> {
-    let own = caller.identity().zip(user).is_some_and(|(own, user)| own.canonical_id == user.canonical_id);
-    if own { Ok(()) } else { caller.must_see_group(group_id) }
+    match user {
+        Some(user) if caller.must_act_for(&user.canonical_id).is_ok() => Ok(()),
+        Some(_) | None => caller.must_see_group(group_id),
+    }
 }
 
 fn check_texts(full_name: &str, email: &str) -> Result<()> {
@@ -298,6 +300,7 @@ async fn change_user(tx: &mut Tx, group_id: &GroupId, user_id: &UserId, change: 
     if !user.active {
         must_not_be_last_admin(tx, &before).await?;
         logins::delete_sessions_of(tx, &user.canonical_id).await?;
+        iam::sessions::delete_of_account(tx, &user.canonical_id).await?;
     }
     metadata::update(tx, &user).await?;
     Ok(user)
@@ -310,6 +313,7 @@ async fn delete_user(tx: &mut Tx, group_id: &GroupId, user_id: &UserId, grace: D
     must_not_be_last_admin(tx, &user).await?;
     let id = user.canonical_id.clone();
     credentials::delete_of(tx, &id).await?;
+    iam::delete_of_account(tx, &id).await?;
     logins::delete_password(tx, &id).await?;
     logins::delete_sessions_of(tx, &id).await?;
     trash::set_buckets_trashed(tx, &id, true).await?;

@@ -1,9 +1,10 @@
 //! Who asks. In front of the protocol layer, which checks signatures, this looks the access key up before anything else, and refuses
-//! what that layer would let pass: headers that a link did not sign, stale version 2 requests, links that live too long, session tokens.
+//! what that layer would let pass: headers that a link did not sign, stale version 2 requests, links that live too long, and tokens of
+//! sessions that are not the key's.
 
 use std::sync::Arc;
 
-use engine::{Engine, Identity};
+use engine::{Engine, KeyLogin};
 use http::header::{DATE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use s3s::{S3Error, S3Result, s3_error};
@@ -23,7 +24,7 @@ const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) access_key: String,
-    pub(crate) identity: Arc<Identity>,
+    pub(crate) login: KeyLogin,
 }
 
 /// A request that may go on to the protocol layer.
@@ -50,9 +51,9 @@ impl FrontCheck {
         let query: Vec<(String, String)> = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let Some(scheme) = scheme_of(headers, &query)? else { return Ok(None) };
         let access_key = scheme.access_key().to_owned();
-        let login = self.engine.key_login(&access_key).await.map_err(from_engine)?;
+        let token = session_token(headers, &query)?;
+        let login = self.engine.key_login_with_token(&access_key, token).await.map_err(from_engine)?;
         let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
-        refuse_session_token(headers, &query)?;
         self.check_scheme(&scheme, headers)?;
         let resigned =
             signed_v4(&scheme, method, uri, headers).and_then(|signed| with_plain_region(&signed, &login.secret_key));
@@ -63,7 +64,7 @@ impl FrontCheck {
             Some(Resigned::Target(target)) => (None, Some(target)),
             None => (None, slashed),
         };
-        Ok(Some(Checked { claim: Claim { access_key, identity: login.identity }, authorization, target }))
+        Ok(Some(Checked { claim: Claim { access_key, login }, authorization, target }))
     }
 
     fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap) -> S3Result {
@@ -150,15 +151,21 @@ fn signed_v2<'a>(scheme: &'a Scheme, method: &'a Method, uri: &'a Uri, headers: 
     Some(Signed { method, uri, headers, date, signature })
 }
 
-/// Credentials of sessions are not made yet, so a token can only be somebody else's.
-fn refuse_session_token(headers: &HeaderMap, query: &[(String, String)]) -> S3Result {
-    let in_header = headers.get("x-amz-security-token").is_some_and(|value| !value.is_empty());
-    let in_query =
-        query.iter().any(|(name, value)| name.eq_ignore_ascii_case("x-amz-security-token") && !value.is_empty());
-    if in_header || in_query {
-        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
+/// The token of a session, from where it stands. Two of them, or one that is no text, can be nobody's.
+fn session_token<'a>(headers: &'a HeaderMap, query: &'a [(String, String)]) -> S3Result<Option<&'a str>> {
+    const NAME: &str = "x-amz-security-token";
+    let invalid = || s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid.");
+    let mut found = Vec::new();
+    for value in headers.get_all(NAME) {
+        found.push(value.to_str().map_err(|_| invalid())?);
     }
-    Ok(())
+    found.extend(query.iter().filter(|(name, _)| name.eq_ignore_ascii_case(NAME)).map(|(_, value)| value.as_str()));
+    found.retain(|token| !token.is_empty());
+    match found.as_slice() {
+        [] => Ok(None),
+        [token] => Ok(Some(token)),
+        _ => Err(invalid()),
+    }
 }
 
 fn no_date() -> S3Error {
@@ -188,7 +195,7 @@ fn check_v4_expires(expires: &str) -> S3Result {
 
 /// Every `x-amz-*` header must be signed, else whoever holds a link could add what its maker did not mean. The hash of the payload may
 /// stand beside a link unsigned: the body is compared with it, which can only refuse more.
-fn check_signed_headers(signed_headers: &str, headers: &HeaderMap) -> S3Result {
+pub(crate) fn check_signed_headers(signed_headers: &str, headers: &HeaderMap) -> S3Result {
     let signed: Vec<String> = signed_headers.split(';').map(str::to_ascii_lowercase).collect();
     let is_signed = |name: &str| signed.iter().any(|signed| signed == name);
     let unsigned = headers

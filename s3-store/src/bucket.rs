@@ -167,7 +167,7 @@ pub(crate) async fn list(
     let output = ListBucketsOutput {
         buckets: Some(buckets.iter().map(shown).collect()),
         continuation_token: next,
-        owner: who.identity().map(|identity| owner_of(identity.canonical_id.as_str(), Some(identity))),
+        owner: who.account().map(|account| owner_of(account.canonical_id.as_str(), Some(account))),
         prefix: input.prefix,
     };
     Ok(S3Response::new(output))

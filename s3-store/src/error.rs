@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::time::SystemTime;
 
-use engine::{Error, RuleError, VersionId};
+use engine::{Error, IamError, RuleError, VersionId};
 use http::header::{ALLOW, CONTENT_RANGE, ETAG, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use s3s::{S3Error, S3ErrorCode, s3_error};
@@ -123,6 +123,7 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         Error::IsDeleteMarker { version_id, modified_us } => is_delete_marker(&version_id, modified_us),
         Error::NoSuchUpload => s3_error!(NoSuchUpload),
         Error::Rule(rule) => from_rule(&rule),
+        Error::Iam(error) => from_iam(error),
         Error::ObjectLocked => s3_error!(AccessDenied, "Access Denied because object protected by object lock."),
         Error::BucketExists { owned: true } => s3_error!(BucketAlreadyOwnedByYou),
         Error::BucketExists { owned: false } => s3_error!(BucketAlreadyExists),
@@ -260,6 +261,21 @@ fn from_rule(error: &RuleError) -> S3Error {
             custom("KMS.NotFoundException", StatusCode::BAD_REQUEST, "Invalid keyId: there is no such key.")
         }
         RuleError::BucketState(why) => custom("InvalidBucketState", StatusCode::CONFLICT, *why),
+    }
+}
+
+/// Of identities an S3 request can only have a token wrong.
+fn from_iam(error: IamError) -> S3Error {
+    match error {
+        IamError::InvalidToken => s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."),
+        IamError::ExpiredToken => s3_error!(ExpiredToken, "The provided token has expired."),
+        foreign @ (IamError::NoSuchEntity { .. }
+        | IamError::NoSuchPart { .. }
+        | IamError::EntityExists { .. }
+        | IamError::DeleteConflict(_)
+        | IamError::LimitExceeded { .. }
+        | IamError::MalformedPolicy(_)
+        | IamError::Unmodifiable(_)) => hidden(&Error::Iam(foreign)),
     }
 }
 

@@ -126,15 +126,13 @@ async fn check(
         return Ok(Wanted { caller: Caller::Anonymous(facts), key, policy: None });
     };
     let proof = Proof::of(&form.fields)?;
-    let login = engine.key_login(proof.access_key()).await.map_err(from_engine)?;
+    let token = form.fields.get("x-amz-security-token").map(String::as_str).filter(|token| !token.is_empty());
+    let login = engine.key_login_with_token(proof.access_key(), token).await.map_err(from_engine)?;
     let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
-    if form.fields.contains_key("x-amz-security-token") {
-        return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
-    }
     proof.verify(text, &login.secret_key)?;
     let policy = FormPolicy::read(text)?;
     policy.check(&form.fields, bucket.as_str(), now_us)?;
-    Ok(Wanted { caller: Caller::User(login.identity, facts), key, policy: Some(policy) })
+    Ok(Wanted { caller: login.caller(facts), key, policy: Some(policy) })
 }
 
 /// The fields as the headers that a PUT would have. Tags are none of them: their field is a document.

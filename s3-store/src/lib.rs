@@ -25,6 +25,7 @@ mod form_policy;
 mod gate;
 mod headers;
 mod host;
+mod iam;
 mod lifecycle;
 mod listing;
 mod lock;
@@ -41,6 +42,7 @@ mod store;
 mod subresource;
 mod tagging;
 
+pub use iam::iam_router;
 pub use operations::{OPERATIONS, OfferedOperation, Target};
 pub use route::router;
 pub use settings::{InvalidSettings, Settings};

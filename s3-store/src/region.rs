@@ -51,20 +51,33 @@ pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString)
         true => query.iter().find(|(name, _)| name == "X-Amz-Date").map(|(_, value)| value.clone())?,
         false => header(request.headers, "x-amz-date"),
     };
-    let came = Scope { secret_key, time: &time, date, region };
+    let came = Scope { secret_key, time: &time, date, region, service: "s3" };
     let given = hex::decode(request.signature).ok()?;
-    came.mac(&canonical(request, &query)).verify_slice(&given).ok()?;
+    let payload = payload(request);
+    came.mac(&canonical(request, &query, &payload)).verify_slice(&given).ok()?;
     let credential = format!("{access_key}/{date}/{REGION_PLAIN}/s3/aws4_request");
     for (_, value) in query.iter_mut().filter(|(name, _)| name == "X-Amz-Credential") {
         value.clone_from(&credential);
     }
     let goes = Scope { region: REGION_PLAIN, ..came };
-    let signature = hex::encode(goes.mac(&canonical(request, &query)).finalize().into_bytes());
+    let signature = hex::encode(goes.mac(&canonical(request, &query, &payload)).finalize().into_bytes());
     if request.in_query {
         target(request.uri, query, &signature)
     } else {
         authorization(request, &credential, &signature)
     }
+}
+
+/// Whether the signature of a request is that of a secret, for a service, at a time (`YYYYMMDDTHHMMSSZ`) and for a body of that hash.
+pub(crate) fn fits(request: &Signed<'_>, secret_key: &SecretString, service: &str, time: &str, payload: &str) -> bool {
+    let Ok([_, date, region, _, _]) = <[&str; 5]>::try_from(request.credential.split('/').collect::<Vec<_>>()) else {
+        return false;
+    };
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let Ok(given) = hex::decode(request.signature) else { return false };
+    let scope = Scope { secret_key, time, date, region, service };
+    scope.mac(&canonical(request, &query, payload)).verify_slice(&given).is_ok()
 }
 
 fn authorization(request: &Signed<'_>, credential: &str, signature: &str) -> Option<Resigned> {
@@ -90,14 +103,15 @@ struct Scope<'a> {
     time: &'a str,
     date: &'a str,
     region: &'a str,
+    service: &'a str,
 }
 
 impl Scope<'_> {
     fn mac(&self, canonical: &str) -> Hmac<Sha256> {
-        let key = signing_key(self.secret_key, [self.date, self.region, "s3"]);
-        let (time, date, region) = (self.time, self.date, self.region);
+        let key = signing_key(self.secret_key, [self.date, self.region, self.service]);
+        let (time, date, region, service) = (self.time, self.date, self.region, self.service);
         let hash = hex::encode(Sha256::digest(canonical));
-        keyed(&key, &format!("AWS4-HMAC-SHA256\n{time}\n{date}/{region}/s3/aws4_request\n{hash}"))
+        keyed(&key, &format!("AWS4-HMAC-SHA256\n{time}\n{date}/{region}/{service}/aws4_request\n{hash}"))
     }
 }
 
@@ -127,7 +141,12 @@ fn query_text(query: &[(String, String)]) -> String {
     pairs.join("&")
 }
 
-fn canonical(request: &Signed<'_>, query: &[(String, String)]) -> String {
+/// What a request says of the hash of its body.
+fn payload(request: &Signed<'_>) -> String {
+    if request.in_query { "UNSIGNED-PAYLOAD".to_owned() } else { header(request.headers, "x-amz-content-sha256") }
+}
+
+fn canonical(request: &Signed<'_>, query: &[(String, String)], payload: &str) -> String {
     let path = percent_decode_str(request.uri.path()).decode_utf8_lossy();
     let path = utf8_percent_encode(&path, &UNRESERVED_AND_SLASH);
     let mut query: Vec<_> = query.iter().filter(|(name, _)| name != "X-Amz-Signature").cloned().collect();
@@ -138,7 +157,5 @@ fn canonical(request: &Signed<'_>, query: &[(String, String)]) -> String {
     for name in &names {
         text += &format!("{name}:{}\n", header(request.headers, name));
     }
-    let payload =
-        if request.in_query { "UNSIGNED-PAYLOAD".to_owned() } else { header(request.headers, "x-amz-content-sha256") };
-    text + "\n" + &names.join(";") + "\n" + &payload
+    text + "\n" + &names.join(";") + "\n" + payload
 }

@@ -29,6 +29,7 @@ use crate::encryption::Way;
 use crate::error::from_engine;
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
+use crate::iam::{self, Identities};
 use crate::store::Store;
 use crate::{Settings, answer, cors, facts, form};
 
@@ -47,6 +48,7 @@ pub fn router(engine: Engine, settings: &Settings) -> Router {
     let settings = Arc::new(settings.clone());
     let door = Door {
         service: service(&engine, &settings),
+        identities: Identities::new(engine.clone(), settings.clone()),
         check: FrontCheck { engine, settings: settings.clone() },
         hosts: Hosts::new(&settings),
         documents: Arc::new(Semaphore::new(units(settings.documents_size_bytes_max))),
@@ -59,6 +61,7 @@ struct Door {
     service: S3Service,
     check: FrontCheck,
     hosts: Hosts,
+    identities: Identities,
     /// Memory that documents may still take.
     documents: Arc<Semaphore>,
     settings: Arc<Settings>,
@@ -94,6 +97,9 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     let asked = (request.method().clone(), request.headers().clone());
     let resource = request.uri().path().to_owned();
     let (parts, body) = request.into_parts();
+    if iam::is_meant(&parts) {
+        return door.identities.serve(parts, body).await;
+    }
     let from_page = parts.headers.contains_key(ORIGIN);
     let allowed = door.allowed_origins(from_page, door.bucket_of(&parts.headers, &parts.uri)).await;
     let is_cut = parts.version <= Version::HTTP_11 && body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;

@@ -23,6 +23,8 @@ const BACKLOG: u32 = 1024;
 pub(crate) enum DoorKind {
     S3,
     S3Tls,
+    Iam,
+    IamTls,
     AdminApi,
     AdminApiTls,
     Console,
@@ -32,9 +34,11 @@ pub(crate) enum DoorKind {
 }
 
 impl DoorKind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::S3,
         Self::S3Tls,
+        Self::Iam,
+        Self::IamTls,
         Self::AdminApi,
         Self::AdminApiTls,
         Self::Console,
@@ -48,6 +52,8 @@ impl DoorKind {
         match self {
             Self::S3 => "s3",
             Self::S3Tls => "s3_tls",
+            Self::Iam => "iam",
+            Self::IamTls => "iam_tls",
             Self::AdminApi => "admin_api",
             Self::AdminApiTls => "admin_api_tls",
             Self::Console => "console",
@@ -62,6 +68,8 @@ impl DoorKind {
         match self {
             Self::S3 => "S3",
             Self::S3Tls => "S3 (TLS)",
+            Self::Iam => "IAM",
+            Self::IamTls => "IAM (TLS)",
             Self::AdminApi => "Admin API",
             Self::AdminApiTls => "Admin API (TLS)",
             Self::Console => "Console (redirects)",
@@ -73,8 +81,8 @@ impl DoorKind {
 
     pub(crate) fn is_tls(self) -> bool {
         match self {
-            Self::S3Tls | Self::AdminApiTls | Self::ConsoleTls => true,
-            Self::S3 | Self::AdminApi | Self::Console | Self::Connector | Self::Metrics => false,
+            Self::S3Tls | Self::IamTls | Self::AdminApiTls | Self::ConsoleTls => true,
+            Self::S3 | Self::Iam | Self::AdminApi | Self::Console | Self::Connector | Self::Metrics => false,
         }
     }
 
@@ -82,6 +90,8 @@ impl DoorKind {
         match self {
             Self::S3 => 9000,
             Self::S3Tls => 9443,
+            Self::Iam => 16080,
+            Self::IamTls => 16443,
             Self::AdminApi => 18081,
             Self::AdminApiTls => 19443,
             Self::Console => 8088,
@@ -95,6 +105,8 @@ impl DoorKind {
         match self {
             Self::S3 => &doors.s3,
             Self::S3Tls => &doors.s3_tls,
+            Self::Iam => &doors.iam,
+            Self::IamTls => &doors.iam_tls,
             Self::AdminApi => &doors.admin_api,
             Self::AdminApiTls => &doors.admin_api_tls,
             Self::Console => &doors.console,
@@ -107,10 +119,10 @@ impl DoorKind {
     /// Whether the door stays on loopback unless it is opened by a word of its own.
     pub(crate) fn is_guarded(self, doors: &DoorsSection) -> bool {
         match self {
-            // The plug-in's door carries CloudStack's sessions and gives sign-in links.
-            Self::AdminApi | Self::Console | Self::Connector => !doors.allow_plain_beyond_loopback,
+            // The plug-in's door carries CloudStack's sessions and gives sign-in links; that of identities answers with secrets of new keys.
+            Self::Iam | Self::AdminApi | Self::Console | Self::Connector => !doors.allow_plain_beyond_loopback,
             Self::Metrics => doors.metrics_token.is_none() && doors.metrics_token_file.is_none(),
-            Self::S3 | Self::S3Tls | Self::AdminApiTls | Self::ConsoleTls => false,
+            Self::S3 | Self::S3Tls | Self::IamTls | Self::AdminApiTls | Self::ConsoleTls => false,
         }
     }
 
@@ -196,6 +208,12 @@ pub struct Doors {
     /// S3 over TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3_tls: Option<String>,
+    /// IAM and STS, plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam: Option<String>,
+    /// IAM and STS over TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam_tls: Option<String>,
     /// Admin API, plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin_api: Option<String>,
@@ -225,6 +243,8 @@ impl Doors {
             version: VERSION,
             s3: url(DoorKind::S3),
             s3_tls: url(DoorKind::S3Tls),
+            iam: url(DoorKind::Iam),
+            iam_tls: url(DoorKind::IamTls),
             admin_api: url(DoorKind::AdminApi),
             admin_api_tls: url(DoorKind::AdminApiTls),
             console: url(DoorKind::ConsoleTls),
@@ -270,8 +290,10 @@ mod tests {
     fn doors_that_carry_passwords_stay_on_loopback_when_the_others_are_opened() {
         let doors = DoorsSection { address: "0.0.0.0".parse().unwrap(), ..DoorsSection::default() };
         for kind in DoorKind::ALL {
-            let stays =
-                matches!(kind, DoorKind::AdminApi | DoorKind::Console | DoorKind::Connector | DoorKind::Metrics);
+            let stays = matches!(
+                kind,
+                DoorKind::Iam | DoorKind::AdminApi | DoorKind::Console | DoorKind::Connector | DoorKind::Metrics
+            );
             assert_eq!(kind.listen_address(&doors).ip().is_loopback(), stays, "{kind:?}");
         }
         // A proxy on another machine needs this door alone.
@@ -317,7 +339,7 @@ mod tests {
         assert_eq!(Doors::read(folder.path()).unwrap(), doors);
         let text = std::fs::read_to_string(folder.path().join(FILE_NAME)).unwrap();
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for key in ["s3", "s3_tls", "admin_api", "admin_api_tls", "console", "metrics", "ca_file"] {
+        for key in ["s3", "s3_tls", "iam", "iam_tls", "admin_api", "admin_api_tls", "console", "metrics", "ca_file"] {
             assert!(json[key].is_string(), "{key}");
         }
         assert!(json.get("connector").is_none());

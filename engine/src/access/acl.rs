@@ -56,9 +56,9 @@ pub enum Grantee {
 impl Grantee {
     fn includes(&self, caller: &Caller) -> bool {
         match self {
-            Self::User(id) => caller.identity().is_some_and(|identity| identity.canonical_id == *id),
+            Self::User(id) => caller.acts_in(id),
             Self::AllUsers => true,
-            Self::AuthenticatedUsers => caller.identity().is_some(),
+            Self::AuthenticatedUsers => caller.account().is_some(),
             Self::LogDelivery => false,
         }
     }

@@ -59,6 +59,8 @@ actions! {
     AbortMultipartUpload = Object, OfBucket(Write);
     /// Deletes past a governance lock.
     BypassGovernanceRetention = Object, Never;
+    /// Makes a bucket.
+    CreateBucket = Bucket, Never;
     /// Deletes a bucket.
     DeleteBucket = Bucket, Never;
     /// Takes the policy away.
@@ -129,6 +131,8 @@ actions! {
     GetObjectVersionTagging = Object, Never;
     /// Reads whether a bucket is copied elsewhere.
     GetReplicationConfiguration = Bucket, Never;
+    /// Lists the buckets of an account.
+    ListAllMyBuckets = Bucket, Never;
     /// Lists objects.
     ListBucket = Bucket, OfBucket(Read);
     /// Lists uploads in parts.
@@ -184,6 +188,11 @@ actions! {
 }
 
 impl Action {
+    /// The word of policies: `s3:GetObject`.
+    pub(crate) fn qualified(self) -> String {
+        format!("s3:{}", self.name())
+    }
+
     /// Whether a policy may not take this from the bucket's owner: with it a policy that shuts everybody out is mended.
     pub(crate) fn is_kept_for_owner(self) -> bool {
         matches!(self, Self::GetBucketPolicy | Self::PutBucketPolicy | Self::DeleteBucketPolicy)

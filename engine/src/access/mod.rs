@@ -5,10 +5,11 @@ pub(crate) mod action;
 pub(crate) mod policy;
 pub(crate) mod public;
 
-use self::acl::{Acl, Permission};
+use self::acl::{Acl, GivenAcl, Permission};
 use self::action::{Action, ByAcl, Level};
 use self::policy::{Question, Verdict};
 use self::public::ObjectOwnership;
+use crate::lock::NewLock;
 use crate::rules::KnownBucket;
 use crate::{Caller, CanonicalId, Error, ObjectKey, Result};
 
@@ -59,31 +60,100 @@ impl KnownBucket {
         if self.allows(caller, wanted) { Ok(()) } else { Err(Error::AccessDenied) }
     }
 
+    /// What a principal says of an object beside storing it is an action each, as it is in a request of its own.
+    pub(crate) fn must_allow_beside(
+        &self,
+        caller: &Caller,
+        key: &ObjectKey,
+        acl: &GivenAcl,
+        lock: &NewLock,
+    ) -> Result<()> {
+        if caller.principal().is_none() {
+            return Ok(());
+        }
+        let said = [
+            (*acl != GivenAcl::None, Action::PutObjectAcl),
+            (lock.retention.is_some(), Action::PutObjectRetention),
+            (lock.legal_hold, Action::PutObjectLegalHold),
+        ];
+        // The object is the account's that stores it, so its bucket's owner has nothing against it.
+        let may = |action| self.allows_principal_itself(caller, &Wanted::at(action, key));
+        if said.into_iter().all(|(is_said, action)| !is_said || may(action)) {
+            Ok(())
+        } else {
+            Err(Error::AccessDenied)
+        }
+    }
+
     /// Whether a caller may do something.
     pub(crate) fn allows(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
         match caller {
             Caller::LocalOperator => return true,
             // No administrator reads a tenant's objects.
             Caller::AdminService => return false,
-            Caller::Anonymous(_) | Caller::User(..) => {}
+            Caller::Anonymous(_) | Caller::User(..) | Caller::Iam(..) => {}
         }
-        let owns_bucket = caller.is(&self.bucket.owner);
-        match self.verdict(caller, wanted) {
-            Verdict::Denied if owns_bucket && wanted.action.is_kept_for_owner() => true,
-            Verdict::Denied => false,
-            Verdict::Allowed if self.is_open_to(owns_bucket) && self.policy_reaches(wanted) => true,
-            Verdict::Allowed | Verdict::Silent => {
-                (owns_bucket && self.owner_may(wanted)) || self.list_allows(caller, wanted)
+        let resource = self.arn_of_wanted(wanted);
+        let facts = |name: &str| fact(caller, wanted, name);
+        let action = wanted.action.qualified();
+        let question = Question { caller, action: &action, resource: &resource, facts: &facts };
+        let verdict = self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(&question));
+        match caller.principal() {
+            None => self.lets_in(caller, wanted, verdict),
+            Some(principal) => {
+                let rights = principal.rights(&question);
+                let kept = principal.is_root() && wanted.action.is_kept_for_owner();
+                if rights.deny() || (verdict == Verdict::Denied && !kept) {
+                    return false;
+                }
+                // Its account's own bucket may let it in by its name; else it gets of what its account may do what its policies give it.
+                let by_name = verdict == Verdict::Allowed
+                    && caller.acts_in(&self.bucket.owner)
+                    && self.policy_reaches(wanted)
+                    && rights.are_within_session();
+                let may = by_name || (rights.allow() && self.lets_in(caller, wanted, verdict));
+                may && (wanted.new_tags.is_empty() || self.allows_tags(caller, wanted))
             }
         }
     }
 
-    fn verdict(&self, caller: &Caller, wanted: &Wanted<'_>) -> Verdict {
-        let Some(policy) = &self.rules.policy else { return Verdict::Silent };
+    /// Whether a principal may give tags to what it stores.
+    fn allows_tags(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        wanted.action != Action::PutObject
+            || wanted
+                .key
+                .is_none_or(|key| self.allows_principal_itself(caller, &Wanted::at(Action::PutObjectTagging, key)))
+    }
+
+    /// Whether a principal's own policies or, in its account's own bucket, the bucket's allow something.
+    fn allows_principal_itself(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        if caller.acts_in(&self.bucket.owner) {
+            return self.allows(caller, wanted);
+        }
+        let Some(principal) = caller.principal() else { return true };
+        let (action, facts) = (wanted.action.qualified(), |name: &str| fact(caller, wanted, name));
+        let resource = self.arn_of_wanted(wanted);
+        principal.rights(&Question { caller, action: &action, resource: &resource, facts: &facts }).allow()
+    }
+
+    fn arn_of_wanted(&self, wanted: &Wanted<'_>) -> String {
         let bucket = self.bucket.name.as_str();
-        let resource = wanted.key.map_or_else(|| bucket.to_owned(), |key| format!("{bucket}/{}", key.as_str()));
-        let facts = |name: &str| fact(caller, wanted, name);
-        policy.ask(&Question { caller, action: wanted.action, resource: &resource, facts: &facts })
+        wanted.key.map_or_else(|| arn_of(bucket), |key| arn_of(&format!("{bucket}/{}", key.as_str())))
+    }
+
+    /// Whether bucket and object let in the caller's account, or nobody in particular, after what the policy of the bucket said.
+    fn lets_in(&self, caller: &Caller, wanted: &Wanted<'_>, verdict: Verdict) -> bool {
+        let owns_bucket = caller.acts_in(&self.bucket.owner);
+        match verdict {
+            Verdict::Denied if owns_bucket && wanted.action.is_kept_for_owner() => true,
+            Verdict::Denied => false,
+            Verdict::Allowed | Verdict::Delegated if self.is_open_to(owns_bucket) && self.policy_reaches(wanted) => {
+                true
+            }
+            Verdict::Allowed | Verdict::Delegated | Verdict::Silent => {
+                (owns_bucket && self.owner_may(wanted)) || self.list_allows(caller, wanted)
+            }
+        }
     }
 
     /// Whether a policy's permission counts: one that is public may be restricted to the owner.
@@ -112,7 +182,7 @@ impl KnownBucket {
 
     fn list_allows(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
         let by = wanted.action.by_acl();
-        let owns_object = wanted.object.is_some_and(|object| caller.is(object.owner));
+        let owns_object = wanted.object.is_some_and(|object| caller.acts_in(object.owner));
         if owns_object && by != ByAcl::Never && wanted.action.level() == Level::Object {
             return true;
         }
@@ -151,19 +221,41 @@ fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>>
     if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
         return tag_values(wanted.new_tags, tag);
     }
-    let identity = caller.identity();
     let one = |text: &str| Some(vec![text.to_owned()]);
     match name {
-        "aws:userid" | "aws:principalaccount" => identity.and_then(|identity| one(identity.canonical_id.as_str())),
-        "aws:username" => identity.and_then(|identity| one(identity.user_id.as_str())),
-        "aws:principalarn" => {
-            identity.and_then(|identity| one(&format!("arn:aws:iam::{}:root", identity.canonical_id)))
-        }
         "s3:requestobjecttagkeys" if !wanted.new_tags.is_empty() => {
             Some(wanted.new_tags.iter().map(|(key, _)| key.clone()).collect())
         }
         "s3:prefix" if wanted.prefix.is_some() => wanted.prefix.and_then(one),
-        "aws:principaltype" => one(if identity.is_some() { "Account" } else { "Anonymous" }),
-        _ => caller.facts().values(name),
+        _ => caller_fact(caller, name),
+    }
+}
+
+/// The values of a fact that has nothing to do with what is asked for: who asks, then what the request told.
+pub(crate) fn caller_fact(caller: &Caller, name: &str) -> Option<Vec<String>> {
+    let value = match (name, caller) {
+        ("aws:userid" | "aws:username" | "aws:principalaccount" | "aws:principalarn" | "aws:principaltype", _) => {
+            caller.named(name)
+        }
+        _ => return caller.facts().values(name),
+    };
+    value.map(|value| vec![value])
+}
+
+/// The ARN of a bucket, or of `bucket/key`.
+fn arn_of(name: &str) -> String {
+    format!("arn:aws:s3:::{name}")
+}
+
+impl Caller {
+    /// Lets a caller do something with its account that is not about a bucket that is there, and says which account that is.
+    /// [`Error::AccessDenied`].
+    pub(crate) fn must_be_allowed_in_account(&self, action: Action, resource: &str) -> Result<&CanonicalId> {
+        let account = self.must_act_in_account()?;
+        let Some(principal) = self.principal() else { return Ok(&account.canonical_id) };
+        let facts = |name: &str| caller_fact(self, name);
+        let (action, resource) = (action.qualified(), arn_of(resource));
+        let rights = principal.rights(&Question { caller: self, action: &action, resource: &resource, facts: &facts });
+        if rights.allow() { Ok(&account.canonical_id) } else { Err(Error::AccessDenied) }
     }
 }

@@ -4,14 +4,43 @@ use super::users::identity;
 use super::{Row, Tx, values};
 use crate::{AccessKeyId, CanonicalId, Error, Identity, Result};
 
-/// The kind of a user's own key; keys of other kinds will stand beside it.
+/// The kind of a key of an account's root.
 const ROOT: &str = "root";
+/// The kind of a key of a user of the account's own.
+const IAM: &str = "iam";
+
+/// Whose keys of an account are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// The account's root.
+    Root,
+    /// A user of the account's own, by its id.
+    Iam(String),
+}
+
+impl Holder {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Root => ROOT,
+            Self::Iam(_) => IAM,
+        }
+    }
+
+    /// What stands in the column of the user: nothing for the root.
+    fn entity(&self) -> &str {
+        match self {
+            Self::Root => "",
+            Self::Iam(id) => id,
+        }
+    }
+}
 
 /// A stored access key.
 #[derive(Clone, Debug)]
 pub(crate) struct CredentialRow {
     pub(crate) access_key: AccessKeyId,
     pub(crate) owner: CanonicalId,
+    pub(crate) holder: Holder,
     pub(crate) sealed_secret: Vec<u8>,
     pub(crate) active: bool,
     pub(crate) created_us: i64,
@@ -20,6 +49,7 @@ pub(crate) struct CredentialRow {
 
 /// An access key that is on, with its active user.
 pub(crate) struct LoginRow {
+    pub(crate) holder: Holder,
     pub(crate) sealed_secret: Vec<u8>,
     pub(crate) expires_us: Option<i64>,
     pub(crate) identity: Identity,
@@ -32,6 +62,7 @@ impl TryFrom<&Row> for CredentialRow {
         Ok(Self {
             access_key: AccessKeyId::stored(row.text("access_key")?),
             owner: CanonicalId::stored(row.text("owner_ref")?),
+            holder: holder(row)?,
             sealed_secret: row.blob("secret")?,
             active: row.flag("active")?,
             created_us: row.int("created_us")?,
@@ -40,58 +71,73 @@ impl TryFrom<&Row> for CredentialRow {
     }
 }
 
+/// Whose a key is; a kind that is not known belongs to nobody.
+fn holder(row: &Row) -> Result<Holder> {
+    let (kind, entity) = (row.text("kind")?, row.text("entity_ref")?);
+    match (kind.as_str(), entity.is_empty()) {
+        (ROOT, true) => Ok(Holder::Root),
+        (IAM, false) => Ok(Holder::Iam(entity)),
+        _ => Err(Error::corrupt("credentials.kind of a row is unknown")),
+    }
+}
+
 /// Stores a key; `false` when its id is taken.
 pub(crate) async fn insert(tx: &mut Tx, row: &CredentialRow) -> Result<bool> {
     let inserted = tx
         .execute(
-            "INSERT INTO credentials (access_key, owner_ref, kind, secret, active, created_us, expires_us)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
+            "INSERT INTO credentials (access_key, owner_ref, kind, secret, active, created_us, expires_us, entity_ref)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT DO NOTHING",
             values![
                 row.access_key.as_str(),
                 row.owner.as_str(),
-                ROOT,
+                row.holder.kind(),
                 &row.sealed_secret,
                 row.active,
                 row.created_us,
-                row.expires_us
+                row.expires_us,
+                row.holder.entity()
             ],
         )
         .await?;
     Ok(inserted == 1)
 }
 
-pub(crate) async fn count(tx: &mut Tx, owner: &CanonicalId) -> Result<u64> {
+pub(crate) async fn count(tx: &mut Tx, owner: &CanonicalId, holder: &Holder) -> Result<u64> {
     let row = tx
         .fetch_one(
-            "SELECT COUNT(*) AS count FROM credentials WHERE owner_ref = $1 AND kind = $2",
-            values![owner.as_str(), ROOT],
+            "SELECT COUNT(*) AS count FROM credentials WHERE owner_ref = $1 AND kind = $2 AND entity_ref = $3",
+            values![owner.as_str(), holder.kind(), holder.entity()],
         )
         .await?;
     row.size("count")
 }
 
+/// A key of an account's root.
 pub(crate) async fn find(tx: &mut Tx, access_key: &AccessKeyId) -> Result<Option<CredentialRow>> {
     let row = tx
         .fetch_optional(
-            "SELECT access_key, owner_ref, secret, active, created_us, expires_us
+            "SELECT access_key, owner_ref, kind, entity_ref, secret, active, created_us, expires_us
              FROM credentials
-             WHERE access_key = $1",
-            values![access_key.as_str()],
+             WHERE access_key = $1
+               AND kind = $2",
+            values![access_key.as_str(), ROOT],
         )
         .await?;
     row.as_ref().map(CredentialRow::try_from).transpose()
 }
 
-pub(crate) async fn list(tx: &mut Tx, owner: &CanonicalId) -> Result<Vec<CredentialRow>> {
+/// The keys of the root or of one user of an account.
+pub(crate) async fn list(tx: &mut Tx, owner: &CanonicalId, holder: &Holder) -> Result<Vec<CredentialRow>> {
     let rows = tx
         .fetch_all(
-            "SELECT access_key, owner_ref, secret, active, created_us, expires_us
+            "SELECT access_key, owner_ref, kind, entity_ref, secret, active, created_us, expires_us
              FROM credentials
              WHERE owner_ref = $1
                AND kind = $2
+               AND entity_ref = $3
              ORDER BY created_us, access_key",
-            values![owner.as_str(), ROOT],
+            values![owner.as_str(), holder.kind(), holder.entity()],
         )
         .await?;
     rows.iter().map(CredentialRow::try_from).collect()
@@ -120,7 +166,9 @@ pub(crate) async fn delete_of(tx: &mut Tx, owner: &CanonicalId) -> Result<()> {
 pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<LoginRow>> {
     let row = tx
         .fetch_optional(
-            "SELECT c.secret AS secret,
+            "SELECT c.kind AS kind,
+                    c.entity_ref AS entity_ref,
+                    c.secret AS secret,
                     c.expires_us AS expires_us,
                     u.id AS id,
                     g.group_id AS group_id,
@@ -139,6 +187,7 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<L
         .await?;
     row.map(|row| {
         Ok(LoginRow {
+            holder: holder(&row)?,
             sealed_secret: row.blob("secret")?,
             expires_us: row.opt_int("expires_us")?,
             identity: identity(&row)?,

@@ -24,6 +24,7 @@ pub(crate) mod credentials;
 pub(crate) mod expiry;
 pub(crate) mod garbage;
 pub(crate) mod groups;
+pub(crate) mod iam;
 pub(crate) mod leftovers;
 pub(crate) mod listing;
 pub(crate) mod logins;

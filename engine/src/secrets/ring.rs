@@ -32,6 +32,8 @@ const CHECK_PLACE: Place<'static> = Place { table: "store_info", column: "value"
 pub(crate) enum HashLabel {
     /// Tokens of console sessions.
     Session,
+    /// Tokens of temporary keys.
+    TemporaryKey,
     /// Generated passwords of service accounts.
     ServiceAccount,
 }
@@ -40,6 +42,7 @@ impl HashLabel {
     fn as_bytes(self) -> &'static [u8] {
         match self {
             Self::Session => b"session",
+            Self::TemporaryKey => b"temporary key",
             Self::ServiceAccount => b"service account",
         }
     }

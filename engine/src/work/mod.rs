@@ -132,7 +132,8 @@ impl Work {
             Self::Garbage => garbage::run(inner).await,
             Self::Logins => {
                 let engine = Engine { inner: inner.clone() };
-                Ok(format!("{} forgotten", engine.forget_expired_logins().await?))
+                let count = engine.forget_expired_logins().await? + engine.forget_ended_sessions().await?;
+                Ok(format!("{count} forgotten"))
             }
             Self::Orphans => orphans::run(inner).await,
             Self::Snapshots => snapshots::run(inner).await,

@@ -171,6 +171,7 @@ pub(super) fn doors(running: &Running) -> Vec<String> {
     let path = |url: &Option<String>, path: &str| url.as_ref().map(|url| format!("{url}{path}")).unwrap_or_default();
     let lines = [
         ("S3", pair(&doors.s3, &doors.s3_tls)),
+        ("IAM", pair(&doors.iam, &doors.iam_tls)),
         ("Admin API", pair(&doors.admin_api, &doors.admin_api_tls)),
         ("Console", path(&doors.console, "/Cloudian/")),
         ("Plug-in commands", path(&doors.connector, connector::PLUGIN_PATH)),

@@ -24,6 +24,8 @@ pub(super) async fn run(shared: &Shared) -> anyhow::Result<u8> {
     let all = [
         ("S3", &doors.s3),
         ("S3 (TLS)", &doors.s3_tls),
+        ("IAM", &doors.iam),
+        ("IAM (TLS)", &doors.iam_tls),
         ("Admin API", &doors.admin_api),
         ("Admin API (TLS)", &doors.admin_api_tls),
         ("Console", &doors.console),

@@ -25,7 +25,7 @@ pub struct DoorsSection {
     pub names: Vec<String>,
     /// Certificates made elsewhere.
     pub tls: TlsSection,
-    /// Whether the plain Admin API and the plain console may be reached beyond loopback.
+    /// Whether the plain doors of the Admin API, the console and IAM may be reached beyond loopback.
     pub allow_plain_beyond_loopback: bool,
     /// What `/metrics` and `/health` ask for beyond loopback, as a bearer token of at least 16 characters.
     pub metrics_token: Option<SecretString>,
@@ -49,6 +49,10 @@ pub struct DoorsSection {
     pub s3: Door,
     /// S3 over TLS.
     pub s3_tls: Door,
+    /// IAM and STS, plain.
+    pub iam: Door,
+    /// IAM and STS over TLS.
+    pub iam_tls: Door,
     /// Admin API, plain.
     pub admin_api: Door,
     /// Admin API over TLS.
@@ -123,6 +127,8 @@ impl Default for DoorsSection {
             shutdown_timeout_s: 30,
             s3: Door::default(),
             s3_tls: Door::default(),
+            iam: Door::default(),
+            iam_tls: Door::default(),
             admin_api: Door::default(),
             admin_api_tls: Door::default(),
             console: Door::default(),

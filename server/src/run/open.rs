@@ -108,6 +108,7 @@ fn routers(
     key: Arc<SsoKey>,
 ) -> anyhow::Result<Vec<(BoundDoor, Router)>> {
     let s3 = s3_store::router(base.engine.clone(), &config.s3);
+    let iam = s3_store::iam_router(base.engine.clone(), &config.s3);
     let console = console(config, &base.engine, key, behind.connector.clone(), doors);
     let tls_door = bound.iter().find(|door| door.kind == DoorKind::ConsoleTls);
     // As browsers reach it, which is another port when something stands in front of it.
@@ -117,6 +118,7 @@ fn routers(
     let metrics = MetricsDoor { engine: base.engine.clone(), recorder, token }.router();
     let router = |kind| match kind {
         DoorKind::S3 | DoorKind::S3Tls => s3.clone(),
+        DoorKind::Iam | DoorKind::IamTls => iam.clone(),
         DoorKind::AdminApi | DoorKind::AdminApiTls => behind.admin.clone(),
         DoorKind::Console => console::plain_router(console.clone(), tls_port),
         DoorKind::ConsoleTls => console::router(console.clone()),

@@ -20,6 +20,8 @@ pub(crate) fn names_of_doors(doors: &DoorsSection, domains: &[String]) -> Vec<St
     let all = [
         &doors.s3,
         &doors.s3_tls,
+        &doors.iam,
+        &doors.iam_tls,
         &doors.admin_api,
         &doors.admin_api_tls,
         &doors.console,

@@ -1,6 +1,6 @@
-//! Policies of buckets: statements that allow or deny actions to callers under conditions.
+//! Policies of buckets, of identities and of roles (who may take them on): statements that allow or deny actions under conditions.
 //!
-//! A policy is read once, when it is set and again when its bucket is remembered, and asked for each request.
+//! A policy is read once, when it is set and again when what it belongs to is remembered, and asked for each request.
 
 mod condition;
 mod document;
@@ -9,7 +9,7 @@ mod principal;
 
 use self::condition::Condition;
 use self::principal::Principals;
-use super::action::Action;
+pub(crate) use self::principal::Reach;
 use crate::{Caller, Error, RuleError};
 
 /// What is wrong with a policy, for people.
@@ -32,11 +32,12 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Statement {
     effect: Effect,
-    principals: Principals,
+    /// `None` in the policy of an identity, which is for whoever has it.
+    principals: Option<Principals>,
     not_principals: bool,
     actions: Vec<String>,
     not_actions: bool,
-    /// Patterns of `bucket` and `bucket/key`.
+    /// Patterns of ARNs.
     resources: Vec<String>,
     not_resources: bool,
     conditions: Vec<Condition>,
@@ -51,8 +52,10 @@ enum Effect {
 /// What a policy says of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is allowed, and not denied.
+    /// It is allowed to the caller itself, and not denied.
     Allowed,
+    /// It is allowed to the caller's account, and not denied: what the caller may of it, its own policies say.
+    Delegated,
     /// It is denied, whatever allows it.
     Denied,
     /// Nothing is said of it.
@@ -62,8 +65,9 @@ pub(crate) enum Verdict {
 /// What a policy is asked.
 pub(crate) struct Question<'a> {
     pub(crate) caller: &'a Caller,
-    pub(crate) action: Action,
-    /// `bucket`, or `bucket/key`.
+    /// With its service: `s3:GetObject`.
+    pub(crate) action: &'a str,
+    /// An ARN.
     pub(crate) resource: &'a str,
     /// The values of a fact of the request, by its name in lower case.
     pub(crate) facts: &'a dyn Fn(&str) -> Option<Vec<String>>,
@@ -78,13 +82,25 @@ impl Policy {
     /// A denial weighs more than any number of permissions.
     pub(crate) fn ask(&self, question: &Question<'_>) -> Verdict {
         let mut verdict = Verdict::Silent;
-        for statement in self.statements.iter().filter(|statement| statement.is_about(question)) {
-            match statement.effect {
-                Effect::Deny => return Verdict::Denied,
-                Effect::Allow => verdict = Verdict::Allowed,
+        for statement in &self.statements {
+            match (statement.reaches(question), statement.effect) {
+                (None, _) => {}
+                (Some(_), Effect::Deny) => return Verdict::Denied,
+                (Some(Reach::Itself), Effect::Allow) => verdict = Verdict::Allowed,
+                (Some(Reach::Account), Effect::Allow) if verdict == Verdict::Silent => verdict = Verdict::Delegated,
+                (Some(Reach::Account), Effect::Allow) => {}
             }
         }
         verdict
+    }
+
+    /// Whether it is allowed to the caller by its own name, and not only to its account or to everybody.
+    pub(crate) fn allows_by_name(&self, question: &Question<'_>) -> bool {
+        let names = |statement: &&Statement| {
+            statement.principals.as_ref().is_some_and(|principals| principals.name(question.caller))
+        };
+        let mut naming = self.statements.iter().filter(names);
+        naming.any(|statement| statement.effect == Effect::Allow && statement.reaches(question).is_some())
     }
 
     /// Whether it allows anything to the whole world.
@@ -94,13 +110,24 @@ impl Policy {
 }
 
 impl Statement {
-    fn is_about(&self, question: &Question<'_>) -> bool {
-        let action = format!("s3:{}", question.action.name());
-        let named = self.actions.iter().any(|pattern| pattern::matches_any_case(pattern, &action));
-        named != self.not_actions
-            && self.principals.include(question.caller) != self.not_principals
+    /// Whom of the caller and its account the statement is for, when it is about what is asked.
+    fn reaches(&self, question: &Question<'_>) -> Option<Reach> {
+        let named = self.actions.iter().any(|pattern| pattern::matches_any_case(pattern, question.action));
+        let is_about = named != self.not_actions
             && self.covers(question) != self.not_resources
-            && self.conditions.iter().all(|condition| condition.holds((question.facts)(&condition.fact).as_deref()))
+            && self.conditions.iter().all(|condition| condition.holds((question.facts)(&condition.fact).as_deref()));
+        if is_about { self.reach(question.caller) } else { None }
+    }
+
+    fn reach(&self, caller: &Caller) -> Option<Reach> {
+        let Some(principals) = &self.principals else { return Some(Reach::Itself) };
+        let reach = principals.reach(caller);
+        match (self.not_principals, reach) {
+            (false, reach) => reach,
+            // Only who is named itself is left out: to name an account leaves out nobody who acts in it.
+            (true, Some(Reach::Itself)) => None,
+            (true, Some(Reach::Account) | None) => Some(Reach::Itself),
+        }
     }
 
     fn covers(&self, question: &Question<'_>) -> bool {
@@ -109,7 +136,7 @@ impl Statement {
     }
 
     fn is_public(&self) -> bool {
-        let to_anybody = self.principals.are_anybody() != self.not_principals;
+        let to_anybody = self.principals.as_ref().is_some_and(Principals::are_anybody) != self.not_principals;
         self.effect == Effect::Allow && to_anybody && !self.conditions.iter().any(Condition::is_narrowing)
     }
 }
@@ -142,6 +169,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::access::action::Action;
     use crate::{CanonicalId, Facts, GroupId, Identity, Role, UserId};
 
     const ADA: &str = "0123456789abcdef0123456789abcdef";
@@ -180,6 +208,7 @@ mod tests {
     }
 
     fn ask(policy: &Policy, caller: &Caller, action: Action, resource: &str) -> Verdict {
+        let (action, resource) = (&*action.qualified(), &*format!("arn:aws:s3:::{resource}"));
         let facts = |name: &str| (name == "aws:userid").then(|| vec!["ada".to_owned()]);
         policy.ask(&Question { caller, action, resource, facts: &facts })
     }

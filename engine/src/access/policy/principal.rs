@@ -7,7 +7,7 @@ use super::document::texts;
 use super::pattern::is_pattern;
 use crate::{Caller, CanonicalId};
 
-const ARN_PREFIX: &str = "arn:aws:iam::";
+const ARN_PREFIXES: [&str; 2] = ["arn:aws:iam::", "arn:aws:sts::"];
 
 /// Those whom a statement names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,19 @@ enum Principal {
     Anybody,
     /// An account and whoever acts for it, by its canonical id.
     Account(String),
-    /// Somebody who never asks here: a service, a user of an account's own, a role, another provider's.
+    /// A user or a role of an account's own, or a session of a role, by its ARN.
+    Arn(String),
+    /// Somebody who never asks here: a service, another provider's.
     Nobody,
+}
+
+/// Whom of a caller and its account a statement names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The caller, by its name or as one of everybody.
+    Itself,
+    /// The account that the caller acts in, which is not the caller itself.
+    Account,
 }
 
 impl Principals {
@@ -39,9 +50,15 @@ impl Principals {
         Ok(Self(principals))
     }
 
-    /// Whether the caller is among them.
-    pub(super) fn include(&self, caller: &Caller) -> bool {
-        self.0.iter().any(|principal| principal.is(caller))
+    /// Whether the caller is among them, or its account.
+    pub(super) fn reach(&self, caller: &Caller) -> Option<Reach> {
+        let reaches = || self.0.iter().filter_map(|principal| principal.reach(caller));
+        reaches().find(|reach| *reach == Reach::Itself).or_else(|| reaches().next())
+    }
+
+    /// Whether one of them is the caller by its own name.
+    pub(super) fn name(&self, caller: &Caller) -> bool {
+        self.0.iter().any(|principal| matches!(principal, Principal::Arn(_)) && principal.reach(caller).is_some())
     }
 
     /// Whether they are everybody.
@@ -63,7 +80,7 @@ impl Principal {
 
     /// `arn:aws:iam::<account>:root`, `...:user/<name>`, `...:role/<name>`, or an account's id alone.
     fn of_aws(name: &str) -> Option<Self> {
-        let Some(rest) = name.strip_prefix(ARN_PREFIX) else {
+        let Some(rest) = ARN_PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) else {
             return CanonicalId::new(name).ok().map(|id| Self::Account(id.to_string()));
         };
         let (account, who) = rest.split_once(':')?;
@@ -72,16 +89,23 @@ impl Principal {
         }
         match who.split_once('/') {
             None if who == "root" => Some(Self::Account(account.to_owned())),
-            Some(("user" | "role" | "assumed-role", named)) if !named.is_empty() => Some(Self::Nobody),
+            Some(("user" | "role" | "assumed-role", named)) if !named.is_empty() => Some(Self::Arn(name.to_owned())),
             None | Some(_) => None,
         }
     }
 
-    fn is(&self, caller: &Caller) -> bool {
+    fn reach(&self, caller: &Caller) -> Option<Reach> {
         match self {
-            Self::Anybody => true,
-            Self::Account(id) => caller.identity().is_some_and(|identity| identity.canonical_id.as_str() == id),
-            Self::Nobody => false,
+            Self::Anybody => Some(Reach::Itself),
+            Self::Account(id) => {
+                let is_account = caller.account().is_some_and(|account| account.canonical_id.as_str() == id);
+                is_account.then(|| if caller.has_root_rights() { Reach::Itself } else { Reach::Account })
+            }
+            Self::Arn(arn) => {
+                let principal = caller.principal()?;
+                principal.arns().iter().any(|own| own == arn).then_some(Reach::Itself)
+            }
+            Self::Nobody => None,
         }
     }
 }

@@ -1,0 +1,48 @@
+//! SQL of which policies an identity has beside its own.
+
+use super::super::{Tx, values};
+use crate::Result;
+
+/// The ARNs of an identity's policies, after one.
+pub(crate) async fn of_entity(tx: &mut Tx, entity: &str, after: &str, rows_max: usize) -> Result<Vec<String>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT policy_arn FROM iam_attachments
+             WHERE entity_ref = $1 AND policy_arn > $2
+             ORDER BY policy_arn
+             LIMIT $3",
+            values![entity, after, i64::try_from(rows_max).unwrap_or(i64::MAX)],
+        )
+        .await?;
+    rows.iter().map(|row| row.text("policy_arn")).collect()
+}
+
+/// How many identities of the account that a policy of its own belongs to have it.
+pub(crate) async fn count_of_policy(tx: &mut Tx, policy_arn: &str, account: &str) -> Result<u64> {
+    let row = tx
+        .fetch_one(
+            "SELECT COUNT(*) AS count FROM iam_attachments a
+             JOIN iam_entities e ON e.id = a.entity_ref
+             WHERE a.policy_arn = $1 AND e.account_ref = $2",
+            values![policy_arn, account],
+        )
+        .await?;
+    row.size("count")
+}
+
+pub(crate) async fn insert(tx: &mut Tx, entity: &str, policy_arn: &str) -> Result<()> {
+    tx.execute(
+        "INSERT INTO iam_attachments (entity_ref, policy_arn) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+        values![entity, policy_arn],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes one away; `false` when there was none.
+pub(crate) async fn delete(tx: &mut Tx, entity: &str, policy_arn: &str) -> Result<bool> {
+    let deleted = tx
+        .execute("DELETE FROM iam_attachments WHERE entity_ref = $1 AND policy_arn = $2", values![entity, policy_arn])
+        .await?;
+    Ok(deleted > 0)
+}

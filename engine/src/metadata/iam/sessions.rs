@@ -1,0 +1,139 @@
+//! SQL of temporary keys. The secret enters and leaves sealed, of the token only a keyed hash is here.
+
+use super::super::users::identity;
+use super::super::{Tx, values};
+use crate::{CanonicalId, Identity, Result};
+
+/// A temporary key to be stored.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionRow {
+    pub(crate) access_key: String,
+    pub(crate) account: CanonicalId,
+    /// The user or role; empty for the account's root.
+    pub(crate) entity: String,
+    pub(crate) session_name: String,
+    pub(crate) policy: Option<String>,
+    pub(crate) sealed_secret: Vec<u8>,
+    pub(crate) token_hash: Vec<u8>,
+    pub(crate) expires_us: i64,
+}
+
+/// A temporary key with its active account; it may have ended by the clock.
+pub(crate) struct SessionLogin {
+    pub(crate) session: SessionRow,
+    pub(crate) account: Identity,
+}
+
+/// Stores a temporary key; `false` when its account or the account's group is not active, or gone.
+pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
+    let now_us = tx.now_us();
+    let inserted = tx
+        .execute(
+            "INSERT INTO iam_sessions (access_key, account_ref, entity_ref, session_name, policy, secret, token_hash,
+                                   created_us, expires_us)
+         SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9
+         FROM users u
+         JOIN groups g ON g.id = u.group_ref
+         WHERE u.id = $2
+           AND u.active = 1
+           AND g.active = 1",
+            values![
+                &row.access_key,
+                row.account.as_str(),
+                &row.entity,
+                &row.session_name,
+                row.policy.as_ref(),
+                &row.sealed_secret,
+                &row.token_hash,
+                now_us,
+                row.expires_us
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// The log-in behind a temporary key of an active user in an active group.
+pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<SessionLogin>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT s.entity_ref AS entity_ref,
+                    s.session_name AS session_name,
+                    s.policy AS policy,
+                    s.secret AS secret,
+                    s.token_hash AS token_hash,
+                    s.expires_us AS expires_us,
+                    u.id AS id,
+                    g.group_id AS group_id,
+                    u.user_id AS user_id,
+                    u.role AS role,
+                    u.full_name AS full_name
+             FROM iam_sessions s
+             JOIN users u ON u.id = s.account_ref
+             JOIN groups g ON g.id = u.group_ref
+             WHERE s.access_key = $1
+               AND u.active = 1
+               AND g.active = 1",
+            values![access_key],
+        )
+        .await?;
+    row.map(|row| {
+        let account = identity(&row)?;
+        let session = SessionRow {
+            access_key: access_key.to_owned(),
+            account: account.canonical_id.clone(),
+            entity: row.text("entity_ref")?,
+            session_name: row.text("session_name")?,
+            policy: row.opt_text("policy")?,
+            sealed_secret: row.blob("secret")?,
+            token_hash: row.blob("token_hash")?,
+            expires_us: row.int("expires_us")?,
+        };
+        Ok(SessionLogin { session, account })
+    })
+    .transpose()
+}
+
+/// Ends the sessions of a user or role.
+pub(crate) async fn delete_of_entity(tx: &mut Tx, account: &CanonicalId, entity: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM iam_sessions WHERE account_ref = $1 AND entity_ref = $2",
+        values![account.as_str(), entity],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ends all sessions of an account.
+pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Result<()> {
+    tx.execute("DELETE FROM iam_sessions WHERE account_ref = $1", values![account.as_str()]).await?;
+    Ok(())
+}
+
+/// Ends the sessions of all accounts of a group of users.
+pub(crate) async fn delete_of_group(tx: &mut Tx, group_ref: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM iam_sessions WHERE account_ref IN (SELECT id FROM users WHERE group_ref = $1)",
+        values![group_ref],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Whether any session ended before a time.
+pub(crate) async fn has_older(tx: &mut Tx, before_us: i64) -> Result<bool> {
+    let row = tx
+        .fetch_optional("SELECT 1 AS found FROM iam_sessions WHERE expires_us <= $1 LIMIT 1", values![before_us])
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Forgets some of the sessions that ended before a time; returns how many, 0 when none is left.
+pub(crate) async fn delete_older(tx: &mut Tx, before_us: i64, rows_max: u32) -> Result<u64> {
+    tx.execute(
+        "DELETE FROM iam_sessions
+         WHERE access_key IN (SELECT access_key FROM iam_sessions WHERE expires_us <= $1 LIMIT $2)",
+        values![before_us, rows_max],
+    )
+    .await
+}

@@ -1,0 +1,145 @@
+//! Who asks for identities: signature version 4, in the header, over the whole body.
+
+use engine::{Caller, Engine, Facts, IamAction, IamError, KeyLogin};
+use http::HeaderMap;
+use http::request::Parts;
+use sha2::{Digest, Sha256};
+use time::macros::format_description;
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+use super::error::Failure;
+use crate::Settings;
+use crate::auth::check_signed_headers;
+use crate::region::{Signed, fits};
+use crate::scheme::{Scheme, scheme_of};
+
+/// The services that such requests are signed for.
+const SERVICES: [&str; 2] = ["iam", "sts"];
+
+/// A key that exists, and what a request that names it says of its signature, which is not checked yet.
+#[derive(Debug)]
+pub(super) struct Claim {
+    login: KeyLogin,
+    credential: String,
+    signed_headers: String,
+    signature: String,
+    service: &'static str,
+    time: String,
+}
+
+/// Looks the key of a request up, before its body is read.
+pub(super) async fn claim(engine: &Engine, settings: &Settings, parts: &Parts) -> Result<Claim, Failure> {
+    let query: Vec<(String, String)> =
+        url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let scheme = scheme_of(&parts.headers, &query).map_err(|_| Failure::incomplete_signature())?;
+    let access_key = scheme.as_ref().map(|scheme| scheme.access_key().to_owned());
+    let access_key = access_key.ok_or_else(Failure::missing_token)?;
+    let token = token(&parts.headers)?;
+    let login = engine.key_login_with_token(&access_key, token).await;
+    let login = login.map_err(|error| match error {
+        engine::Error::Iam(IamError::InvalidToken) => Failure::unknown_key(),
+        error => Failure::of(error),
+    })?;
+    let login = login.ok_or_else(Failure::unknown_key)?;
+    let Some(Scheme::V4Header { credential, signed_headers, signature }) = scheme else {
+        return Err(Failure::incomplete_signature());
+    };
+    check_signed_headers(&signed_headers, &parts.headers).map_err(|_| Failure::incomplete_signature())?;
+    let time = one(&parts.headers, "x-amz-date").ok_or_else(Failure::incomplete_signature)?.to_owned();
+    let service = service_of(&credential, &time)?;
+    check_time(engine.clock().now_us() / 1_000_000, settings.skew_seconds_max, &time)?;
+    Ok(Claim { login, credential, signed_headers, signature, service, time })
+}
+
+impl Claim {
+    /// Refuses a request whose signature does not fit, or whose body is another than its header says.
+    pub(super) fn must_fit(&self, parts: &Parts, body: &[u8]) -> Result<(), Failure> {
+        let hash = hex::encode(Sha256::digest(body));
+        let announced = parts.headers.get("x-amz-content-sha256").map(|value| value.as_bytes());
+        let request = Signed {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            credential: &self.credential,
+            signed_headers: &self.signed_headers,
+            signature: &self.signature,
+            in_query: false,
+        };
+        // Without this a body could be changed on the way, whatever a header says of it.
+        let is_hashed = announced.is_none_or(|announced| announced == hash.as_bytes());
+        if is_hashed && fits(&request, &self.login.secret_key, self.service, &self.time, &hash) {
+            return Ok(());
+        }
+        Err(Failure::signature())
+    }
+
+    /// Refuses an operation of another service than the one that was signed for.
+    pub(super) fn must_be_for(&self, action: IamAction) -> Result<(), Failure> {
+        if action.service().name() == self.service { Ok(()) } else { Err(Failure::scope(action.service())) }
+    }
+
+    /// The caller; only after the signature was seen to fit.
+    pub(super) fn caller(&self, facts: Facts) -> Caller {
+        self.login.caller(facts)
+    }
+}
+
+/// The value of a header that stands once.
+fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+fn token(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    const NAME: &str = "x-amz-security-token";
+    if !headers.contains_key(NAME) {
+        return Ok(None);
+    }
+    one(headers, NAME).map(Some).ok_or_else(Failure::unknown_key)
+}
+
+/// The service in `<access key>/<date>/<region>/<service>/aws4_request`, whose date must be that of the request.
+fn service_of(credential: &str, time: &str) -> Result<&'static str, Failure> {
+    let fields: Vec<&str> = credential.split('/').collect();
+    let [_, date, _, service, "aws4_request"] = fields.as_slice() else { return Err(Failure::incomplete_signature()) };
+    let service = SERVICES.into_iter().find(|known| known == service).ok_or_else(Failure::incomplete_signature)?;
+    if time.get(..8) == Some(date) { Ok(service) } else { Err(Failure::signature()) }
+}
+
+/// Refuses what was signed too long ago, or too far ahead: the same bytes are worth nothing later.
+fn check_time(now_s: i64, skew_seconds_max: u32, time: &str) -> Result<(), Failure> {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let sent = PrimitiveDateTime::parse(time, format).map_err(|_| Failure::incomplete_signature())?.assume_utc();
+    let off = OffsetDateTime::unix_timestamp(sent).abs_diff(now_s);
+    if off <= u64::from(skew_seconds_max) { Ok(()) } else { Err(Failure::skewed()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scope_names_one_of_both_services_and_the_day() {
+        assert_eq!(service_of("AK/20261128/r/iam/aws4_request", "20261128T000000Z").expect("a service"), "iam");
+        assert_eq!(service_of("AK/20261128//sts/aws4_request", "20261128T000000Z").expect("a service"), "sts");
+        for (credential, time) in [
+            ("AK/20261128/r/s3/aws4_request", "20261128T000000Z"),
+            ("AK/20261127/r/iam/aws4_request", "20261128T000000Z"),
+            ("AK/20261128/r/iam", "20261128T000000Z"),
+            ("AK/20261128/r/iam/aws4_request", ""),
+        ] {
+            assert!(service_of(credential, time).is_err(), "{credential} {time}");
+        }
+    }
+
+    #[test]
+    fn old_and_future_requests_are_refused() {
+        let now_s = 1_795_824_000;
+        assert!(check_time(now_s, 900, "20261128T000000Z").is_ok());
+        assert!(check_time(now_s + 900, 900, "20261128T000000Z").is_ok());
+        assert!(check_time(now_s + 901, 900, "20261128T000000Z").is_err());
+        assert!(check_time(now_s - 901, 900, "20261128T000000Z").is_err());
+        assert!(check_time(now_s, 900, "yesterday").is_err());
+    }
+}
