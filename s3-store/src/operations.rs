@@ -69,7 +69,7 @@ const COMPLETE_BODY: &str = "<CompleteMultipartUpload><Part><PartNumber>1</PartN
 
 use Target::{Bucket, Object, Service};
 
-/// Every operation that is offered. `CreateBucket` is open to every user, and makes the bucket its own.
+/// Every operation that is offered. `CreateBucket` is open to every account, and makes the bucket its own.
 pub const OPERATIONS: &[OfferedOperation] = &[
     on("ListBuckets", "GET", Service, ""),
     on("CreateBucket", "PUT", Bucket, ""),

@@ -93,7 +93,7 @@ impl Subject {
         let access_key = engine.create_credential(&operator, &owner).await?.access_key;
         let login = engine.key_login(access_key.as_str()).await?;
         let login = login.ok_or_else(|| anyhow::anyhow!("the new key is not known"))?;
-        let caller = Caller::user(login.identity);
+        let caller = Caller::user(login.account().clone());
         let bucket = BucketName::new("bench")?;
         engine.create_bucket(&caller, &bucket).await?;
         Ok(Self { engine, caller, bucket, content: Content::new(), size_bytes, next: Arc::default() })

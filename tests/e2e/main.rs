@@ -11,6 +11,7 @@ mod connector;
 mod console;
 mod crash;
 mod disk;
+mod iam;
 mod postgres;
 mod s3;
 mod sso;

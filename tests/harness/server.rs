@@ -47,6 +47,10 @@ pub struct Doors {
     pub s3: String,
     /// S3 over TLS.
     pub s3_tls: String,
+    /// IAM and STS, plain.
+    pub iam: String,
+    /// IAM and STS over TLS.
+    pub iam_tls: String,
     /// Admin API, plain.
     pub admin_api: String,
     /// Admin API over TLS.

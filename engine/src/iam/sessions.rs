@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::action::IamAction;
 use super::entity::{IamEntity, IamKind, is_plain, name_key, random_letters};
+use super::error::IamError;
 use super::inline::check_document;
 use super::principal::{Rights, Who, assumed_role_arn, iam_fact};
 use crate::access::policy::{Policy, Question, Verdict};
@@ -29,7 +30,9 @@ const OWN_SECONDS: (u32, u32) = (43_200, 129_600);
 /// The longest session of the root's own keys.
 const ROOT_SECONDS_MAX: u32 = 3600;
 /// How long a session that has ended is told from one that never was.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT: Duration = Duration::from_secs(3600);
+/// Most sessions of an account that are kept, those that ended within that time included.
+const SESSIONS_MAX: usize = 20_000;
 
 /// A role to be taken on.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +141,7 @@ impl Engine {
         self.open_key_session(Session { account, entity, name: String::new(), policy: None, seconds }).await
     }
 
-    /// Forgets sessions that ended a day ago, and returns how many. Writes nothing when there are none.
+    /// Forgets sessions that ended an hour ago, and returns how many. Writes nothing when there are none.
     pub(crate) async fn forget_ended_sessions(&self) -> Result<u64> {
         let before_us = self.inner.settings.clock.now_us() - micros(KEPT);
         if !self.inner.db.read("find_ended_sessions", |tx| metadata::has_older(tx, before_us).boxed()).await? {
@@ -199,6 +202,9 @@ impl Engine {
 /// What a session is made of may be gone by now: then nothing must be left of it.
 async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<()> {
     let is_there = row.entity.is_empty() || entities::find_by_id(tx, &row.entity).await?.is_some();
+    if metadata::count(tx, &row.account).await? >= SESSIONS_MAX {
+        return Err(IamError::LimitExceeded { what: "sessions", count_max: SESSIONS_MAX }.into());
+    }
     if is_there && metadata::insert(tx, row).await? { Ok(()) } else { Err(Error::AccessDenied) }
 }
 

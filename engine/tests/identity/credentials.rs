@@ -21,8 +21,8 @@ async fn a_made_key_has_its_shape_and_logs_its_user_in() {
     for _ in 0..2 {
         let login = store.engine.key_login(key.access_key.as_str()).await.expect("a look-up").expect("a working key");
         assert_eq!(login.secret_key.expose_secret(), key.secret_key.expose_secret());
-        assert_eq!(login.identity.canonical_id, user.canonical_id);
-        assert_eq!(login.identity.display_name, "Name of u");
+        assert_eq!(login.account().canonical_id, user.canonical_id);
+        assert_eq!(login.account().display_name, "Name of u");
     }
     let found = store.engine.find_credential(OPERATOR, &key.access_key).await.expect("a look-up").expect("the key");
     assert_eq!(found.secret_key.expose_secret(), key.secret_key.expose_secret());
@@ -36,7 +36,7 @@ async fn a_user_without_a_full_name_is_shown_by_its_id() {
     let nameless = UserChange { full_name: Some(String::new()), ..Default::default() };
     store.engine.change_user(OPERATOR, &gid("g"), &uid("u"), nameless).await.expect("a change");
     let login = store.engine.key_login(key.access_key.as_str()).await.expect("a look-up").expect("a working key");
-    assert_eq!(login.identity.display_name, "u");
+    assert_eq!(login.account().display_name, "u");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ mod credentials;
 #[path = "../shared/databases.rs"]
 mod databases;
 mod groups;
+mod iam;
+mod iam_permissions;
 mod logins;
 mod permissions;
 mod revocation;

@@ -58,7 +58,7 @@ async fn a_first_key_comes_with_the_user_only_when_asked() {
         for key in keys {
             let login =
                 store.engine.key_login(key.access_key.as_str()).await.expect("a look-up").expect("a working key");
-            assert_eq!(login.identity.canonical_id, user.canonical_id);
+            assert_eq!(login.account().canonical_id, user.canonical_id);
         }
     }
 }

@@ -82,6 +82,10 @@ pub(crate) struct Client {
     pub(crate) host_bucket: String,
     /// Added to the time, in seconds.
     pub(crate) skew_s: i64,
+    /// The service that version 4 signs for.
+    pub(crate) service: String,
+    /// The token of a temporary key.
+    pub(crate) token: Option<String>,
 }
 
 /// A request that is being made.
@@ -157,9 +161,22 @@ impl Client {
         tokio::task::spawn_blocking(move || exchange(addr, &bytes)).await.expect("the exchange ran")
     }
 
+    /// The token of a temporary key goes where the signature goes.
+    fn add_token(&self, request: &mut Request) {
+        let Some(token) = self.token.clone() else { return };
+        match request.signature {
+            Signature::None => {}
+            Signature::V4(_) | Signature::V2 => request.headers.push(("x-amz-security-token".to_owned(), token)),
+            Signature::V4Link(_) | Signature::V2Link(_) => {
+                request.query.push(("X-Amz-Security-Token".to_owned(), token));
+            }
+        }
+    }
+
     /// The bytes of the request.
     pub(crate) fn wire(&self, mut request: Request) -> Vec<u8> {
         request.headers.insert(0, ("host".to_owned(), self.host.clone()));
+        self.add_token(&mut request);
         match request.signature.clone() {
             Signature::None => {}
             Signature::V4(payload) => self.sign_v4(&mut request, &payload),
@@ -183,12 +200,12 @@ impl Client {
     }
 
     fn scope(&self, date: &str) -> String {
-        format!("{}/{}/s3/aws4_request", &date[..8], self.region)
+        format!("{}/{}/{}/aws4_request", &date[..8], self.region, self.service)
     }
 
     fn v4_key(&self, date: &str) -> Vec<u8> {
         let start = format!("AWS4{}", self.secret_key);
-        [&date[..8], &self.region, "s3", "aws4_request"]
+        [&date[..8], &self.region, &self.service, "aws4_request"]
             .iter()
             .fold(start.into_bytes(), |key, text| hmac_sha256(&key, text))
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use engine::{Caller, CanonicalId, Engine, GroupId, NewGroup, NewUser, Role, UserId};
+use engine::{Caller, CanonicalId, Clock, ClockHand, Engine, GroupId, NewGroup, NewUser, Role, UserId};
 use s3_store::Settings;
 use secrecy::ExposeSecret;
 
@@ -13,6 +13,10 @@ use crate::client::{Client, Request};
 pub(crate) struct Endpoint {
     pub(crate) engine: Engine,
     pub(crate) addr: SocketAddr,
+    /// Where identities are asked for.
+    pub(crate) iam_addr: SocketAddr,
+    /// Moves the store's clock, which begins at the time of the machine.
+    pub(crate) hand: ClockHand,
     /// The user whose buckets the tests use.
     pub(crate) ada: Client,
     pub(crate) ada_id: CanonicalId,
@@ -30,11 +34,11 @@ impl Endpoint {
         let data = tempfile::tempdir().expect("a directory");
         let mut engine_settings = engine::Settings::new(data.path());
         engine_settings.part_size_bytes_min = 64;
+        let (clock, hand) = Clock::movable();
+        engine_settings.clock = clock;
         let engine = Engine::open(engine_settings).await.expect("the engine opens");
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let addr = listener.local_addr().expect("an address");
-        let router = s3_store::router(engine.clone(), &settings);
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let addr = serve(s3_store::router(engine.clone(), &settings)).await;
+        let iam_addr = serve(s3_store::iam_router(engine.clone(), &settings)).await;
         let group = GroupId::new("acme").expect("an id");
         let new = NewGroup {
             group_id: group.clone(),
@@ -45,7 +49,7 @@ impl Endpoint {
         engine.create_group(&Caller::LocalOperator, new).await.expect("a group");
         let (ada_id, ada) = user(&engine, addr, &group, "ada").await;
         let (_, bob) = user(&engine, addr, &group, "bob").await;
-        Self { engine, addr, ada, ada_id, bob, _data: data }
+        Self { engine, addr, iam_addr, hand, ada, ada_id, bob, _data: data }
     }
 
     /// An endpoint with a bucket of Ada's.
@@ -71,6 +75,13 @@ impl Endpoint {
     }
 }
 
+async fn serve(router: axum::Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    addr
+}
+
 async fn user(engine: &Engine, addr: SocketAddr, group: &GroupId, name: &str) -> (CanonicalId, Client) {
     let new = NewUser {
         group_id: group.clone(),
@@ -92,6 +103,8 @@ async fn user(engine: &Engine, addr: SocketAddr, group: &GroupId, name: &str) ->
         host: addr.to_string(),
         host_bucket: String::new(),
         skew_s: 0,
+        service: "s3".to_owned(),
+        token: None,
     };
     (user.canonical_id, client)
 }

@@ -9,6 +9,8 @@ mod cors;
 mod encryption;
 mod forms;
 mod harness;
+mod iam;
+mod iam_operations;
 mod listing;
 mod multipart;
 mod objects;

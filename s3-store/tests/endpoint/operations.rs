@@ -6,7 +6,7 @@ use crate::client::{Client, Request, Signature};
 use crate::harness::Endpoint;
 
 /// The request of an operation on `bucket`, with its key and upload.
-fn request(operation: &OfferedOperation, bucket: &str, upload: &str) -> Request {
+pub(crate) fn request(operation: &OfferedOperation, bucket: &str, upload: &str) -> Request {
     let path = match operation.target {
         Target::Service => "/".to_owned(),
         Target::Bucket => format!("/{bucket}"),
@@ -20,7 +20,7 @@ fn request(operation: &OfferedOperation, bucket: &str, upload: &str) -> Request 
     }
 }
 
-async fn with_upload() -> (Endpoint, String) {
+pub(crate) async fn with_upload() -> (Endpoint, String) {
     let endpoint = Endpoint::with_bucket("photos").await;
     endpoint.put("/photos/key", b"content").await;
     let begun = endpoint.ada.send(Request::new("POST", "/photos/key?q:uploads")).await;

@@ -53,6 +53,13 @@ pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
     Ok(inserted == 1)
 }
 
+pub(crate) async fn count(tx: &mut Tx, account: &CanonicalId) -> Result<usize> {
+    let row = tx
+        .fetch_one("SELECT COUNT(*) AS count FROM iam_sessions WHERE account_ref = $1", values![account.as_str()])
+        .await?;
+    Ok(usize::try_from(row.size("count")?).unwrap_or(usize::MAX))
+}
+
 /// The log-in behind a temporary key of an active user in an active group.
 pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<SessionLogin>> {
     let row = tx
