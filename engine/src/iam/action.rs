@@ -63,7 +63,7 @@ actions! {
         AttachRolePolicy, DetachRolePolicy, ListAttachedRolePolicies,
         CreatePolicy, GetPolicy, ListPolicies, DeletePolicy,
         CreatePolicyVersion, GetPolicyVersion, ListPolicyVersions, SetDefaultPolicyVersion, DeletePolicyVersion,
-        GetAccountSummary;
+        ListOpenIDConnectProviders, GetAccountSummary;
     Sts:
         AssumeRole, GetSessionToken, GetCallerIdentity;
 }

@@ -125,7 +125,8 @@ impl Engine {
         .await
     }
 
-    /// Deletes a user, group or role that nothing hangs on any more. [`IamError::DeleteConflict`]. Its sessions end.
+    /// Deletes a user, group or role that has no keys, policies or members any more. [`IamError::DeleteConflict`]. Its sessions end, and a
+    /// user leaves its groups.
     pub async fn delete_iam_entity(&self, caller: &Caller, kind: IamKind, name: &str) -> Result<()> {
         let (caller, name) = (caller.clone(), name.to_owned());
         self.change_identity("delete_iam_entity", move |tx| {
@@ -134,6 +135,7 @@ impl Engine {
                 let found = find_for(tx, &caller, kind.delete(), kind, &name, &[]).await?;
                 must_be_bare(tx, &found).await?;
                 sessions::delete_of_entity(tx, &found.account, &found.id).await?;
+                members::delete_of_user(tx, &found.id).await?;
                 metadata::delete(tx, &found.id).await
             }
             .boxed()
@@ -237,9 +239,6 @@ async fn must_be_bare(tx: &mut Tx, entity: &IamEntity) -> Result<()> {
             let holder = credentials::Holder::Iam(entity.id.clone());
             if credentials::count(tx, &entity.account, &holder).await? > 0 {
                 return conflict("access keys");
-            }
-            if !members::groups_of(tx, &entity.id, "", 1).await?.is_empty() {
-                return conflict("memberships in groups");
             }
         }
         IamKind::Group => {

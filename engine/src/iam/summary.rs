@@ -17,6 +17,13 @@ pub struct AccountSummary {
 }
 
 impl Engine {
+    /// The identity providers that the caller's account trusts: none is offered, so there is none, and tools that look are told so.
+    pub fn iam_identity_providers(&self, caller: &Caller) -> Result<()> {
+        let account = &caller.must_ask_for_identities()?.canonical_id;
+        let all = format!("arn:aws:iam::{account}:oidc-provider/");
+        caller.must_manage(IamAction::ListOpenIDConnectProviders, &all, &[])
+    }
+
     /// How many identities the caller's account has.
     pub async fn iam_summary(&self, caller: &Caller) -> Result<AccountSummary> {
         let account = caller.must_ask_for_identities()?.canonical_id.clone();

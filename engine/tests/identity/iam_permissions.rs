@@ -77,8 +77,8 @@ fn operations() -> Vec<Operation> {
 
 const ALL: IamPage = IamPage { marker: None, items_max: None, path_prefix: String::new() };
 
-/// Operations that are about the caller alone, and so refused to nobody who has an account.
-const OF_THE_CALLER: [&str; 2] = ["caller_identity", "session_key"];
+/// Operations that tell of the caller alone, or that there is nothing.
+const OF_THE_CALLER: [&str; 3] = ["caller_identity", "iam_identity_providers", "session_key"];
 
 fn full() -> String {
     policy("Allow", "*", "*")

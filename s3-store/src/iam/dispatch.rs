@@ -23,6 +23,7 @@ pub(super) async fn run(
         A::UpdateUser => users::update(asked).await,
         A::DeleteUser => users::delete(asked).await,
         A::GetAccountSummary => users::summary(asked).await,
+        A::ListOpenIDConnectProviders => users::identity_providers(asked),
         A::CreateAccessKey => keys::create(asked).await,
         A::ListAccessKeys => keys::list(asked).await,
         A::UpdateAccessKey => keys::update(asked).await,

@@ -70,3 +70,8 @@ pub(super) async fn summary(asked: &Asked<'_>) -> Answer {
     }
     Ok(Some(wrap("SummaryMap", &entries)))
 }
+
+pub(super) fn identity_providers(asked: &Asked<'_>) -> Answer {
+    asked.engine.iam_identity_providers(asked.caller).map_err(Failure::of)?;
+    Ok(Some(wrap("OpenIDConnectProviderList", "")))
+}

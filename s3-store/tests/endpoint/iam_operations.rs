@@ -29,7 +29,7 @@ fn fields(action: IamAction, policy: &str, role: &str, key: &str) -> Vec<(&'stat
     let key = ("AccessKeyId", key);
     let fields: Vec<(&'static str, &str)> = match action {
         A::CreateUser => vec![("UserName", "new")],
-        A::ListUsers | A::ListGroups | A::ListRoles | A::GetAccountSummary => vec![],
+        A::ListUsers | A::ListGroups | A::ListRoles | A::ListOpenIDConnectProviders | A::GetAccountSummary => vec![],
         A::GetUser | A::DeleteUser | A::CreateAccessKey | A::ListAccessKeys => vec![USER],
         A::UpdateUser => vec![USER, ("NewUserName", "other")],
         A::UpdateAccessKey => vec![USER, key, ("Status", "Inactive")],
@@ -169,13 +169,22 @@ async fn each_operation_on_identities_is_refused_to_whom_it_is_not_given() {
             | IamAction::ListGroups
             | IamAction::ListRoles
             | IamAction::ListPolicies
+            | IamAction::ListOpenIDConnectProviders
             | IamAction::GetAccountSummary
             | IamAction::GetCallerIdentity
             | IamAction::GetSessionToken => assert_eq!(stranger.told(), "200", "{name}"),
             IamAction::AssumeRole => assert_eq!(stranger.told(), "403 AccessDenied", "{name}"),
             _ => assert_eq!(stranger.told(), "404 NoSuchEntity", "{name}: {}", stranger.text()),
         }
-        tells_nothing(&world, name, &stranger);
+        match stranger.status {
+            200 => {
+                let text = stranger.text();
+                for theirs in ["victim", "staff", "reader", "secretplan", "hidden"] {
+                    assert!(!text.contains(theirs), "{name} tells {theirs}: {text}");
+                }
+            }
+            _ => tells_nothing(&world, name, &stranger),
+        }
     }
     assert_eq!(world.state().await, before, "refused operations change nothing");
 }

@@ -52,3 +52,9 @@ pub(crate) async fn delete(tx: &mut Tx, group: &str, user: &str) -> Result<bool>
         tx.execute("DELETE FROM iam_members WHERE group_ref = $1 AND user_ref = $2", values![group, user]).await?;
     Ok(deleted > 0)
 }
+
+/// Takes a user out of all its groups.
+pub(crate) async fn delete_of_user(tx: &mut Tx, user: &str) -> Result<()> {
+    tx.execute("DELETE FROM iam_members WHERE user_ref = $1", values![user]).await?;
+    Ok(())
+}
