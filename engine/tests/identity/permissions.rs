@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use engine::{
-    AccessKeyId, Caller, Credential, Engine, Error, GroupChange, NewUser, PageRequest, Role, User, UserChange,
-    UserFilter,
+    AccessKeyId, Caller, Credential, Engine, Error, GroupChange, IamHolder, IamKind, NewUser, PageRequest, Role, User,
+    UserChange, UserFilter,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::iam::{as_iam_user, as_session, new};
 use crate::support::{OPERATOR, Store, caller, gid, name_of, new_group, new_user, secret, uid};
 
 const ALL: PageRequest = PageRequest { prefix: String::new(), from: None, rows_max: 100 };
@@ -200,6 +201,34 @@ async fn each_operation_is_open_to_those_who_may_do_it() {
             world.store.engine.close().await;
         }
     }
+}
+
+/// Whatever its policies give it, and whoever its account is.
+#[tokio::test]
+async fn no_identity_of_an_account_s_own_passes_for_the_account() {
+    let world = world().await;
+    let engine = &world.store.engine;
+    let admin = system_admin(&world.store).await;
+    let before = state(&world).await;
+    for owner in [&admin, &world.group_admin, &world.target.user] {
+        let root = caller(owner);
+        engine.create_iam_entity(&root, IamKind::User, new("full")).await.expect("a user");
+        let all = "arn:aws:iam::aws:policy/AdministratorAccess";
+        engine.attach_iam_policy(&root, IamHolder::User, "full", all).await.expect("attached");
+        let full = as_iam_user(engine, &root, "full").await;
+        let session = as_session(engine, &engine.session_key(&root, None).await.expect("a session")).await;
+        for operation in operations() {
+            for caller in [&full, &session] {
+                let error = (operation.run)(&world.target, caller).await.expect_err(operation.name);
+                let wanted = match operation.refusal {
+                    Refusal::Hidden => "NoSuchCredential",
+                    Refusal::Denied => "AccessDenied",
+                };
+                assert_eq!(name_of(&error), wanted, "{} by {caller:?}", operation.name);
+            }
+        }
+    }
+    assert_eq!(state(&world).await, before, "refused operations change nothing");
 }
 
 async fn system_admin(store: &Store) -> User {

@@ -58,6 +58,9 @@ async fn a_moved_store_is_the_same_store() {
     // A bucket of the highest number that is gone: its number must not come again.
     let last = world.bucket("last").await;
     world.engine.delete_bucket(&world.ada, &last).await.unwrap();
+    let own = engine::NewIamEntity { name: "own".to_owned(), ..Default::default() };
+    world.engine.create_iam_entity(&world.ada, engine::IamKind::User, own).await.unwrap();
+    let (own, _) = world.engine.create_iam_key(&world.ada, Some("own")).await.unwrap();
     let (before, usage) = (history(&world, &bucket).await, world.engine.bucket(&world.ada, &bucket).await.unwrap());
 
     let url = new_postgres();
@@ -67,8 +70,10 @@ async fn a_moved_store_is_the_same_store() {
     assert!(moved.kept.exists() && !world.directory.path().join("metadata.sqlite").exists());
     assert_eq!(rows(&moved, "versions"), 605);
     assert_eq!(rows(&moved, "pieces"), 2);
+    assert_eq!(rows(&moved, "iam_entities"), 1);
     world.open_on(postgres(&url)).await;
 
+    assert!(world.engine.key_login(own.access_key.as_str()).await.unwrap().is_some());
     assert_eq!(history(&world, &bucket).await, before);
     assert_eq!(world.engine.bucket(&world.ada, &bucket).await.unwrap(), usage);
     for number in [0, 1, 599] {
