@@ -106,7 +106,7 @@ async fn a_changed_name_and_role_show_at_once() {
         assert_eq!((identity.display_name.as_str(), identity.role), ("New Name", engine::Role::GroupAdmin));
     };
     let key = signed_in.key.access_key.as_str();
-    check(&signed_in.store.engine.key_login(key).await.expect("a look-up").expect("a working key").account());
+    check(signed_in.store.engine.key_login(key).await.expect("a look-up").expect("a working key").account());
     let session = signed_in.store.engine.session(signed_in.token.expose_secret()).await;
     check(&session.expect("a look-up").expect("a session").identity);
 }

@@ -28,7 +28,7 @@ pub(crate) type Outcome = std::result::Result<(), String>;
 
 pub(crate) async fn run(operations: &[Operation]) -> Outcome {
     let world = World::new().await;
-    let model = Model::new(world.tenant.identity().unwrap().canonical_id.clone());
+    let model = Model::new(world.tenant.account().unwrap().canonical_id.clone());
     let mut drive = Drive { world, model, operation: "Start".to_owned() };
     // Two buckets are there from the beginning, one with versions; the third comes and goes.
     for start in [

@@ -14,7 +14,7 @@ fn canned(name: CannedAcl) -> NewAcl {
 }
 
 fn granted(caller: &Caller, permission: Permission) -> NewAcl {
-    let id = caller.identity().expect("a user").canonical_id.to_string();
+    let id = caller.account().expect("a user").canonical_id.to_string();
     NewAcl { acl: GivenAcl::Grants(vec![GivenGrant { grantee: GivenGrantee::Id(id), permission }]), owner: None }
 }
 
@@ -103,9 +103,9 @@ async fn grants_are_for_those_whom_they_name() {
     let object = named(&bucket, "o");
     world.engine.set_bucket_acl(&world.ada, &bucket, granted(&world.eve, Permission::ReadAcp)).await.unwrap();
     let shown = world.engine.bucket_acl(&world.eve, &bucket).await.unwrap();
-    assert_eq!(shown.owner.canonical_id, world.ada.identity().unwrap().canonical_id);
+    assert_eq!(shown.owner.canonical_id, world.ada.account().unwrap().canonical_id);
     assert_eq!(shown.grants.len(), 1);
-    assert_eq!(shown.grants[0].display_name.as_deref(), Some(world.eve.identity().unwrap().display_name.as_str()));
+    assert_eq!(shown.grants[0].display_name.as_deref(), Some(world.eve.account().unwrap().display_name.as_str()));
     assert_eq!(may(&world, &world.eve, &bucket).await, NOTHING);
     // Who may change a list may give itself the rest.
     world.engine.set_object_acl(&world.ada, &object, granted(&world.eve, Permission::WriteAcp)).await.unwrap();
@@ -134,7 +134,7 @@ async fn grants_are_for_those_whom_they_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn policies_allow_and_deny() {
     let (world, bucket) = with_object("policies").await;
-    let eve = json!({ "AWS": format!("arn:aws:iam::{}:root", world.eve.identity().unwrap().canonical_id) });
+    let eve = json!({ "AWS": format!("arn:aws:iam::{}:root", world.eve.account().unwrap().canonical_id) });
     let everything = statement("Allow", &eve, &["s3:*"], "policies");
     let set = async |text: String| world.engine.set_bucket_policy(&world.ada, &bucket, &text).await;
     set(policy(std::slice::from_ref(&everything))).await.unwrap();

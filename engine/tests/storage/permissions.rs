@@ -114,7 +114,7 @@ async fn only_users_own_buckets_and_copying_needs_both_sides() {
         assert!(matches!(world.engine.create_bucket(&caller, &name).await, Err(Error::AccessDenied)));
         assert!(matches!(world.engine.list_buckets(&caller).await, Err(Error::AccessDenied)));
     }
-    let owner = world.eve.identity().unwrap().canonical_id.clone();
+    let owner = world.eve.account().unwrap().canonical_id.clone();
     let for_eve = world.engine.create_bucket_for(&world.ada, &owner, &name).await;
     assert!(matches!(for_eve, Err(Error::AccessDenied)));
     world.engine.create_bucket_for(&Caller::AdminService, &owner, &name).await.unwrap();
