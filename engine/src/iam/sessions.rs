@@ -80,6 +80,8 @@ pub struct CallerIdentity {
 /// Whose session it is to be.
 struct Session {
     account: CanonicalId,
+    /// The account of who asks.
+    caller: CanonicalId,
     entity: String,
     name: String,
     policy: Option<String>,
@@ -115,8 +117,14 @@ impl Engine {
         let seconds = check_seconds(asked.duration_seconds, (ROLE_SECONDS_USUAL, longest))?;
         let (user_id, arn) =
             (format!("{}:{}", role.id, asked.session_name), assumed_role_arn(&role, &asked.session_name));
-        let session =
-            Session { account: role.account, entity: role.id, name: asked.session_name, policy: asked.policy, seconds };
+        let session = Session {
+            account: role.account,
+            caller: caller.must_act_in_account()?.canonical_id.clone(),
+            entity: role.id,
+            name: asked.session_name,
+            policy: asked.policy,
+            seconds,
+        };
         Ok(SessionKey { user_id, arn, ..self.open_key_session(session).await? })
     }
 
@@ -138,7 +146,8 @@ impl Engine {
             given => given,
         };
         let seconds = check_seconds(seconds, (OWN_SECONDS.0.min(seconds_max), seconds_max))?;
-        self.open_key_session(Session { account, entity, name: String::new(), policy: None, seconds }).await
+        let caller = account.clone();
+        self.open_key_session(Session { account, caller, entity, name: String::new(), policy: None, seconds }).await
     }
 
     /// Forgets sessions that ended an hour ago, and returns how many. Writes nothing when there are none.
@@ -182,6 +191,7 @@ impl Engine {
             token_hash: keys.keyed_hash(HashLabel::TemporaryKey, &token_proof(&access_key, &token))?,
             access_key: access_key.clone(),
             account: session.account,
+            caller: session.caller,
             entity: session.entity,
             session_name: session.name,
             policy: session.policy,

@@ -209,6 +209,28 @@ async fn a_role_is_taken_on_by_whom_it_trusts_within_what_the_session_is_limited
 }
 
 #[tokio::test]
+async fn suspending_who_took_a_role_on_ends_the_session_in_the_other_account() {
+    let account = Account::new().await;
+    let engine = account.engine();
+    account.store.group("h").await;
+    let other_root = caller(&account.store.user("h", "other").await);
+    engine.create_iam_entity(&other_root, IamKind::User, new("eve")).await.expect("a user");
+    let eve = as_iam_user(engine, &other_root, "eve").await;
+    let arn = engine.caller_identity(&eve).expect("an identity").arn;
+    let role = NewIamEntity { document: trust(&arn), ..new("guest") };
+    let role_arn = engine.create_iam_entity(&account.root, IamKind::Role, role).await.expect("a role").arn();
+    let asked = AssumeRole { role_arn, session_name: "visit".to_owned(), ..AssumeRole::default() };
+    let key = engine.assume_role(&eve, asked).await.expect("a session");
+    let works = async || login(engine, &key.access_key, Some(key.token.expose_secret())).await.is_some();
+    assert!(works().await);
+    let change = |active| UserChange { active: Some(active), ..UserChange::default() };
+    engine.change_user(OPERATOR, &gid("h"), &uid("other"), change(false)).await.expect("suspended");
+    assert!(!works().await);
+    engine.change_user(OPERATOR, &gid("h"), &uid("other"), change(true)).await.expect("active");
+    assert!(!works().await, "it is over");
+}
+
+#[tokio::test]
 async fn a_temporary_key_needs_its_own_token_until_it_ends() {
     let account = Account::new().await;
     let engine = account.engine();

@@ -16,7 +16,7 @@ pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Res
         "DELETE FROM iam_attachments WHERE entity_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
         "DELETE FROM iam_inline_policies WHERE entity_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
         "DELETE FROM iam_policy_versions WHERE policy_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
-        "DELETE FROM iam_sessions WHERE account_ref = $1",
+        "DELETE FROM iam_sessions WHERE account_ref = $1 OR caller_ref = $1",
         "DELETE FROM iam_entities WHERE account_ref = $1",
     ];
     for sql in OF_ACCOUNT {

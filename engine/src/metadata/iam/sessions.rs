@@ -9,6 +9,8 @@ use crate::{CanonicalId, Identity, Result};
 pub(crate) struct SessionRow {
     pub(crate) access_key: String,
     pub(crate) account: CanonicalId,
+    /// The account of who asked for it.
+    pub(crate) caller: CanonicalId,
     /// The user or role; empty for the account's root.
     pub(crate) entity: String,
     pub(crate) session_name: String,
@@ -30,8 +32,8 @@ pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
     let inserted = tx
         .execute(
             "INSERT INTO iam_sessions (access_key, account_ref, entity_ref, session_name, policy, secret, token_hash,
-                                   created_us, expires_us)
-         SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9
+                                   created_us, expires_us, caller_ref)
+         SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10
          FROM users u
          JOIN groups g ON g.id = u.group_ref
          WHERE u.id = $2
@@ -46,7 +48,8 @@ pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
                 &row.sealed_secret,
                 &row.token_hash,
                 now_us,
-                row.expires_us
+                row.expires_us,
+                row.caller.as_str()
             ],
         )
         .await?;
@@ -60,11 +63,12 @@ pub(crate) async fn count(tx: &mut Tx, account: &CanonicalId) -> Result<usize> {
     Ok(usize::try_from(row.size("count")?).unwrap_or(usize::MAX))
 }
 
-/// The log-in behind a temporary key of an active user in an active group.
+/// The log-in behind a temporary key of active users in active groups: whose it is, and who asked for it.
 pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<SessionLogin>> {
     let row = tx
         .fetch_optional(
-            "SELECT s.entity_ref AS entity_ref,
+            "SELECT s.caller_ref AS caller_ref,
+                    s.entity_ref AS entity_ref,
                     s.session_name AS session_name,
                     s.policy AS policy,
                     s.secret AS secret,
@@ -78,9 +82,13 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<S
              FROM iam_sessions s
              JOIN users u ON u.id = s.account_ref
              JOIN groups g ON g.id = u.group_ref
+             JOIN users c ON c.id = s.caller_ref
+             JOIN groups h ON h.id = c.group_ref
              WHERE s.access_key = $1
                AND u.active = 1
-               AND g.active = 1",
+               AND g.active = 1
+               AND c.active = 1
+               AND h.active = 1",
             values![access_key],
         )
         .await?;
@@ -89,6 +97,7 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<S
         let session = SessionRow {
             access_key: access_key.to_owned(),
             account: account.canonical_id.clone(),
+            caller: CanonicalId::stored(row.text("caller_ref")?),
             entity: row.text("entity_ref")?,
             session_name: row.text("session_name")?,
             policy: row.opt_text("policy")?,
@@ -111,16 +120,18 @@ pub(crate) async fn delete_of_entity(tx: &mut Tx, account: &CanonicalId, entity:
     Ok(())
 }
 
-/// Ends all sessions of an account.
+/// Ends all sessions of an account, and those that it has in others.
 pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Result<()> {
-    tx.execute("DELETE FROM iam_sessions WHERE account_ref = $1", values![account.as_str()]).await?;
+    tx.execute("DELETE FROM iam_sessions WHERE account_ref = $1 OR caller_ref = $1", values![account.as_str()]).await?;
     Ok(())
 }
 
-/// Ends the sessions of all accounts of a group of users.
+/// Ends the sessions of all accounts of a group of users, and those that they have in others.
 pub(crate) async fn delete_of_group(tx: &mut Tx, group_ref: &str) -> Result<()> {
     tx.execute(
-        "DELETE FROM iam_sessions WHERE account_ref IN (SELECT id FROM users WHERE group_ref = $1)",
+        "DELETE FROM iam_sessions
+         WHERE account_ref IN (SELECT id FROM users WHERE group_ref = $1)
+            OR caller_ref IN (SELECT id FROM users WHERE group_ref = $1)",
         values![group_ref],
     )
     .await?;

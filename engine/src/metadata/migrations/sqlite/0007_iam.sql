@@ -44,10 +44,12 @@ CREATE TABLE iam_members (
 ) WITHOUT ROWID;
 CREATE INDEX iam_members_by_user ON iam_members (user_ref);
 
--- Temporary keys (STS): the secret sealed, of the token a keyed hash. entity_ref is the user or role, empty for the account's root.
+-- Temporary keys (STS): the secret sealed, of the token a keyed hash. entity_ref is the user or role, empty for the account's root;
+-- caller_ref is the account of who asked for the key, which is another one where a role was taken on from there.
 CREATE TABLE iam_sessions (
     access_key   TEXT PRIMARY KEY,
     account_ref  TEXT NOT NULL,
+    caller_ref   TEXT NOT NULL,
     entity_ref   TEXT NOT NULL,
     session_name TEXT NOT NULL,
     policy       TEXT,
@@ -57,6 +59,7 @@ CREATE TABLE iam_sessions (
     expires_us   BIGINT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX iam_sessions_by_account ON iam_sessions (account_ref);
+CREATE INDEX iam_sessions_by_caller ON iam_sessions (caller_ref);
 CREATE INDEX iam_sessions_by_end ON iam_sessions (expires_us);
 
 -- Whose a key is: a user's of the account's own, or, empty, the account's root.
