@@ -137,6 +137,7 @@ fn status(error: &Error) -> StatusCode {
         Error::Protected(_)
         | Error::TooManyCredentials { .. }
         | Error::TooManyBuckets { .. }
+        | Error::QuotaExceeded(_)
         | Error::AccessDenied
         | Error::ObjectLocked
         | Error::LoginRefused => StatusCode::FORBIDDEN,

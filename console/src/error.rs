@@ -3,7 +3,7 @@
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
-use engine::Error;
+use engine::{Error, Excess};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 
@@ -131,6 +131,7 @@ fn heading(error: &Error) -> (StatusCode, &'static str) {
             (StatusCode::SERVICE_UNAVAILABLE, "Not just now")
         }
         Error::DiskFull => (StatusCode::INSUFFICIENT_STORAGE, "The store is full"),
+        Error::QuotaExceeded(_) => (StatusCode::FORBIDDEN, "The bucket is full"),
         Error::Locked(_)
         | Error::Unusable(_)
         | Error::Corrupt(_)
@@ -177,6 +178,15 @@ fn explanation(error: &Error) -> String {
         Error::DatabaseUnreachable { .. } => "A part of the store does not answer. Try again in a minute.".to_owned(),
         Error::Busy => "Too much is going on at the moment. Try again in a minute.".to_owned(),
         Error::DiskFull => "There is no space left. Tell your administrator.".to_owned(),
+        Error::QuotaExceeded(Excess::Bytes { size_bytes_max }) => {
+            format!(
+                "It may hold {}. Delete what is not needed, or ask your administrator.",
+                crate::format::size(*size_bytes_max)
+            )
+        }
+        Error::QuotaExceeded(Excess::Objects { count_max }) => {
+            format!("It may hold {count_max} objects. Delete what is not needed, or ask your administrator.")
+        }
         Error::Locked(_)
         | Error::Unusable(_)
         | Error::Corrupt(_)

@@ -131,13 +131,13 @@ impl Engine {
     /// The bucket, with its usage, for who may list it. [`Error::NoSuchBucket`], [`Error::AccessDenied`].
     pub async fn bucket(&self, caller: &Caller, name: &BucketName) -> Result<Bucket> {
         let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::ListBucket)).await?;
-        let mut bucket = known.bucket.clone();
-        bucket.usage = self
-            .inner
-            .db
-            .read_statement("usage_of_bucket", |tx| metadata::usage::of_bucket(tx, known.bucket.id).boxed())
-            .await?;
-        Ok(bucket)
+        Ok(Bucket { usage: self.usage_of(&known).await?, ..known.bucket.clone() })
+    }
+
+    /// What a bucket holds, whoever asks.
+    pub(crate) async fn usage_of(&self, known: &KnownBucket) -> Result<Usage> {
+        let bucket_id = known.bucket.id;
+        self.inner.db.read_statement("usage_of_bucket", |tx| metadata::usage::of_bucket(tx, bucket_id).boxed()).await
     }
 
     /// The bucket, without its usage, for who may do something with it.

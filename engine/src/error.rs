@@ -88,6 +88,10 @@ pub enum Error {
         count_max: u32,
     },
 
+    /// The bucket would hold more than its quota.
+    #[error("the bucket may hold {0}")]
+    QuotaExceeded(crate::quota::Excess),
+
     /// Something given is not well formed.
     #[error("{what} {why}")]
     Invalid {

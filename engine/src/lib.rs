@@ -37,6 +37,7 @@ mod names;
 mod objects;
 mod password;
 mod progress;
+mod quota;
 mod read_only;
 mod rebuild;
 mod remembered;
@@ -114,6 +115,7 @@ pub use objects::{
     USER_METADATA_BYTES_MAX, WriteConditions,
 };
 pub use progress::{OnProgress, Progress};
+pub use quota::{BucketQuota, Excess, Quota};
 pub use rebuild::{RebuildOptions, RebuildReport, rebuild_index};
 pub use rules::{BucketSetting, Rules};
 pub use scrub::{Damage, ScrubOptions, ScrubReport};

@@ -1,6 +1,7 @@
 //! Multipart uploads. Parts are stored like objects; Complete changes rows only, whatever the size.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use futures::FutureExt;
 
@@ -19,6 +20,8 @@ use crate::objects::{
     ChecksumType, CopySource, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
     WriteConditions, info, kept_checksums,
 };
+use crate::quota;
+use crate::rules::KnownBucket;
 use crate::version_ids::VersionIds;
 use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, UploadId, complete};
 
@@ -204,7 +207,9 @@ impl Engine {
         if !(1..=PART_NUMBER_MAX).contains(&number) {
             return Err(Error::invalid("part number", format!("must be 1 to {PART_NUMBER_MAX}")));
         }
-        let (bucket_id, open) = self.open_upload(caller, bucket, key, upload).await?;
+        let (known, open) = self.open_upload(caller, bucket, key, upload).await?;
+        self.must_fit(&known, quota::Place::Part(upload.clone(), number), body.size_bytes).await?;
+        let bucket_id = known.bucket.id;
         // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
         body.keep.extend(open.upload.checksum.map(|checksum| checksum.algorithm));
         let key_of_bytes = self.data_key(&open.meta, body.customer_key.as_ref())?;
@@ -286,7 +291,7 @@ impl Engine {
         let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
         let (key, upload) = (key.clone(), upload.clone());
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
-        let (complete, ids) = (std::sync::Arc::new(complete), self.inner.version_ids.clone());
+        let (complete, ids) = (Arc::new(complete), self.inner.version_ids.clone());
         self.inner
             .db
             .write_for(caller.share(), "complete_upload", move |tx| {
@@ -381,13 +386,14 @@ impl Engine {
         bucket: &BucketName,
         key: &ObjectKey,
         upload: &UploadId,
-    ) -> Result<(i64, OpenUpload)> {
-        let bucket_id = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?.bucket.id;
+    ) -> Result<(Arc<KnownBucket>, OpenUpload)> {
+        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
+        let bucket_id = known.bucket.id;
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
             .read_statement("open_upload", |tx| {
-                async move { Ok((bucket_id, rows::find(tx, bucket_id, &key, &upload).await?)) }.boxed()
+                async move { Ok((known, rows::find(tx, bucket_id, &key, &upload).await?)) }.boxed()
             })
             .await
     }

@@ -29,6 +29,7 @@ use crate::metadata::contents::{self, NewContent, Place};
 use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
+use crate::quota;
 use crate::rules::KnownBucket;
 use crate::selection;
 use crate::tags::Tags;
@@ -55,6 +56,7 @@ impl Engine {
         let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
         let known = self.bucket_for_write(caller, bucket, &wanted, &new.conditions).await?;
         let bucket = &known.bucket;
+        self.must_fit(&known, quota::Place::Object(key.clone()), body.size_bytes).await?;
         let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;
         let meta = Meta::new(&new.headers, &new.user_metadata)?
             .possessed(possession, &bucket.owner)

@@ -14,6 +14,7 @@ use crate::encryption::BucketEncryption;
 use crate::lifecycle::Lifecycle;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
+use crate::quota::Quota;
 use crate::tags::Tags;
 use crate::{Bucket, BucketName, Caller, Engine, Error, Person, Result, RuleError};
 
@@ -50,6 +51,7 @@ macro_rules! settings {
         pub struct Rules {
             pub(crate) acl: Option<Acl>,
             pub(crate) policy: Option<Policy>,
+            pub(crate) quota: Option<Quota>,
             $(pub(crate) $field: Option<$type>,)*
         }
 
@@ -72,6 +74,7 @@ macro_rules! settings {
                         let policy = Policy::of_bucket(value, bucket.as_str());
                         self.policy = Some(policy.map_err(|_| Error::corrupt("a bucket's policy cannot be read"))?);
                     }
+                    QUOTA => self.quota = Some(from_json(kind, value)?),
                     $($kind => self.$field = Some(from_json(kind, value)?),)*
                     other => return Err(Error::corrupt(format!("a bucket has the unknown setting {other:?}"))),
                 }
@@ -95,12 +98,14 @@ settings! {
 pub(crate) const ACL: &str = "acl";
 /// The row of a bucket's policy.
 const POLICY: &str = "policy";
+/// The row of a bucket's quota, which its owner does not set.
+pub(crate) const QUOTA: &str = "quota";
 
 pub(crate) fn from_json<T: DeserializeOwned>(kind: &str, value: &str) -> Result<T> {
     serde_json::from_str(value).map_err(|error| Error::corrupt(format!("a bucket's {kind}: {error}")))
 }
 
-fn to_json<T: Serialize>(value: &T) -> Result<String> {
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|_| Error::Internal("a setting cannot be written"))
 }
 
@@ -212,7 +217,7 @@ impl Engine {
         self.store_setting(caller, known, ACL, Some(to_json(acl)?)).await
     }
 
-    async fn store_setting(
+    pub(crate) async fn store_setting(
         &self,
         caller: &Caller,
         known: &KnownBucket,

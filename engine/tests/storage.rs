@@ -40,6 +40,8 @@ mod permissions;
 mod postgres;
 #[path = "storage/pressure.rs"]
 mod pressure;
+#[path = "storage/quota.rs"]
+mod quota;
 #[path = "storage/rebuild.rs"]
 mod rebuild;
 #[path = "storage/recorder.rs"]

@@ -131,6 +131,11 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         Error::TooManyBuckets { count_max } => {
             s3_error!(TooManyBuckets, "You have attempted to create more than the {count_max} buckets you may have.")
         }
+        Error::QuotaExceeded(excess) => custom(
+            "QuotaExceeded",
+            StatusCode::FORBIDDEN,
+            format!("The bucket has a quota, which this would exceed: it may hold {excess}."),
+        ),
         Error::Invalid { what: "bucket name", why } => {
             s3_error!(InvalidBucketName, "The specified bucket is not valid: its name {why}.")
         }
@@ -441,6 +446,7 @@ mod tests {
             (Error::Busy, "SlowDown", 503),
             (Error::DiskFull, "InsufficientStorage", 507),
             (Error::ReadOnly("fsync failed".to_owned()), "ServiceUnavailable", 503),
+            (Error::QuotaExceeded(engine::Excess::Objects { count_max: 3 }), "QuotaExceeded", 403),
             (Error::LinkUsed, "InternalError", 500),
         ];
         for (error, code, status) in cases {

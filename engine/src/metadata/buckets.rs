@@ -119,6 +119,20 @@ pub(crate) async fn must_exist(tx: &mut Tx, id: i64) -> Result<()> {
     row.map(|_| ()).ok_or(Error::NoSuchBucket)
 }
 
+/// The same, before something is stored there.
+pub(super) async fn must_take(tx: &mut Tx, id: i64) -> Result<()> {
+    let row = tx
+        .fetch_optional(
+            "SELECT q.value AS quota FROM buckets b
+             LEFT JOIN bucket_settings q ON q.bucket_id = b.id AND q.kind = 'quota'
+             WHERE b.id = $1 AND b.trashed = 0",
+            values![id],
+        )
+        .await?
+        .ok_or(Error::NoSuchBucket)?;
+    super::quota::note(tx, id, row.opt_text("quota")?.as_deref())
+}
+
 pub(crate) async fn is_empty(tx: &mut Tx, id: i64) -> Result<bool> {
     let row = tx.fetch_optional("SELECT 1 AS one FROM versions WHERE bucket_id = $1 LIMIT 1", values![id]).await?;
     Ok(row.is_none())

@@ -4,13 +4,13 @@
 //! decided, and written in a few. What is rare (a key that stands there twice, a version that is named, content that is shared,
 //! suspended versioning) is changed one by one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::contents::{self, NewContent};
 use super::many::{Many, Part, execute_many, fetch_many};
 use super::objects::{self, Made, Marker, NewVersion, Version};
-use super::tx::UsageDelta;
-use super::{Row, Tx, Value, values, versions};
+use super::tx::{self, UsageChanges, UsageDelta};
+use super::{Row, Tx, Value, quota, values, versions};
 use crate::buckets::{Durability, Versioning};
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, WriteConditions};
@@ -96,10 +96,14 @@ pub(super) struct Group<'a> {
 /// Makes the changes of several who know nothing of each other, as far as that goes in one: those that are left to be made by themselves
 /// are `None`. Nobody's refusal touches the changes of another.
 pub(super) async fn make_together(tx: &mut Tx, groups: &[Group<'_>]) -> Result<Vec<Option<Outcomes>>> {
+    let plans = plan(tx, groups).await?;
+    // Where there is no room for all of them, they are made one by one, as far as there is room.
+    let full = quota::full_buckets(tx, &usage_of(&plans)).await?;
     let (mut together, mut all) = (Vec::with_capacity(groups.len()), Rows::default());
-    for planned in plan(tx, groups).await? {
+    for planned in plans {
         together.push(match planned {
             Err(error) => Some(Err(error)),
+            Ok(planned) if planned.changes_any(&full) => None,
             Ok(Planned { outcomes, rows }) => {
                 let outcomes: Option<Vec<_>> = outcomes.into_iter().collect();
                 if outcomes.is_some() {
@@ -146,6 +150,22 @@ fn alone(result: Result<Done>) -> Result<Result<Done>> {
 struct Planned {
     outcomes: Vec<Option<Result<Done>>>,
     rows: Rows,
+}
+
+impl Planned {
+    /// Whether it changes what one of some buckets holds.
+    fn changes_any(&self, buckets: &BTreeSet<i64>) -> bool {
+        !buckets.is_empty() && self.rows.usage.iter().any(|(bucket_id, _)| buckets.contains(bucket_id))
+    }
+}
+
+/// How all plans together change what buckets hold.
+fn usage_of(plans: &[Result<Planned>]) -> UsageChanges {
+    let mut usage = UsageChanges::new();
+    for (bucket_id, delta) in plans.iter().flatten().flat_map(|planned| &planned.rows.usage) {
+        tx::add_usage(&mut usage, *bucket_id, *delta);
+    }
+    usage
 }
 
 /// Looks up what the changes meet and decides on each. Changes at a key that stands there before are left for later.
@@ -275,11 +295,12 @@ static LOOK: Many = Many::new(
         row: "($1, $2, $3)",
         between: ", ",
         after: ")
-            SELECT w.place, b.versioning, v.bucket_id, v.key, v.seq, v.etag, v.size_bytes, v.content_id,
+            SELECT w.place, b.versioning, q.value AS quota, v.bucket_id, v.key, v.seq, v.etag, v.size_bytes, v.content_id,
                    o.id AS content_row, o.refs, o.blob_id,
                    CASE WHEN o.blob_id IS NULL AND o.data IS NULL THEN 1 ELSE 0 END AS in_pieces
             FROM wanted w
             LEFT JOIN buckets b ON b.id = w.bucket_id AND b.trashed = 0
+            LEFT JOIN bucket_settings q ON q.bucket_id = w.bucket_id AND q.kind = 'quota'
             LEFT JOIN current c ON c.bucket_id = w.bucket_id AND c.key = w.key
             LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
             LEFT JOIN contents o ON o.id = v.content_id",
@@ -294,6 +315,7 @@ async fn look(tx: &mut Tx, changes: &[&Change]) -> Result<Vec<Result<Met>>> {
     for row in fetch_many(tx, &LOOK, rows).await? {
         let place = usize::try_from(row.int("place")?).unwrap_or(usize::MAX);
         if let (Some(met), Some(change)) = (met.get_mut(place), changes.get(place)) {
+            quota::note(tx, change.bucket_id, row.opt_text("quota")?.as_deref())?;
             *met = Some(Met::from_row(&row, change));
         }
     }

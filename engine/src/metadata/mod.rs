@@ -30,6 +30,7 @@ pub(crate) mod listing;
 pub(crate) mod logins;
 pub(crate) mod multipart;
 pub(crate) mod objects;
+pub(crate) mod quota;
 pub(crate) mod repair;
 pub(crate) mod scrub;
 pub(crate) mod settings;

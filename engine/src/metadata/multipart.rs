@@ -88,7 +88,7 @@ pub(crate) async fn put_part(
     upload_id: &UploadId,
     part: &NewPart,
 ) -> Result<i64> {
-    super::buckets::must_exist(tx, bucket_id).await?;
+    super::buckets::must_take(tx, bucket_id).await?;
     find(tx, bucket_id, key, upload_id).await?;
     remove_part(tx, bucket_id, upload_id, part.number).await?;
     let now_us = tx.now_us();
@@ -132,6 +132,13 @@ pub(crate) async fn remove_part(tx: &mut Tx, bucket_id: i64, upload_id: &UploadI
     }
     change_usage(tx, bucket_id, -row.int("size_bytes")?);
     Ok(())
+}
+
+/// The bytes of a part, 0 where there is none.
+pub(crate) async fn size_of_part(tx: &mut Tx, upload_id: &UploadId, number: u32) -> Result<i64> {
+    let sql = "SELECT size_bytes FROM upload_parts WHERE upload_id = $1 AND number = $2";
+    let row = tx.fetch_optional(sql, values![upload_id.as_str(), number]).await?;
+    row.map_or(Ok(0), |row| row.int("size_bytes"))
 }
 
 fn part_from_row(row: &Row) -> Result<Part> {

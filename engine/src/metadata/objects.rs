@@ -259,9 +259,10 @@ async fn bucket_and_current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Res
     let row = tx
         .fetch_optional(
             concat!(
-                "SELECT b.versioning, ",
+                "SELECT b.versioning, q.value AS quota, ",
                 version_columns!(),
                 " FROM buckets b
+                  LEFT JOIN bucket_settings q ON q.bucket_id = b.id AND q.kind = 'quota'
                   LEFT JOIN current c ON c.bucket_id = b.id AND c.key = $2
                   LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
                   WHERE b.id = $1 AND b.trashed = 0"
@@ -270,6 +271,7 @@ async fn bucket_and_current(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Res
         )
         .await?
         .ok_or(Error::NoSuchBucket)?;
+    super::quota::note(tx, bucket_id, row.opt_text("quota")?.as_deref())?;
     let versioning = super::buckets::versioning_of(&row.text("versioning")?)?;
     Ok((versioning, joined_version(&row, (bucket_id, key))?))
 }

@@ -157,7 +157,7 @@ impl Shared {
             },
         };
         let result = match result {
-            Ok(answer) => write_usage(&mut running.tx).await.map(|()| answer),
+            Ok(answer) => settle_usage(&mut running.tx).await.map(|()| answer),
             refused => refused,
         };
         // A body that went on after a failed statement must not be believed: PostgreSQL would roll back and call it a commit.
@@ -201,7 +201,8 @@ impl Shared {
     }
 }
 
-async fn write_usage(tx: &mut Tx) -> Result<()> {
+async fn settle_usage(tx: &mut Tx) -> Result<()> {
+    super::quota::refuse_excess(tx).await?;
     let changes: UsageChanges = std::mem::take(&mut tx.usage);
     super::usage::add_deltas(tx, &changes).await
 }

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqliteConnection};
 use super::lent::Lent;
 use super::readers::Reader;
 use super::row::{Row, Value, bind_postgres, bind_sqlite};
+use crate::quota::Quota;
 use crate::{Clock, Result};
 
 /// A connection of any kind.
@@ -60,6 +61,19 @@ impl UsageDelta {
         }
     }
 
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            object_count: self.object_count.saturating_add(other.object_count),
+            size_bytes: self.size_bytes.saturating_add(other.size_bytes),
+            upload_size_bytes: self.upload_size_bytes.saturating_add(other.upload_size_bytes),
+        }
+    }
+
+    /// The bytes of versions and of open uploads.
+    pub(crate) fn bytes(self) -> i64 {
+        self.size_bytes.saturating_add(self.upload_size_bytes)
+    }
+
     pub(crate) fn is_nothing(self) -> bool {
         (self.object_count, self.size_bytes, self.upload_size_bytes) == (0, 0, 0)
     }
@@ -102,6 +116,10 @@ pub(crate) struct Tx {
     pub(super) clock: Clock,
     pub(super) sequence: Sequence,
     pub(super) usage: UsageChanges,
+    /// What was changed before in the same commit and is not written yet.
+    pub(super) committing: UsageChanges,
+    /// The quotas of the buckets that it writes to.
+    pub(super) quotas: BTreeMap<i64, Quota>,
     /// Whether a statement failed: then PostgreSQL answers COMMIT with success and rolls back, so that it must not be asked.
     pub(super) failed: bool,
     /// How many rows its statements changed.
@@ -112,7 +130,26 @@ pub(crate) struct Tx {
 
 impl Tx {
     pub(super) fn new(connection: Connection, name: &'static str, clock: Clock, sequence: Sequence) -> Self {
-        Self { connection, name, clock, sequence, usage: UsageChanges::new(), failed: false, rows: 0, statements: 0 }
+        Self {
+            connection,
+            name,
+            clock,
+            sequence,
+            usage: UsageChanges::new(),
+            committing: UsageChanges::new(),
+            quotas: BTreeMap::new(),
+            failed: false,
+            rows: 0,
+            statements: 0,
+        }
+    }
+
+    /// Begins one of the transactions of a commit: what the one before it noted is not its own.
+    pub(super) fn begin_step(&mut self, name: &'static str) {
+        self.name = name;
+        self.usage.clear();
+        self.quotas.clear();
+        self.rows = 0;
     }
 
     /// Whether the database is SQLite in the data directory.

@@ -164,6 +164,19 @@ pub(super) fn id_of(ids: &VersionIds, versioning: Versioning, seq: i64) -> Versi
     }
 }
 
+/// The bytes of the version `null`, where there is one.
+pub(crate) async fn size_of_null(
+    tx: &mut Tx,
+    ids: &VersionIds,
+    bucket_id: i64,
+    key: &ObjectKey,
+) -> Result<Option<u64>> {
+    match by_id(tx, ids, bucket_id, key, &VersionId::null()).await? {
+        Some(Entry::Object(version)) => Ok(Some(version.size_bytes)),
+        Some(Entry::Marker(_)) | None => Ok(None),
+    }
+}
+
 /// Removes the version `null`, which is about to be replaced; the caller decides what is current.
 pub(super) async fn remove_null(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, key: &ObjectKey) -> Result<()> {
     match by_id(tx, ids, bucket_id, key, &VersionId::null()).await? {

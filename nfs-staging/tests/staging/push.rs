@@ -185,3 +185,18 @@ async fn what_is_not_staged_is_refused() {
     assert!(matches!(world.push("etc/passwd").await, Err(Error::Layout { .. })));
     assert!(matches!(world.push("volumes/1/2/../../../data/keys.json").await, Err(Error::Layout { .. })));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_push_obeys_the_quota_of_the_bucket() {
+    let world = World::new().await;
+    let name = engine::BucketName::new(BUCKET).unwrap();
+    let quota = Some(engine::Quota { size_bytes_max: Some(20 << 20), objects_max: None });
+    world.engine.set_bucket_quota(&operator(), &name, quota).await.unwrap();
+    for (size, path) in [(21 * MIB, "snapshots/2/1/one"), (40 * MIB, "snapshots/2/1/in-parts")] {
+        world.write(path, &noise(size, 1));
+        let refused = world.push(path).await;
+        let is_refused = matches!(&refused, Err(Error::Object { source: engine::Error::QuotaExceeded(_), .. }));
+        assert!(is_refused, "{refused:?}");
+        assert!(world.head(path).await.is_err());
+    }
+}

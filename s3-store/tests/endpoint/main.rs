@@ -15,6 +15,7 @@ mod listing;
 mod multipart;
 mod objects;
 mod operations;
+mod quota;
 mod refusals;
 mod rules;
 mod versions;

@@ -1,6 +1,7 @@
 //! The commands of the binary: `serve` and `demo` run a store, all others speak to one that runs.
 
 mod backup;
+mod bucket;
 mod config;
 mod connector;
 mod credentials;
@@ -64,6 +65,9 @@ enum Command {
     /// Files between buckets and the staging directory of CloudStack's secondary storage
     #[command(subcommand)]
     Staging(staging::StagingCommand),
+    /// What an administrator sets on buckets
+    #[command(subcommand)]
+    Bucket(bucket::BucketCommand),
     /// Deleted users whose data is still there
     #[command(subcommand)]
     Trash(trash::TrashCommand),
@@ -141,6 +145,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Demo(doors) => demo::run(&shared, &doors).await,
         Command::Connector(command) => connector::run(&shared, command).await,
         Command::Staging(command) => staging::run(&shared, command).await,
+        Command::Bucket(command) => bucket::run(&shared, command).await,
         Command::Trash(command) => trash::run(&shared, command).await,
         Command::Credentials(command) => credentials::run(&shared, command).await,
         Command::SecondaryStorage(command) => secondary_storage::run(&shared, command).await,
@@ -183,6 +188,9 @@ mod tests {
             &["staging", "push", "template/tmpl/1/200/f.qcow2"],
             &["staging", "list"],
             &["staging", "evict", "--all"],
+            &["bucket", "quota", "show", "photos"],
+            &["bucket", "quota", "set", "photos", "--size", "10G", "--objects", "1000"],
+            &["bucket", "quota", "clear", "photos"],
             &["trash", "list"],
             &["trash", "restore", "0123"],
             &["trash", "purge", "0123", "--yes"],

@@ -4,12 +4,14 @@
 //! store runs as, or root; what it asks is done as the local operator and written to the log.
 
 mod client;
+mod quota;
 mod route;
 mod server;
 mod socket;
 pub(crate) mod wire;
 
 pub(crate) use client::ControlClient;
+pub(crate) use quota::{QuotaReport, QuotaRequest};
 pub(crate) use route::{Parts, ResetRequest, StatusReport, SyncRequest, TrashRequest, TrashedUser, router};
 pub(crate) use server::serve;
 pub(crate) use socket::bind;

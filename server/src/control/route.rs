@@ -15,8 +15,8 @@ use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::VERSION;
 use super::wire::{Progress, Refused, Reporter, with_progress};
+use super::{VERSION, quota};
 use crate::config::Config;
 use crate::doors::Doors;
 use crate::first_credentials::{self, Which};
@@ -25,7 +25,7 @@ use crate::secondary_storage::{self, Prepare, Prepared};
 use crate::upkeep::{Backup, Fsck, Scrub};
 
 /// Everybody on this socket is the one who owns the machine.
-const CALLER: Caller = Caller::LocalOperator;
+pub(super) const CALLER: Caller = Caller::LocalOperator;
 
 /// What commands work on.
 #[derive(Clone)]
@@ -37,7 +37,7 @@ pub(crate) struct Parts {
     pub(crate) config: Arc<Config>,
 }
 
-type Answer<T> = Result<Json<T>, Refused>;
+pub(super) type Answer<T> = Result<Json<T>, Refused>;
 
 /// Every command.
 pub(crate) fn router(parts: Parts) -> Router {
@@ -54,6 +54,8 @@ pub(crate) fn router(parts: Parts) -> Router {
         .route("/fsck", post(fsck))
         .route("/scrub", post(scrub))
         .route("/backup", post(backup))
+        .route("/bucket/quota", post(quota::show))
+        .route("/bucket/quota/set", post(quota::set))
         .route("/trash", get(trash_list))
         .route("/trash/restore", post(trash_restore))
         .route("/trash/purge", post(trash_purge))

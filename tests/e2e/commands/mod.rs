@@ -1,5 +1,6 @@
 //! The commands of the binary, as an operator meets them.
 
+mod bucket;
 mod demo;
 mod doors;
 mod refusals;

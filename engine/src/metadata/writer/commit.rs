@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::job::{CommitFailure, Job, Ran, caught};
 use super::{BATCH_MAX, Queue, Serving};
 use crate::metadata::changes::{self, Group};
-use crate::metadata::tx::{self, Connection, Sequence, Tx, UsageChanges};
+use crate::metadata::tx::{self, Connection, Sequence, Tx};
 use crate::metadata::{usage, values};
 use crate::read_only::ReadOnly;
 use crate::settings::Faults;
@@ -141,38 +141,31 @@ impl Committer {
 
 async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
     let logged = |error: Error| CommitFailure::logged(&error);
-    let mut usage = UsageChanges::new();
+    tx.committing.clear();
     tx.execute("BEGIN IMMEDIATE;\nSAVEPOINT one", Vec::new()).await.map_err(logged)?;
-    let is_done = run_together(tx, batch, &mut usage).await?;
+    let is_done = run_together(tx, batch).await?;
     for (job, is_done) in batch.iter_mut().zip(is_done) {
         if is_done {
             continue;
         }
-        tx.name = job.name();
-        tx.usage.clear();
-        tx.rows = 0;
+        tx.begin_step(job.name());
         let ran = job.run(tx).await;
         tx::count_rows(job.name(), tx.rows);
-        end_step(tx, ran, &mut usage).await?;
+        end_step(tx, ran).await?;
     }
+    let usage = std::mem::take(&mut tx.committing);
     usage::add_deltas(tx, &usage).await.map_err(logged)
 }
 
 /// Makes the changes of all that are made of changes, as far as that goes together; says which of the batch are done by that.
-async fn run_together(
-    tx: &mut Tx,
-    batch: &mut [Box<dyn Job>],
-    usage: &mut UsageChanges,
-) -> std::result::Result<Vec<bool>, CommitFailure> {
+async fn run_together(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<Vec<bool>, CommitFailure> {
     let (places, groups): (Vec<usize>, Vec<Group<'_>>) =
         batch.iter().enumerate().filter_map(|(place, job)| Some((place, job.changes()?))).unzip();
     let mut is_done = vec![false; batch.len()];
     if groups.is_empty() {
         return Ok(is_done);
     }
-    tx.name = "changes";
-    tx.usage.clear();
-    tx.rows = 0;
+    tx.begin_step("changes");
     let made = caught(changes::make_together(tx, &groups)).await;
     tx::count_rows("changes", tx.rows);
     let ran = match &made {
@@ -180,7 +173,7 @@ async fn run_together(
         // One of them may be to blame: each is tried by itself then.
         Err(error) => CommitFailure::of(error).map_or(Ran::Undone, Ran::Broken),
     };
-    end_step(tx, ran, usage).await?;
+    end_step(tx, ran).await?;
     for (place, outcomes) in places.into_iter().zip(made.unwrap_or_default()) {
         if let Some(outcomes) = outcomes {
             batch[place].keep(outcomes);
@@ -191,11 +184,11 @@ async fn run_together(
 }
 
 /// Ends a savepoint: either way the next one finds one in which nothing was done yet. COMMIT releases the last.
-async fn end_step(tx: &mut Tx, ran: Ran, usage: &mut UsageChanges) -> std::result::Result<(), CommitFailure> {
+async fn end_step(tx: &mut Tx, ran: Ran) -> std::result::Result<(), CommitFailure> {
     let next_savepoint = match ran {
         Ran::Stays => {
             for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
-                tx::add_usage(usage, bucket_id, delta);
+                tx::add_usage(&mut tx.committing, bucket_id, delta);
             }
             "RELEASE one;\nSAVEPOINT one"
         }

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::metadata::changes::{Changes, Group, Outcomes};
+use crate::metadata::quota;
 use crate::metadata::tx::Tx;
 use crate::{Durability, Error, Result};
 
@@ -96,6 +97,12 @@ pub(super) async fn caught<T>(body: impl Future<Output = Result<T>>) -> Result<T
     AssertUnwindSafe(body).catch_unwind().await.unwrap_or(Err(Error::Internal("a transaction panicked")))
 }
 
+/// Refuses a transaction that is done, but would let a bucket hold too much.
+async fn settled<T>(done: Result<T>, tx: &mut Tx) -> Result<T> {
+    let answer = done?;
+    quota::refuse_excess(tx).await.map(|()| answer)
+}
+
 impl<T, F> Job for Call<T, F>
 where
     T: Send + 'static,
@@ -118,7 +125,7 @@ where
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
         async move {
             let body = &self.body;
-            let result = caught(async { body(tx).await }).await;
+            let result = caught(async { settled(body(tx).await, tx).await }).await;
             self.answer.keep(result)
         }
         .boxed()
@@ -153,7 +160,7 @@ impl<T: Send + 'static> Job for ChangeCall<T> {
 
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Ran> {
         async move {
-            let result = caught(self.changes.make(tx)).await;
+            let result = caught(async { settled(self.changes.make(tx).await, tx).await }).await;
             self.answer.keep(result)
         }
         .boxed()
