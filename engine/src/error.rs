@@ -273,6 +273,9 @@ pub enum RuleError {
     /// A rule for other origins asks for something that there is not.
     #[error("the CORS rule is not supported: {0}")]
     UnsupportedCors(&'static str),
+    /// A website cannot be shown as it is described.
+    #[error("the website is not valid: {0}")]
+    InvalidWebsite(&'static str),
     /// The bucket's owner owns everything in it, and access control lists are off.
     #[error("the bucket does not allow access control lists")]
     AclsDisabled,

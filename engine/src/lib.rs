@@ -56,6 +56,7 @@ mod users;
 mod version_ids;
 mod work;
 
+mod website;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
@@ -129,6 +130,7 @@ pub use work::WorkerStatus;
 
 /// The store: cheap to clone, safe to share.
 #[derive(Clone, Debug)]
+pub use website::{NewKey, Pages, Protocol, ROUTING_RULES_MAX, RoutingRule, Website};
 pub struct Engine {
     inner: Arc<Inner>,
 }

@@ -27,6 +27,9 @@ pub(crate) struct Meta {
     cache_control: Option<String>,
     #[serde(rename = "ex", skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
+    /// Where visitors of a website are sent.
+    #[serde(rename = "rl", skip_serializing_if = "Option::is_none")]
+    redirect_location: Option<String>,
     #[serde(rename = "u", skip_serializing_if = "Vec::is_empty")]
     user: Vec<(String, String)>,
     #[serde(rename = "k", skip_serializing_if = "StoredDigests::is_empty")]
@@ -136,6 +139,7 @@ impl Meta {
             content_disposition: headers.content_disposition.clone(),
             cache_control: headers.cache_control.clone(),
             expires: headers.expires.clone(),
+            redirect_location: headers.redirect_location.clone(),
             user: user.to_vec(),
             ..Self::default()
         })
@@ -179,6 +183,11 @@ impl Meta {
 
     pub(crate) fn set_legal_hold(&mut self, held: bool) {
         self.legal_hold = held;
+    }
+
+    pub(crate) fn redirected_to(mut self, location: Option<String>) -> Self {
+        self.redirect_location = location;
+        self
     }
 
     pub(crate) fn with_tags(mut self, tags: Tags) -> Self {
@@ -233,6 +242,7 @@ impl Meta {
             content_disposition: self.content_disposition.clone(),
             cache_control: self.cache_control.clone(),
             expires: self.expires.clone(),
+            redirect_location: self.redirect_location.clone(),
         }
     }
 

@@ -130,6 +130,7 @@ impl Engine {
         let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
         let changes = copy.replace.is_some()
             || copy.storage_class.is_some()
+            || copy.redirect_location.is_some()
             || !matches!(copy.encryption, NewEncryption::OfBucket)
             || source.customer_key.is_some();
         if onto_itself && !changes {
@@ -430,7 +431,8 @@ impl CopyJob {
         };
         let tags = self.copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
         let owned = meta.possessed(self.possession.clone(), &self.to.bucket.owner);
-        Ok(owned.with_tags(tags).locked(&self.copy.lock))
+        let redirected = owned.redirected_to(self.copy.redirect_location.clone());
+        Ok(redirected.with_tags(tags).locked(&self.copy.lock))
     }
 }
 

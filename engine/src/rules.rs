@@ -17,6 +17,7 @@ use crate::metadata::{self, Tx};
 use crate::quota::Quota;
 use crate::tags::Tags;
 use crate::{Bucket, BucketName, Caller, Engine, Error, Person, Result, RuleError};
+use crate::website::Website;
 
 /// A bucket and everything that is set on it, as it is remembered between requests.
 #[derive(Clone, Debug)]
@@ -94,6 +95,7 @@ settings! {
     tags: Tags = "tags", GetBucketTagging, PutBucketTagging;
 }
 
+    website: Website = "website", GetBucketWebsite, PutBucketWebsite;
 /// The row of a bucket's access control list.
 pub(crate) const ACL: &str = "acl";
 /// The row of a bucket's policy.

@@ -129,7 +129,7 @@ pub(crate) fn push_escaped(out: &mut String, text: &str) {
     out.push_str(rest);
 }
 
-fn add_ids(headers: &mut HeaderMap, context: &RequestContext) {
+pub(crate) fn add_ids(headers: &mut HeaderMap, context: &RequestContext) {
     for (name, id) in [("x-amz-request-id", context.request_id()), ("x-amz-id-2", context.host_id())] {
         if let Ok(value) = HeaderValue::try_from(id) {
             headers.insert(name, value);

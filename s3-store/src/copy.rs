@@ -13,8 +13,8 @@ use crate::checksums::{Shown, show_checksums};
 use crate::encryption::{self, Way};
 use crate::error::{from_engine, not_implemented};
 use crate::headers::{
-    bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, storage_class, text,
-    timestamp, user_metadata, version, write_conditions,
+    REDIRECT_LOCATION, bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported,
+    storage_class, text, timestamp, user_metadata, version, write_conditions,
 };
 use crate::multipart::{part_number, upload_id};
 use crate::object::made_version;
@@ -42,6 +42,7 @@ pub(crate) async fn object(
     let tag = |name| text(&headers, name).and_then(|value| value.parse().ok());
     let copy = CopyObject {
         replace: replace.then(|| (object_headers(&headers), user_metadata(input.metadata))),
+        redirect_location: text(&headers, REDIRECT_LOCATION),
         storage_class: storage_class(input.storage_class.as_ref())?,
         acl: acl::of_headers(&headers)?,
         lock: lock::of_headers(&headers)?,

@@ -241,7 +241,7 @@ fn from_rule(error: &RuleError) -> S3Error {
         ),
         RuleError::InvalidTag(why) => s3_error!(InvalidTag, "{why}"),
         RuleError::TooManyTags { count_max } => s3_error!(InvalidTag, "Tags cannot be greater than {count_max}"),
-        RuleError::UnsupportedCors(why) => s3_error!(InvalidRequest, "{why}"),
+        RuleError::UnsupportedCors(why) | RuleError::InvalidWebsite(why) => s3_error!(InvalidRequest, "{why}"),
         RuleError::NoObjectLock => s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"),
         RuleError::NotLocked => {
             none_such("NoSuchObjectLockConfiguration", "The specified object does not have a ObjectLock configuration")

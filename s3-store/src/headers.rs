@@ -3,12 +3,16 @@
 use engine::{
     BucketName, Caller, Engine, ObjectHeaders, ObjectKey, ReadConditions, StorageClass, VersionId, WriteConditions,
 };
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use s3s::dto::{self, ETag, ETagCondition, Timestamp};
 use s3s::{S3Request, S3Result, s3_error};
 use time::OffsetDateTime;
 
-use crate::error::{from_engine, not_implemented};
+use crate::error::{custom, from_engine, not_implemented};
+
+/// Where visitors of a website are sent who ask for an object.
+pub(crate) const REDIRECT_LOCATION: &str = "x-amz-website-redirect-location";
+const REDIRECT_LOCATION_BYTES_MAX: usize = 2048;
 
 /// Who asks.
 pub(crate) fn caller<T>(request: &S3Request<T>) -> Caller {
@@ -56,6 +60,7 @@ pub(crate) fn object_headers(headers: &HeaderMap) -> ObjectHeaders {
         content_disposition: text(headers, "content-disposition"),
         cache_control: text(headers, "cache-control"),
         expires: text(headers, "expires"),
+        redirect_location: text(headers, REDIRECT_LOCATION),
     }
 }
 
@@ -87,12 +92,28 @@ pub(crate) fn storage_class_name(class: StorageClass) -> &'static str {
 
 /// Refuses headers that ask for what is not kept: an answer of success would be a lie.
 pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> S3Result {
-    for (name, what) in
-        [("x-amz-website-redirect-location", "Website redirects"), ("x-amz-write-offset-bytes", "Appending")]
-    {
-        if text(headers, name).is_some() {
-            return Err(not_implemented(what));
-        }
+    if text(headers, "x-amz-write-offset-bytes").is_some() {
+        return Err(not_implemented("Appending"));
+    }
+    check_redirect(text(headers, REDIRECT_LOCATION).as_deref())
+}
+
+/// Refuses a redirect of an object that leads nowhere.
+fn check_redirect(location: Option<&str>) -> S3Result {
+    let Some(location) = location else { return Ok(()) };
+    if !["/", "http://", "https://"].iter().any(|start| location.starts_with(start)) {
+        return Err(custom(
+            "InvalidRedirectLocation",
+            StatusCode::BAD_REQUEST,
+            "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.",
+        ));
+    }
+    if location.len() > REDIRECT_LOCATION_BYTES_MAX {
+        return Err(custom(
+            "InvalidRedirectLocation",
+            StatusCode::BAD_REQUEST,
+            "The length of website redirect location cannot exceed 2,048 characters.",
+        ));
     }
     Ok(())
 }

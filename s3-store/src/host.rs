@@ -10,16 +10,36 @@ pub(crate) struct Hosts(Vec<String>);
 
 impl Hosts {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self(settings.base_domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
+        Self::of(&settings.base_domains)
+    }
+
+    pub(crate) fn of(domains: &[String]) -> Self {
+        Self(domains.iter().map(|domain| domain.to_ascii_lowercase()).collect())
+    }
+
+    /// Whether a host is one of the domains, or beneath one.
+    pub(crate) fn covers(&self, host: &str) -> bool {
+        let host = bare(host);
+        self.0.iter().any(|domain| is_beneath(&host, domain))
+    }
+
+    /// The names that the bucket may have whose website a host shows: what stands before the domain, and the whole host name.
+    pub(crate) fn websites(&self, host: &str) -> Option<Vec<String>> {
+        self.covers(host).then(|| self.bucket(host).into_iter().chain([bare(host)]).collect())
     }
 
     /// The bucket that a `Host` header names, in lower case; `None` is path style. A domain that is a part of another wins by length.
     pub(crate) fn bucket(&self, host: &str) -> Option<String> {
-        let host = without_port(host).trim_end_matches('.').to_ascii_lowercase();
+        let host = bare(host);
         let domain = self.0.iter().filter(|domain| is_beneath(&host, domain)).max_by_key(|domain| domain.len())?;
         let bucket = host.strip_suffix(domain.as_str())?.strip_suffix('.')?;
         (!bucket.is_empty()).then(|| bucket.to_owned())
     }
+}
+
+/// A host name alone, in lower case.
+fn bare(host: &str) -> String {
+    without_port(host).trim_end_matches('.').to_ascii_lowercase()
 }
 
 fn is_beneath(host: &str, domain: &str) -> bool {
@@ -46,6 +66,16 @@ impl S3Host for Hosts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_website_has_the_name_of_its_host_or_what_stands_before_the_domain() {
+        let hosts = Hosts::of(&["web.lan".to_owned()]);
+        let names = |host: &str| hosts.websites(host).map(|names| names.join(" "));
+        assert_eq!(names("Photos.web.lan:80").as_deref(), Some("photos photos.web.lan"));
+        assert_eq!(names("web.lan").as_deref(), Some("web.lan"));
+        assert_eq!(names("photos.lan"), None);
+        assert_eq!(names("xweb.lan"), None);
+    }
 
     #[test]
     fn only_names_beneath_a_base_domain_are_buckets() {

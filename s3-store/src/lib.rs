@@ -32,6 +32,7 @@ mod lock;
 mod multipart;
 mod object;
 mod operations;
+mod payment;
 mod region;
 mod route;
 mod scheme;
@@ -41,6 +42,7 @@ mod slash;
 mod store;
 mod subresource;
 mod tagging;
+mod website;
 
 pub use iam::iam_router;
 pub use operations::{OPERATIONS, OfferedOperation, Target};

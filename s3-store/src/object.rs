@@ -26,7 +26,7 @@ use crate::{acl, durability, lock, tagging};
 const DELETE_OBJECTS_MAX: usize = 1000;
 const X_AMZ_TAGGING_COUNT: HeaderName = HeaderName::from_static("x-amz-tagging-count");
 /// What S3 says of an object whose maker named no type.
-const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
+pub(crate) const CONTENT_TYPE_DEFAULT: &str = "binary/octet-stream";
 
 pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
     let who = caller(&request);
@@ -89,6 +89,7 @@ macro_rules! show_object {
         $output.content_type =
             either(&input.response_content_type, &kept.content_type).or_else(|| Some(CONTENT_TYPE_DEFAULT.to_owned()));
         $output.expires = input.response_expires.clone();
+        $output.website_redirect_location = kept.redirect_location.clone();
         $output.content_length = Some(signed(view.range.end - view.range.start));
         $output.content_range = content_range(view);
         $output.e_tag = Some(etag(&info.etag));
@@ -164,7 +165,7 @@ fn show_expires(headers: &mut http::HeaderMap, overridden: bool, view: &ObjectVi
     }
 }
 
-fn selection(range: Option<&dto::Range>, part_number: Option<i32>) -> S3Result<Option<Selection>> {
+pub(crate) fn selection(range: Option<&dto::Range>, part_number: Option<i32>) -> S3Result<Option<Selection>> {
     match (range, part_number) {
         (Some(_), Some(_)) => {
             Err(s3_error!(InvalidRequest, "Cannot specify both Range header and partNumber query parameter"))
@@ -178,7 +179,7 @@ fn selection(range: Option<&dto::Range>, part_number: Option<i32>) -> S3Result<O
 }
 
 /// `Content-Range` of a partial answer. An empty object has no range that HTTP could name.
-fn content_range(view: &ObjectView) -> Option<String> {
+pub(crate) fn content_range(view: &ObjectView) -> Option<String> {
     let (start, end) = (view.range.start, view.range.end);
     (view.partial && end > start).then(|| format!("bytes {start}-{}/{}", end - 1, view.info.size_bytes))
 }

@@ -55,6 +55,10 @@ const POLICY_BODY: &str =
     r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetBucketWebsite","Resource":"arn:aws:s3:::*"}}"#;
 const LIFECYCLE_BODY: &str = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status><Filter><Prefix>b</Prefix></Filter>\
     <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
+const WEBSITE_BODY: &str =
+    "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>";
+const PAYMENT_BODY: &str = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>";
+const ACCELERATE_BODY: &str = "<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>";
 const LOCK_BODY: &str =
     "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
 const HOLD_BODY: &str = "<LegalHold><Status>ON</Status></LegalHold>";
@@ -130,15 +134,18 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     with_body(on("PutObjectLegalHold", "PUT", Object, "legal-hold"), HOLD_BODY),
     on("GetObjectRetention", "GET", Object, "retention"),
     with_body(on("PutObjectRetention", "PUT", Object, "retention"), RETENTION_BODY),
+    on("GetBucketWebsite", "GET", Bucket, "website"),
+    with_body(on("PutBucketWebsite", "PUT", Bucket, "website"), WEBSITE_BODY),
+    on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
+    with_body(on("PutBucketRequestPayment", "PUT", Bucket, "requestPayment"), PAYMENT_BODY),
+    with_body(on("PutBucketAccelerateConfiguration", "PUT", Bucket, "accelerate"), ACCELERATE_BODY),
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
     on("GetBucketLogging", "GET", Bucket, "logging"),
     on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
-    on("GetBucketWebsite", "GET", Bucket, "website"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),
-    on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
 ];
 
 /// The offered operation of that name.

@@ -31,6 +31,7 @@ use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::iam::{self, Identities};
 use crate::store::Store;
+use crate::website::{self, Visit};
 use crate::{Settings, answer, cors, facts, form};
 
 /// A path that only asks whether the endpoint answers.
@@ -51,6 +52,7 @@ pub fn router(engine: Engine, settings: &Settings) -> Router {
         identities: Identities::new(engine.clone(), settings.clone()),
         check: FrontCheck { engine, settings: settings.clone() },
         hosts: Hosts::new(&settings),
+        websites: Hosts::of(&settings.website_domains),
         documents: Arc::new(Semaphore::new(units(settings.documents_size_bytes_max))),
         settings,
     };
@@ -62,6 +64,7 @@ struct Door {
     check: FrontCheck,
     hosts: Hosts,
     identities: Identities,
+    websites: Hosts,
     /// Memory that documents may still take.
     documents: Arc<Semaphore>,
     settings: Arc<Settings>,
@@ -106,8 +109,13 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     let body = DrainedBody::new(body, &parts.headers);
     let request = Request::from_parts(parts, body);
     let span = tracing::info_span!("s3", request_id = context.request_id());
-    let answered = tracing::Instrument::instrument(door.answer(request, &context, allowed.as_ref()), span).await;
-    let mut response = answer::finish(answered, &context, &resource);
+    let answered = async {
+        match door.visited(&request) {
+            Some(buckets) => door.show_website(request, buckets, &context).await,
+            None => answer::finish(door.answer(request, &context, allowed.as_ref()).await, &context, &resource),
+        }
+    };
+    let mut response = tracing::Instrument::instrument(answered, span).await;
     if let Some(allowed) = &allowed {
         cors::decorate(allowed, &asked.0, &asked.1, response.headers_mut());
     }
@@ -163,12 +171,9 @@ impl Door {
             *response.headers_mut() = cors::preflight(allowed.unwrap_or(&by_store), request.headers())?;
             return Ok(response);
         }
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        // The listener says so: the request line does not.
-        let is_secure = request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS);
-        let clock = self.check.engine.clock();
-        context.set_facts(facts::of(peer, is_secure, request.headers(), request.uri(), clock));
-        request.extensions_mut().insert(Way::new(is_secure, &self.settings));
+        context.set_facts(self.facts_of(&request));
+        let way = Way::new(is_secure(&request), &self.settings);
+        request.extensions_mut().insert(way);
         if is_form(&request) {
             return self.upload_form(request, context).await;
         }
@@ -187,6 +192,36 @@ impl Door {
         let _memory = self.memory_for(&request, kind)?;
         let request = guarded(request, kind, context);
         Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+    }
+
+    /// The buckets whose website a request may be for; `None` for one to the API.
+    fn visited(&self, request: &Request) -> Option<Vec<String>> {
+        let is_preflight = *request.method() == Method::OPTIONS;
+        host(request).filter(|_| !is_preflight).and_then(|host| self.websites.websites(host))
+    }
+
+    async fn show_website(
+        &self,
+        request: Request,
+        buckets: Vec<String>,
+        context: &RequestContext,
+    ) -> http::Response<s3s::Body> {
+        let (facts, is_secure) = (self.facts_of(&request), is_secure(&request));
+        let visit = Visit {
+            buckets,
+            caller: engine::Caller::Anonymous(facts),
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            host: host(&request).unwrap_or_default(),
+            is_secure,
+        };
+        website::serve(&self.check.engine, &visit, context).await
+    }
+
+    fn facts_of(&self, request: &Request) -> engine::Facts {
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        facts::of(peer, is_secure(request), request.headers(), request.uri(), self.check.engine.clock())
     }
 
     /// A form has its proof among its fields, and no other one beside.
@@ -224,7 +259,7 @@ impl Door {
     fn bucket_of(&self, headers: &HeaderMap, uri: &Uri) -> Option<engine::BucketName> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
-        let of_host = host.and_then(|host| self.hosts.bucket(host));
+        let of_host = host.and_then(|host| self.websites.bucket(host).or_else(|| self.hosts.bucket(host)));
         let of_path = || uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
         engine::BucketName::new(&of_host.unwrap_or_else(of_path)).ok()
     }
@@ -293,6 +328,11 @@ fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::H
 fn host(request: &Request) -> Option<&str> {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
+}
+
+/// Whether a request came over TLS. The listener says so: the request line does not.
+fn is_secure(request: &Request) -> bool {
+    request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS)
 }
 
 fn is_health_check(request: &Request) -> bool {

@@ -2,12 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::host::Hosts;
+
 /// How the S3 endpoint answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Domains under which a bucket is a host name (`bucket.s3.example.lan`); without port. Any other host means path style.
     pub base_domains: Vec<String>,
+    /// Domains under which a bucket's website is shown (`bucket.web.example.lan`), to whoever asks; without port. A bucket whose name is the
+    /// whole host name is shown there as well, where no other bucket is meant.
+    pub website_domains: Vec<String>,
     /// The region that is reported. Requests may name any region in their signature.
     pub region: String,
     /// Origins whose pages may read answers; `*` is every one. Requests are signed and carry no cookies, so this opens nothing.
@@ -32,6 +37,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             base_domains: Vec::new(),
+            website_domains: Vec::new(),
             region: "us-east-1".to_owned(),
             cors_allow_origins: vec!["*".to_owned()],
             customer_keys_need_tls: true,
@@ -63,6 +69,13 @@ impl Settings {
         let refuse = |field, why: String| Err(InvalidSettings { field, why });
         if let Some(domain) = self.base_domains.iter().find(|domain| !is_domain(domain)) {
             return refuse("base_domains", format!("{domain:?} is not a domain name (no scheme, port or path)"));
+        }
+        if let Some(domain) = self.website_domains.iter().find(|domain| !is_domain(domain)) {
+            return refuse("website_domains", format!("{domain:?} is not a domain name (no scheme, port or path)"));
+        }
+        let websites = Hosts::of(&self.website_domains);
+        if let Some(domain) = self.base_domains.iter().find(|domain| websites.covers(domain)) {
+            return refuse("website_domains", format!("s3.base_domains has {domain:?}, which would be a website"));
         }
         if self.region.is_empty() || !self.region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return refuse("region", format!("{:?} may hold only letters, digits and '-'", self.region));
@@ -114,6 +127,15 @@ mod tests {
         assert_eq!(field_refused(&domains("s3.example.lan")), None);
         for bad in ["http://s3.example.lan", "s3.example.lan:9000", "", "10.0.0.1", "a..b", "a/b"] {
             assert_eq!(field_refused(&domains(bad)), Some("base_domains"), "{bad}");
+        }
+        let websites = |text: &str| Settings {
+            website_domains: vec![text.to_owned()],
+            base_domains: vec!["s3.example.lan".to_owned()],
+            ..Settings::default()
+        };
+        assert_eq!(field_refused(&websites("web.example.lan")), None);
+        for bad in ["http://web.example.lan", "s3.example.lan", "example.lan"] {
+            assert_eq!(field_refused(&websites(bad)), Some("website_domains"), "{bad}");
         }
         let origins = |text: &str| Settings { cors_allow_origins: vec![text.to_owned()], ..Settings::default() };
         assert_eq!(field_refused(&origins("https://cloud.example.lan:8443")), None);

@@ -28,11 +28,13 @@ use s3s::dto::{
     GetPublicAccessBlockOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
     ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectVersionsInput,
     ListObjectVersionsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, Payer, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
+    ListPartsInput, ListPartsOutput, Payer, PutBucketAccelerateConfigurationInput,
+    PutBucketAccelerateConfigurationOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
     PutBucketCorsOutput, PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
     PutBucketLifecycleConfigurationOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
-    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketTaggingInput, PutBucketTaggingOutput,
-    PutBucketVersioningInput, PutBucketVersioningOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
+    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
+    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
+    PutBucketWebsiteInput, PutBucketWebsiteOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
     PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectLockConfigurationInput,
     PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput, PutObjectRetentionOutput,
     PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
@@ -42,8 +44,8 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::subresource::Absent;
 use crate::{
-    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, object,
-    settings_of_bucket, tagging,
+    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, object, payment,
+    settings_of_bucket, tagging, website,
 };
 
 /// S3 over the engine.
@@ -133,6 +135,13 @@ answer_s3! {
         put_bucket_lifecycle_configuration(PutBucketLifecycleConfigurationInput)
             -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
         delete_bucket_lifecycle(DeleteBucketLifecycleInput) -> DeleteBucketLifecycleOutput = lifecycle::delete;
+        get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website::get;
+        put_bucket_website(PutBucketWebsiteInput) -> PutBucketWebsiteOutput = website::put;
+        delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = website::delete;
+        put_bucket_request_payment(PutBucketRequestPaymentInput)
+            -> PutBucketRequestPaymentOutput = payment::put_payer;
+        put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput)
+            -> PutBucketAccelerateConfigurationOutput = payment::put_acceleration;
         get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = lock::retention;
         put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = lock::put_retention;
         get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = lock::legal_hold;
@@ -160,7 +169,6 @@ answer_s3! {
     absent {
         get_bucket_replication(GetBucketReplicationInput)
             -> GetBucketReplicationOutput = Replication, GetReplicationConfiguration;
-        get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = Website, GetBucketWebsite;
     }
     same_for_all {
         get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
@@ -177,8 +185,6 @@ answer_s3! {
               GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
         delete_bucket_replication(DeleteBucketReplicationInput)
             -> DeleteBucketReplicationOutput = GetReplicationConfiguration, DeleteBucketReplicationOutput::default();
-        delete_bucket_website(DeleteBucketWebsiteInput)
-            -> DeleteBucketWebsiteOutput = DeleteBucketWebsite, DeleteBucketWebsiteOutput::default();
     }
     own {
         async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {

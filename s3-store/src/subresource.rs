@@ -9,7 +9,6 @@ use crate::error::none_such;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absent {
     Replication,
-    Website,
 }
 
 impl Absent {
@@ -17,9 +16,6 @@ impl Absent {
         let (code, message) = match self {
             Self::Replication => {
                 ("ReplicationConfigurationNotFoundError", "The replication configuration was not found")
-            }
-            Self::Website => {
-                ("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration")
             }
         };
         none_such(code, message)

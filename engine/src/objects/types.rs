@@ -24,6 +24,8 @@ pub struct ObjectHeaders {
     pub cache_control: Option<String>,
     /// `Expires`, as given.
     pub expires: Option<String>,
+    /// Where visitors of a website are sent who ask for it: a path that begins with `/`, or a URL.
+    pub redirect_location: Option<String>,
 }
 
 /// The storage class a client named. It is kept and shown, and changes nothing.
@@ -199,6 +201,8 @@ pub struct CopyObject {
     pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
     /// The storage class named; the source's when `None`.
     pub storage_class: Option<StorageClass>,
+    /// Where visitors of a website are sent; this is not copied.
+    pub redirect_location: Option<String>,
     /// Who else may read the copy; lists are not copied.
     pub acl: GivenAcl,
     /// New tags; the source's when `None`.

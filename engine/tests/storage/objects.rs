@@ -67,6 +67,7 @@ async fn metadata_is_kept() {
         content_disposition: Some("attachment".into()),
         cache_control: Some("no-cache".into()),
         expires: Some("Thu, 01 Jan 2026 00:00:00 GMT".into()),
+        redirect_location: Some("/elsewhere".into()),
     };
     let new = NewObject {
         headers: headers.clone(),

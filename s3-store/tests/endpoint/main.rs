@@ -19,4 +19,5 @@ mod quota;
 mod refusals;
 mod rules;
 mod versions;
+mod websites;
 mod wire;

@@ -98,7 +98,6 @@ async fn what_is_not_offered_is_said_so() {
     endpoint.put("/photos/key", b"content").await;
     for (method, path) in [
         ("PUT", "/photos?q:replication"),
-        ("PUT", "/photos?q:website"),
         ("GET", "/photos/key?q:torrent"),
         ("GET", "/photos?q:inventory"),
         ("POST", "/photos/key?q:restore"),
@@ -113,6 +112,19 @@ async fn what_is_not_offered_is_said_so() {
         assert!(answer.text().contains("<Message>"), "{}", answer.text());
     }
     assert_eq!(endpoint.get("/photos/key").await.text(), "content");
+    for (path, document) in [
+        (
+            "/photos?q:requestPayment",
+            "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>",
+        ),
+        ("/photos?q:accelerate", "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>"),
+    ] {
+        let answer = endpoint.ada.send(Request::new("PUT", path).body(document)).await;
+        assert_eq!(answer.told(), "501 NotImplemented", "{path} {}", answer.text());
+        let refused = endpoint.bob.send(Request::new("PUT", path).body(document)).await;
+        assert_eq!(refused.told(), "403 AccessDenied", "{path}");
+    }
+    assert_eq!(endpoint.get("/photos?q:requestPayment").await.element("Payer"), "BucketOwner");
 }
 
 #[tokio::test]
