@@ -9,6 +9,7 @@ use crate::access::acl::{Acl, CannedAcl, GRANTS_MAX, GivenAcl, GivenGrantee, Gra
 use crate::access::action::Action;
 use crate::access::public::ObjectOwnership;
 use crate::access::{ObjectSide, Wanted};
+use crate::events::{EventKind, Happened, Notify};
 use crate::meta::Meta;
 use crate::metadata::{self, Tx, objects as rows, users, versions};
 use crate::rules::KnownBucket;
@@ -103,7 +104,7 @@ impl Engine {
             meta.set_acl(Some(acl.clone()));
             Ok(())
         };
-        self.write_meta(caller, &known, &object.key, &version, change).await
+        self.write_meta(caller, &known, &object.key, &version, Some(EventKind::AclSet), change).await
     }
 
     /// An object that is there, when the caller may do something with it.
@@ -145,10 +146,11 @@ impl Engine {
         caller: &Caller,
         object: &ObjectName,
         action: Action,
+        told: Option<EventKind>,
         change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
     ) -> Result<TouchedVersion> {
         let (known, version) = self.find_version(caller, object, action).await?;
-        self.write_meta(caller, &known, &object.key, &version, change).await
+        self.write_meta(caller, &known, &object.key, &version, told, change).await
     }
 
     /// Changes what is kept with a version that the caller was judged by, and with no other: one that came in its place may be somebody
@@ -159,26 +161,37 @@ impl Engine {
         known: &KnownBucket,
         key: &ObjectKey,
         version: &rows::Version,
+        told: Option<EventKind>,
         change: impl Fn(&mut Meta) -> Result<()> + Send + Sync + 'static,
     ) -> Result<TouchedVersion> {
         let (bucket_id, key, seq) = (known.bucket.id, key.clone(), version.seq);
         let (change, versioning) = (Arc::new(change), known.bucket.versioning);
-        self.inner
+        let told = Notify::of(known, caller).zip(told);
+        let is_told = told.is_some();
+        let touched = self
+            .inner
             .db
             .write_for(caller.share(), "change_object", move |tx| {
-                let (key, change) = (key.clone(), change.clone());
+                let (key, change, told) = (key.clone(), change.clone(), told.clone());
                 async move {
                     metadata::buckets::must_exist(tx, bucket_id).await?;
                     let found = versions::by_seq(tx, bucket_id, &key, seq).await?;
                     let mut version = found.ok_or(Error::NoSuchKey { marker: None })?;
                     change(&mut version.meta)?;
                     versions::set_meta(tx, bucket_id, &key, &version).await?;
+                    if let Some((notify, kind)) = told {
+                        let seq = tx.take_seq().await?;
+                        let happened = Happened { seq, ..Happened::to_version(kind, &key, &version) };
+                        metadata::outbox::add(tx, bucket_id, &notify, &happened).await?;
+                    }
                     let tags = version.meta.tags().clone();
                     Ok(TouchedVersion { version_id: version.version_id, versioning, tags })
                 }
                 .boxed()
             })
-            .await
+            .await?;
+        self.ring(is_told);
+        Ok(touched)
     }
 
     /// The list that a request sets on something that is there.

@@ -20,6 +20,7 @@ mod data_dir;
 pub mod disk;
 mod encryption;
 mod error;
+mod events;
 mod fair;
 mod groups;
 mod iam;
@@ -34,6 +35,7 @@ mod metadata;
 mod move_metadata;
 mod multipart;
 mod names;
+mod notifications;
 mod objects;
 mod password;
 mod progress;
@@ -54,9 +56,9 @@ mod trash;
 mod usage;
 mod users;
 mod version_ids;
+mod website;
 mod work;
 
-mod website;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::task::TaskTracker;
@@ -89,6 +91,7 @@ pub use cors::{CORS_RULES_MAX, CorsRule, CorsRules};
 pub use credentials::Credential;
 pub use encryption::{BucketEncryption, CustomerKey, Encryption, KMS_KEY_DEFAULT, KmsDefault, NewEncryption};
 pub use error::{BoxError, Error, Result, RuleError};
+pub use events::{Backlog, Event, EventKind, PendingEvent, pause_after};
 pub use groups::{Group, GroupChange, NewGroup, PageRequest, Profile};
 pub use iam::{
     AccountSummary, AssumeRole, CallerIdentity, IamAction, IamEntity, IamError, IamHolder, IamKey, IamKind, IamListing,
@@ -110,6 +113,7 @@ pub use multipart::{
 pub use names::{
     AccessKeyId, BlobId, BucketName, CanonicalId, ContentId, GroupId, ObjectKey, UploadId, UserId, VersionId,
 };
+pub use notifications::{EventFamily, EventFilter, NOTIFICATION_RULES_MAX, NotificationRule, Notifications, ShownAs};
 pub use objects::{
     ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, NewObject, ObjectHeaders, ObjectInfo,
     ObjectRead, ObjectView, PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass,
@@ -126,11 +130,11 @@ pub use tags::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, TouchedVersion};
 pub use trash::TrashedUser;
 pub use usage::{BucketUsage, Usage, UserUsage};
 pub use users::{NewUser, User, UserChange, UserFilter};
+pub use website::{NewKey, Pages, Protocol, ROUTING_RULES_MAX, RoutingRule, Website};
 pub use work::WorkerStatus;
 
 /// The store: cheap to clone, safe to share.
 #[derive(Clone, Debug)]
-pub use website::{NewKey, Pages, Protocol, ROUTING_RULES_MAX, RoutingRule, Website};
 pub struct Engine {
     inner: Arc<Inner>,
 }
@@ -150,6 +154,8 @@ struct Inner {
     /// Visible buckets with what is set on them, without their usage.
     buckets: Remembered<Arc<rules::KnownBucket>>,
     passwords: password::Passwords,
+    /// Rung when events may wait that did not before.
+    events_added: tokio::sync::Notify,
     workers: work::Workers,
     /// Running back-ups; garbage stays while there is one.
     backups: backup::Running,
@@ -205,6 +211,7 @@ impl Engine {
                 identities: Remembered::new(),
                 buckets: Remembered::new(),
                 passwords: password::Passwords::new(),
+                events_added: tokio::sync::Notify::new(),
                 workers: work::Workers::default(),
                 backups: backup::Running::default(),
                 scrubs: scrub::Turns::default(),

@@ -181,7 +181,7 @@ impl Engine {
         if retention.is_some_and(|retention| retention.until_us <= now_us) {
             return Err(Error::invalid("retain until date", "must be in the future"));
         }
-        self.change_meta(caller, object, Action::PutObjectRetention, move |meta| {
+        self.change_meta(caller, object, Action::PutObjectRetention, None, move |meta| {
             let kept = meta.retention().filter(|kept| kept.until_us > now_us);
             if kept.is_some_and(|kept| !may_follow(kept, retention, bypass)) {
                 return Err(Error::ObjectLocked);
@@ -215,7 +215,7 @@ impl Engine {
             meta.set_legal_hold(held);
             Ok(())
         };
-        self.change_meta(caller, object, Action::PutObjectLegalHold, change).await
+        self.change_meta(caller, object, Action::PutObjectLegalHold, None, change).await
     }
 
     /// Lets versions of a bucket be locked from now on, and sets what new ones get. [`RuleError::BucketState`] where it keeps no versions.

@@ -10,6 +10,7 @@ use crate::access::action::Action;
 use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::bytes::cipher::Nonce;
 use crate::encryption::{CustomerKey, Encryption};
+use crate::events::{EventKind, Happened, Notify};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
@@ -292,11 +293,14 @@ impl Engine {
         let (key, upload) = (key.clone(), upload.clone());
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (Arc::new(complete), self.inner.version_ids.clone());
-        self.inner
+        let notify = Notify::of(&known, caller);
+        let is_told = notify.is_some();
+        let made = self
+            .inner
             .db
             .write_for(caller.share(), "complete_upload", move |tx| {
                 let (known, key, upload) = (known.clone(), key.clone(), upload.clone());
-                let (complete, ids) = (complete.clone(), ids.clone());
+                let (complete, ids, notify) = (complete.clone(), ids.clone(), notify.clone());
                 async move {
                     metadata::buckets::must_exist(tx, known.bucket.id).await?;
                     let open = match rows::find(tx, known.bucket.id, &key, &upload).await {
@@ -308,11 +312,17 @@ impl Engine {
                     };
                     let made = make_object(tx, &ids, known.bucket.id, open, &complete, part_size_bytes_min).await?;
                     rows::remember(tx, known.bucket.id, &key, &upload, made.version.seq).await?;
+                    if let Some(notify) = &notify {
+                        let happened = Happened::to_version(EventKind::CreatedOfParts, &key, &made.version);
+                        metadata::outbox::add(tx, known.bucket.id, notify, &happened).await?;
+                    }
                     info(key, made.version, &known, made.versioning)
                 }
                 .boxed()
             })
-            .await
+            .await?;
+        self.ring(is_told);
+        Ok(made)
     }
 
     /// Gives an upload up; its parts are freed.

@@ -22,6 +22,7 @@ use crate::bytes::in_flight::NewBlob;
 use crate::bytes::intake::{Kept, TakenIn};
 use crate::bytes::outflow::stream_pieces;
 use crate::encryption::{Encryption, NewEncryption, SealedKey};
+use crate::events::{EventKind, Happened, Notify};
 use crate::fair::Share;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done};
@@ -64,7 +65,8 @@ impl Engine {
             .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
         let encryption = self.encryption_of_new(&known, &new.encryption)?;
         let sealed = encryption.map(|shown| self.new_key(shown, &new.encryption)).transpose()?;
-        let whole = Whole { meta, storage_class: new.storage_class, conditions: new.conditions };
+        let told_as = if new.by_form { EventKind::CreatedPost } else { EventKind::CreatedPut };
+        let whole = Whole { meta, storage_class: new.storage_class, conditions: new.conditions, told_as };
         self.store_whole(caller, &known, key, whole, body, sealed).await
     }
 
@@ -95,9 +97,15 @@ impl Engine {
         };
         let crc64nvme = taken.stored_crc64nvme;
         let (place, blob) = place_of(taken.kept);
-        let new =
-            changes::NewObject { version, content: NewContent { crc64nvme, place }, conditions: whole.conditions };
-        let change = Change { bucket_id: bucket.id, key: key.clone(), wanted: changes::Wanted::Put(Box::new(new)) };
+        let new = changes::NewObject {
+            version,
+            content: NewContent { crc64nvme, place },
+            conditions: whole.conditions,
+            told_as: whole.told_as,
+        };
+        let notify = Notify::of(known, caller);
+        let wanted = changes::Wanted::Put(Box::new(new));
+        let change = Change { bucket_id: bucket.id, key: key.clone(), wanted, notify: notify.clone() };
         let changes = Changes {
             name: "put_object",
             ids: self.inner.version_ids.clone(),
@@ -111,6 +119,7 @@ impl Engine {
         };
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
+        self.ring(notify.is_some());
         info(key.clone(), made.version, known, made.versioning)
     }
 
@@ -139,8 +148,9 @@ impl Engine {
         let possession = self.possession_of_new(caller, (&to, key), &copy.acl, &copy.lock).await?;
         let lock = to.lock_of_new(&copy.lock, self.clock().now_us())?;
         let encryption = self.encryption_of_new(&to, &copy.encryption)?;
-        let copy = CopyJob { to, key: key.clone(), copy: CopyObject { lock, ..copy }, possession, encryption };
-        let copy = Arc::new(copy);
+        let notify = Notify::of(&to, caller);
+        let copy = CopyObject { lock, ..copy };
+        let copy = Arc::new(CopyJob { to, key: key.clone(), copy, possession, encryption, notify });
         for _ in 0..COPY_ATTEMPTS_MAX {
             // What is copied is the version that the caller was judged by: one that came in its place may be somebody else's.
             let version = self.must_read(caller, source).await?;
@@ -161,6 +171,7 @@ impl Engine {
                 })
                 .await?;
             if let Some((made, source_version_id)) = made {
+                self.ring(copy.notify.is_some());
                 let info = info(key.clone(), made.version, &copy.to, made.versioning)?;
                 return Ok(Copied { info, source_version_id });
             }
@@ -210,6 +221,7 @@ impl Engine {
             meta: job.meta_of(&version)?,
             storage_class: job.copy.storage_class.unwrap_or(version.storage_class),
             conditions: job.copy.conditions.clone(),
+            told_as: EventKind::CreatedCopy,
         };
         let info = self.store_whole(caller, &job.to, &job.key, whole, body, sealed).await?;
         let source_version_id = (versioning != Versioning::Off).then_some(version.version_id);
@@ -225,10 +237,12 @@ impl Engine {
     ) -> Result<Vec<Result<Deleted>>> {
         let known = self.known_bucket(bucket).await?;
         let Bucket { id: bucket_id, durability, .. } = known.bucket;
+        let notify = Notify::of(&known, caller);
         let change = |target: DeleteTarget| {
             let DeleteTarget { key, version_id, if_match, bypass_governance } = target;
             let bypass = known.may_bypass(caller, &key, bypass_governance);
-            Change { bucket_id, key, wanted: changes::Wanted::Delete { version_id, if_match, bypass } }
+            let wanted = changes::Wanted::Delete { version_id, if_match, bypass };
+            Change { bucket_id, key, wanted, notify: notify.clone() }
         };
         let may: Vec<bool> = targets.iter().map(|target| may_delete(&known, caller, target)).collect();
         let allowed = targets.into_iter().zip(&may).filter(|(_, may)| **may).map(|(target, _)| change(target));
@@ -244,11 +258,19 @@ impl Engine {
             false => self.inner.db.change(caller.share(), changes).await?,
         }
         .into_iter();
+        self.ring(notify.is_some());
         let lost = || Err(Error::Internal("a deletion was lost"));
         Ok(may
             .into_iter()
             .map(|may| if may { done.next().unwrap_or_else(lost) } else { Err(Error::AccessDenied) })
             .collect())
+    }
+
+    /// Says to whoever delivers events that there may be some.
+    pub(crate) fn ring(&self, is_told: bool) {
+        if is_told {
+            self.inner.events_added.notify_one();
+        }
     }
 
     /// The bucket that a write goes to. Conditions are looked at before the body is read, so that a write that cannot be
@@ -404,6 +426,7 @@ struct CopyJob {
     possession: Possession,
     /// How the copy will be encrypted.
     encryption: Option<Encryption>,
+    notify: Option<Arc<Notify>>,
 }
 
 /// An object that is stored in one go, before its bytes are in.
@@ -411,6 +434,7 @@ struct Whole {
     meta: Meta,
     storage_class: StorageClass,
     conditions: WriteConditions,
+    told_as: EventKind,
 }
 
 impl CopyJob {
@@ -452,7 +476,7 @@ async fn copy_rows(
     (from, source, seq): (i64, &CopySource, i64),
     job: &CopyJob,
 ) -> Result<Option<(Made, Option<VersionId>)>> {
-    let CopyJob { to, key, copy, possession: _, encryption: _ } = job;
+    let CopyJob { to, key, copy, notify, possession: _, encryption: _ } = job;
     let source_versioning = metadata::buckets::versioning(tx, from).await?;
     let Some(version) = versions::by_seq(tx, from, &source.key, seq).await? else { return Ok(None) };
     check_source(&version, source)?;
@@ -471,6 +495,10 @@ async fn copy_rows(
         meta,
     };
     let made = rows::put(tx, ids, to.bucket.id, key, &new, None, &copy.conditions).await?;
+    if let Some(notify) = notify {
+        let happened = Happened::to_version(EventKind::CreatedCopy, key, &made.version);
+        metadata::outbox::add(tx, to.bucket.id, notify, &happened).await?;
+    }
     Ok(Some((made, (source_versioning != Versioning::Off).then_some(version.version_id))))
 }
 

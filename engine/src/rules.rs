@@ -14,10 +14,11 @@ use crate::encryption::BucketEncryption;
 use crate::lifecycle::Lifecycle;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
+use crate::notifications::Notifications;
 use crate::quota::Quota;
 use crate::tags::Tags;
-use crate::{Bucket, BucketName, Caller, Engine, Error, Person, Result, RuleError};
 use crate::website::Website;
+use crate::{Bucket, BucketName, Caller, Engine, Error, Person, Result, RuleError};
 
 /// A bucket and everything that is set on it, as it is remembered between requests.
 #[derive(Clone, Debug)]
@@ -89,13 +90,14 @@ settings! {
     cors: CorsRules = "cors", GetBucketCORS, PutBucketCORS;
     encryption: BucketEncryption = "encryption", GetEncryptionConfiguration, PutEncryptionConfiguration;
     lifecycle: Lifecycle = "lifecycle", GetLifecycleConfiguration, PutLifecycleConfiguration;
+    notifications: Notifications = "notification", GetBucketNotification, PutBucketNotification;
     object_lock: ObjectLock = "object_lock", GetBucketObjectLockConfiguration, PutBucketObjectLockConfiguration;
     ownership: ObjectOwnership = "ownership", GetBucketOwnershipControls, PutBucketOwnershipControls;
     public_access: PublicAccessBlock = "public_access_block", GetBucketPublicAccessBlock, PutBucketPublicAccessBlock;
     tags: Tags = "tags", GetBucketTagging, PutBucketTagging;
+    website: Website = "website", GetBucketWebsite, PutBucketWebsite;
 }
 
-    website: Website = "website", GetBucketWebsite, PutBucketWebsite;
 /// The row of a bucket's access control list.
 pub(crate) const ACL: &str = "acl";
 /// The row of a bucket's policy.

@@ -60,6 +60,10 @@ pub struct Settings {
     pub snapshots_kept: u32,
     /// Days of which, beside those, the last snapshot is kept.
     pub snapshot_days_kept: u32,
+    /// The targets that may be told of changes in buckets.
+    pub event_targets: Vec<String>,
+    /// How old an event may become before it is given up, when its target takes none.
+    pub event_age_max: Duration,
     /// Whether background work runs by itself. A command that opens a stopped store switches it off.
     pub background_work: bool,
     /// Faults to inject, for tests and benchmarks.
@@ -122,6 +126,8 @@ impl Settings {
             snapshot_interval: Duration::from_secs(60 * 60),
             snapshots_kept: 24,
             snapshot_days_kept: 7,
+            event_targets: Vec::new(),
+            event_age_max: DAY * 3,
             background_work: true,
             faults: Faults::default(),
             clock: Clock::system(),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::action::Action;
 use crate::acls::either;
+use crate::events::EventKind;
 use crate::meta::Meta;
 use crate::{Caller, Engine, ObjectName, Result, RuleError, VersionId, Versioning};
 
@@ -97,7 +98,7 @@ impl Engine {
             meta.set_tags(tags.clone());
             Ok(())
         };
-        self.write_meta(caller, &known, &object.key, &version, change).await
+        self.write_meta(caller, &known, &object.key, &version, Some(EventKind::Tagged), change).await
     }
 
     /// Takes the tags of an object away.
@@ -107,7 +108,7 @@ impl Engine {
             meta.set_tags(Tags::default());
             Ok(())
         };
-        self.change_meta(caller, object, action, change).await
+        self.change_meta(caller, object, action, Some(EventKind::Untagged), change).await
     }
 }
 

@@ -20,6 +20,8 @@ mod damage;
 mod databases;
 #[path = "storage/encryption.rs"]
 mod encryption;
+#[path = "storage/events.rs"]
+mod events;
 #[path = "storage/lifecycle.rs"]
 mod lifecycle;
 #[path = "storage/listing.rs"]

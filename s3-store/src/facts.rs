@@ -17,16 +17,25 @@ struct Told {
     headers: HeaderMap,
     query: Option<String>,
     clock: Clock,
+    request_id: String,
 }
 
 /// The facts of a request.
-pub(crate) fn of(peer: Option<IpAddr>, is_secure: bool, headers: &HeaderMap, uri: &Uri, clock: &Clock) -> Facts {
+pub(crate) fn of(
+    peer: Option<IpAddr>,
+    is_secure: bool,
+    headers: &HeaderMap,
+    uri: &Uri,
+    clock: &Clock,
+    request_id: &str,
+) -> Facts {
     Facts::new(Arc::new(Told {
         peer,
         is_secure,
         headers: headers.clone(),
         query: uri.query().map(str::to_owned),
         clock: clock.clone(),
+        request_id: request_id.to_owned(),
     }))
 }
 
@@ -68,6 +77,8 @@ impl RequestFacts for Told {
     fn values(&self, name: &str) -> Option<Vec<String>> {
         let value = match name {
             "aws:sourceip" => self.peer.map(|peer| peer.to_canonical().to_string()),
+            // No condition of S3, but what is told of a change names it.
+            "cloudhold:requestid" => Some(self.request_id.clone()),
             "aws:securetransport" => Some(self.is_secure.to_string()),
             "aws:referer" => self.header(REFERER.as_str()),
             "aws:useragent" => self.header(USER_AGENT.as_str()),
@@ -103,6 +114,7 @@ mod tests {
             headers,
             query: uri.query().map(str::to_owned),
             clock: Clock::system(),
+            request_id: "R".to_owned(),
         };
         let value = |name: &str| told.values(name).map(|values| values.join("|"));
         assert_eq!(value("aws:sourceip").as_deref(), Some("10.0.0.1"));

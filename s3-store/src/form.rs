@@ -178,6 +178,7 @@ fn new_object(fields: &BTreeMap<String, String>, headers: &HeaderMap, way: Way) 
         lock: lock::of_headers(headers)?,
         encryption: encryption::of_new(headers, way)?,
         conditions: WriteConditions::default(),
+        by_form: true,
     })
 }
 

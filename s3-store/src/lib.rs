@@ -30,6 +30,7 @@ mod lifecycle;
 mod listing;
 mod lock;
 mod multipart;
+mod notification;
 mod object;
 mod operations;
 mod payment;

@@ -58,6 +58,7 @@ pub(crate) async fn create(
         lock: lock::of_headers(&headers)?,
         encryption: encryption::of_new(&headers, Way::of(&extensions))?,
         conditions: write_conditions(None, None),
+        by_form: false,
     };
     let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);

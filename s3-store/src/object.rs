@@ -43,6 +43,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
         lock: lock::of_headers(&headers)?,
         encryption: encryption::of_new(&headers, Way::of(&extensions))?,
         conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
+        by_form: false,
     };
     let body = checksums::body(input.body, &headers, trailing_headers)?;
     let info = engine.put_object(&who, &bucket, &key, new, body).await.map_err(from_engine)?;

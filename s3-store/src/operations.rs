@@ -59,6 +59,7 @@ const WEBSITE_BODY: &str =
     "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>";
 const PAYMENT_BODY: &str = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>";
 const ACCELERATE_BODY: &str = "<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>";
+const NOTIFICATION_BODY: &str = "<NotificationConfiguration/>";
 const LOCK_BODY: &str =
     "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>";
 const HOLD_BODY: &str = "<LegalHold><Status>ON</Status></LegalHold>";
@@ -137,12 +138,13 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("GetBucketWebsite", "GET", Bucket, "website"),
     with_body(on("PutBucketWebsite", "PUT", Bucket, "website"), WEBSITE_BODY),
     on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
+    on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
+    with_body(on("PutBucketNotificationConfiguration", "PUT", Bucket, "notification"), NOTIFICATION_BODY),
     with_body(on("PutBucketRequestPayment", "PUT", Bucket, "requestPayment"), PAYMENT_BODY),
     with_body(on("PutBucketAccelerateConfiguration", "PUT", Bucket, "accelerate"), ACCELERATE_BODY),
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
     on("GetBucketLogging", "GET", Bucket, "logging"),
-    on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),

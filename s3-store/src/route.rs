@@ -171,7 +171,7 @@ impl Door {
             *response.headers_mut() = cors::preflight(allowed.unwrap_or(&by_store), request.headers())?;
             return Ok(response);
         }
-        context.set_facts(self.facts_of(&request));
+        context.set_facts(self.facts_of(&request, context));
         let way = Way::new(is_secure(&request), &self.settings);
         request.extensions_mut().insert(way);
         if is_form(&request) {
@@ -206,7 +206,7 @@ impl Door {
         buckets: Vec<String>,
         context: &RequestContext,
     ) -> http::Response<s3s::Body> {
-        let (facts, is_secure) = (self.facts_of(&request), is_secure(&request));
+        let (facts, is_secure) = (self.facts_of(&request, context), is_secure(&request));
         let visit = Visit {
             buckets,
             caller: engine::Caller::Anonymous(facts),
@@ -219,9 +219,16 @@ impl Door {
         website::serve(&self.check.engine, &visit, context).await
     }
 
-    fn facts_of(&self, request: &Request) -> engine::Facts {
+    fn facts_of(&self, request: &Request, context: &RequestContext) -> engine::Facts {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
-        facts::of(peer, is_secure(request), request.headers(), request.uri(), self.check.engine.clock())
+        facts::of(
+            peer,
+            is_secure(request),
+            request.headers(),
+            request.uri(),
+            self.check.engine.clock(),
+            context.request_id(),
+        )
     }
 
     /// A form has its proof among its fields, and no other one beside.

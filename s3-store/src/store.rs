@@ -31,7 +31,8 @@ use s3s::dto::{
     ListPartsInput, ListPartsOutput, Payer, PutBucketAccelerateConfigurationInput,
     PutBucketAccelerateConfigurationOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
     PutBucketCorsOutput, PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
-    PutBucketLifecycleConfigurationOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
+    PutBucketLifecycleConfigurationOutput, PutBucketNotificationConfigurationInput,
+    PutBucketNotificationConfigurationOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
     PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
     PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
     PutBucketWebsiteInput, PutBucketWebsiteOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
@@ -44,8 +45,8 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::subresource::Absent;
 use crate::{
-    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, object, payment,
-    settings_of_bucket, tagging, website,
+    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, notification, object,
+    payment, settings_of_bucket, tagging, website,
 };
 
 /// S3 over the engine.
@@ -142,6 +143,10 @@ answer_s3! {
             -> PutBucketRequestPaymentOutput = payment::put_payer;
         put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput)
             -> PutBucketAccelerateConfigurationOutput = payment::put_acceleration;
+        get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
+            -> GetBucketNotificationConfigurationOutput = notification::get;
+        put_bucket_notification_configuration(PutBucketNotificationConfigurationInput)
+            -> PutBucketNotificationConfigurationOutput = notification::put;
         get_object_retention(GetObjectRetentionInput) -> GetObjectRetentionOutput = lock::retention;
         put_object_retention(PutObjectRetentionInput) -> PutObjectRetentionOutput = lock::put_retention;
         get_object_legal_hold(GetObjectLegalHoldInput) -> GetObjectLegalHoldOutput = lock::legal_hold;
@@ -176,9 +181,6 @@ answer_s3! {
             = GetAccelerateConfiguration, GetBucketAccelerateConfigurationOutput::default();
         get_bucket_logging(GetBucketLoggingInput)
             -> GetBucketLoggingOutput = GetBucketLogging, GetBucketLoggingOutput::default();
-        get_bucket_notification_configuration(GetBucketNotificationConfigurationInput)
-            -> GetBucketNotificationConfigurationOutput
-            = GetBucketNotification, GetBucketNotificationConfigurationOutput::default();
         get_bucket_request_payment(GetBucketRequestPaymentInput)
             -> GetBucketRequestPaymentOutput
             = GetBucketRequestPayment,

@@ -7,19 +7,30 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use tests::root_folder;
 
 /// Each crate with those of ours that it may use. `docs/ARCHITECTURE.md` says why.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("engine", &[]),
     ("sso", &[]),
     ("cloudstack-stand-in", &[]),
     ("test-databases", &[]),
     ("s3-store", &["engine"]),
     ("nfs-staging", &["engine"]),
+    ("notifications", &["engine"]),
     ("admin-api", &["engine"]),
     ("console", &["engine", "sso"]),
     ("connector", &["admin-api", "sso"]),
     (
         "server",
-        &["engine", "sso", "cloudstack-stand-in", "s3-store", "nfs-staging", "admin-api", "console", "connector"],
+        &[
+            "engine",
+            "sso",
+            "cloudstack-stand-in",
+            "s3-store",
+            "nfs-staging",
+            "notifications",
+            "admin-api",
+            "console",
+            "connector",
+        ],
     ),
     ("simulated-disk", &["engine"]),
     (
@@ -30,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
             "cloudstack-stand-in",
             "s3-store",
             "nfs-staging",
+            "notifications",
             "admin-api",
             "console",
             "connector",

@@ -5,13 +5,16 @@
 //! suspended versioning) is changed one by one.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::contents::{self, NewContent};
 use super::many::{Many, Part, execute_many, fetch_many};
 use super::objects::{self, Made, Marker, NewVersion, Version};
+use super::settle::settle;
 use super::tx::{self, UsageChanges, UsageDelta};
-use super::{Row, Tx, Value, quota, values, versions};
+use super::{Row, Tx, Value, outbox, quota, values, versions};
 use crate::buckets::{Durability, Versioning};
+use crate::events::{EventKind, Happened, Notify};
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, WriteConditions};
 use crate::version_ids::VersionIds;
@@ -23,6 +26,8 @@ pub(crate) struct Change {
     pub(crate) bucket_id: i64,
     pub(crate) key: ObjectKey,
     pub(crate) wanted: Wanted,
+    /// Who is told of it.
+    pub(crate) notify: Option<Arc<Notify>>,
 }
 
 /// What is wanted at a key.
@@ -40,6 +45,8 @@ pub(crate) struct NewObject {
     pub(crate) version: NewVersion,
     pub(crate) content: NewContent,
     pub(crate) conditions: WriteConditions,
+    /// What is told of it.
+    pub(crate) told_as: EventKind,
 }
 
 /// A change that was made.
@@ -115,25 +122,6 @@ pub(super) async fn make_together(tx: &mut Tx, groups: &[Group<'_>]) -> Result<V
     }
     write(tx, all).await?;
     Ok(together)
-}
-
-/// Makes one change by itself.
-async fn settle(tx: &mut Tx, ids: &VersionIds, change: &Change) -> Result<Done> {
-    let Change { bucket_id, key, wanted } = change;
-    match wanted {
-        Wanted::Put(new) => {
-            let NewObject { version, content, conditions } = &**new;
-            let put = objects::put(tx, ids, *bucket_id, key, version, Some(content), conditions);
-            put.await.map(|made| Done::Put(Box::new(made)))
-        }
-        Wanted::Delete { version_id: Some(version_id), if_match, bypass } => {
-            let deleted = versions::delete_version(tx, ids, *bucket_id, key, version_id, if_match.as_deref(), *bypass);
-            deleted.await.map(Done::Deleted)
-        }
-        Wanted::Delete { version_id: None, if_match, bypass: _ } => {
-            versions::delete(tx, ids, *bucket_id, key, if_match.as_deref()).await.map(Done::Deleted)
-        }
-    }
 }
 
 /// Tells the refusals that concern one key from the errors of all.
@@ -214,6 +202,7 @@ impl Planned {
                 let seq = tx.take_seq().await?;
                 let version = new.version.clone().into_version(seq, versions::id_of(ids, versioning, seq), tx.now_us());
                 self.rows.store(change, &version, &new.content)?;
+                self.rows.tell(tx, change, &Happened::to_version(new.told_as, &change.key, &version))?;
                 Ok(Done::Put(Box::new(Made { version, versioning })))
             }
             Wanted::Delete { version_id: _, if_match, bypass: _ } => {
@@ -226,12 +215,18 @@ impl Planned {
                     }
                 }
                 if versioning == Versioning::Off {
+                    if current.is_some() && change.notify.is_some() {
+                        let seq = tx.take_seq().await?;
+                        self.rows.tell(tx, change, &Happened::deletion(EventKind::Removed, &change.key, seq, None))?;
+                    }
                     return Ok(Done::Deleted(Deleted::default()));
                 }
                 let seq = tx.take_seq().await?;
                 let id = versions::id_of(ids, versioning, seq);
                 let marker = Marker { seq, version_id: id.clone(), modified_us: tx.now_us() };
                 self.rows.markers.push(versions::values_of_marker(change.bucket_id, &change.key, &marker));
+                let made = Happened::deletion(EventKind::MarkerCreated, &change.key, seq, Some(&id));
+                self.rows.tell(tx, change, &made)?;
                 Ok(Done::Deleted(Deleted { version_id: None, marker: Some(id) }))
             }
         }
@@ -334,12 +329,22 @@ struct Rows {
     garbage: Vec<Vec<Value>>,
     unused_contents: Vec<Vec<Value>>,
     usage: Vec<(i64, UsageDelta)>,
+    events: Vec<Vec<Value>>,
 }
 
 impl Rows {
     fn add(&mut self, other: Self) {
-        let Self { stored, markers, hidden, removed_versions, removed_contents, garbage, unused_contents, usage } =
-            other;
+        let Self {
+            stored,
+            markers,
+            hidden,
+            removed_versions,
+            removed_contents,
+            garbage,
+            unused_contents,
+            usage,
+            events,
+        } = other;
         self.stored.extend(stored);
         self.markers.extend(markers);
         self.hidden.extend(hidden);
@@ -348,6 +353,15 @@ impl Rows {
         self.garbage.extend(garbage);
         self.unused_contents.extend(unused_contents);
         self.usage.extend(usage);
+        self.events.extend(events);
+    }
+
+    /// Notes what happened for those who are told of it.
+    fn tell(&mut self, tx: &Tx, change: &Change, happened: &Happened<'_>) -> Result<()> {
+        if let Some(notify) = &change.notify {
+            self.events.extend(outbox::rows(tx, change.bucket_id, notify, happened)?);
+        }
+        Ok(())
     }
 
     fn store(&mut self, change: &Change, version: &Version, content: &NewContent) -> Result<()> {
@@ -380,7 +394,8 @@ impl Rows {
 
 /// Writes the rows, what is removed before what comes in its place.
 async fn write(tx: &mut Tx, rows: Rows) -> Result<()> {
-    let Rows { stored, markers, hidden, removed_versions, removed_contents, garbage, unused_contents, usage } = rows;
+    let Rows { stored, markers, hidden, removed_versions, removed_contents, garbage, unused_contents, usage, events } =
+        rows;
     execute_many(tx, &versions::REMOVE, removed_versions).await?;
     execute_many(tx, &contents::REMOVE, removed_contents).await?;
     execute_many(tx, &super::garbage::ADD, garbage).await?;
@@ -388,6 +403,7 @@ async fn write(tx: &mut Tx, rows: Rows) -> Result<()> {
     execute_many(tx, &versions::HIDE, hidden).await?;
     execute_many(tx, &versions::MARK, markers).await?;
     execute_many(tx, &objects::STORE, stored).await?;
+    execute_many(tx, &outbox::ADD, events).await?;
     for (bucket_id, delta) in usage {
         tx.change_usage(bucket_id, delta);
     }

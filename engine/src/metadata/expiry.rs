@@ -3,6 +3,7 @@
 use super::objects::Entry;
 use super::{Row, Tx, values, versions};
 use crate::Result;
+use crate::events::{EventKind, Happened};
 use crate::meta::Meta;
 use crate::names::{ObjectKey, UploadId};
 use crate::tags::Tags;
@@ -92,19 +93,30 @@ pub(crate) async fn expire(
     due: &[Old],
 ) -> Result<usize> {
     super::buckets::must_exist(tx, bucket_id).await?;
+    let notify = super::outbox::notify_of(tx, bucket_id).await?;
     let mut count = 0;
     for old in due {
         let latest = versions::latest(tx, bucket_id, key).await?;
         let is_latest = latest.as_ref().is_some_and(|entry| entry.seq() == old.seq);
-        let gone = match latest {
-            Some(Entry::Object(_)) if is_latest => {
-                versions::delete(tx, ids, bucket_id, key, None).await?;
-                true
-            }
-            Some(_) => versions::remove_seq(tx, bucket_id, key, old.seq).await?,
-            None => false,
+        let version = match &notify {
+            Some(_) => versions::by_seq(tx, bucket_id, key, old.seq).await?,
+            None => None,
         };
-        count += usize::from(gone);
+        let (is_gone, marker) = match latest {
+            Some(Entry::Object(_)) if is_latest => {
+                (true, versions::delete(tx, ids, bucket_id, key, None).await?.marker)
+            }
+            Some(_) => (versions::remove_seq(tx, bucket_id, key, old.seq).await?, None),
+            None => (false, None),
+        };
+        count += usize::from(is_gone);
+        if let Some(notify) = notify.as_ref().filter(|_| is_gone) {
+            let kind = if marker.is_some() { EventKind::ExpiredByMarker } else { EventKind::Expired };
+            let version_id = marker.or(version.map(|version| version.version_id));
+            let seq = tx.take_seq().await?;
+            let happened = Happened::deletion(kind, key, seq, version_id.as_ref());
+            super::outbox::add(tx, bucket_id, notify, &happened).await?;
+        }
     }
     Ok(count)
 }

@@ -89,6 +89,8 @@ pub struct NewObject {
     pub encryption: NewEncryption,
     /// Conditions of the write.
     pub conditions: WriteConditions,
+    /// Whether a form brought it, for who is told of it.
+    pub by_form: bool,
 }
 
 /// An object version as it is shown.
@@ -199,10 +201,10 @@ pub struct CopySource {
 pub struct CopyObject {
     /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones, unless a version is named.
     pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
-    /// The storage class named; the source's when `None`.
-    pub storage_class: Option<StorageClass>,
     /// Where visitors of a website are sent; this is not copied.
     pub redirect_location: Option<String>,
+    /// The storage class named; the source's when `None`.
+    pub storage_class: Option<StorageClass>,
     /// Who else may read the copy; lists are not copied.
     pub acl: GivenAcl,
     /// New tags; the source's when `None`.

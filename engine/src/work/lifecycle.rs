@@ -34,6 +34,9 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
             Err(error) => failure = Some(error),
         }
     }
+    if versions > 0 {
+        inner.events_added.notify_one();
+    }
     failure.map_or_else(|| Ok(format!("{versions} versions expired, {uploads} uploads given up")), Err)
 }
 

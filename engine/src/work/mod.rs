@@ -1,5 +1,6 @@
 //! Background work. Each kind is a reconciler: no input, idempotent, woken by a signal and by a timer, its last result visible.
 
+mod events;
 mod garbage;
 mod lifecycle;
 pub(crate) mod orphans;
@@ -44,6 +45,7 @@ enum Work {
     Uploads,
     Garbage,
     Logins,
+    Events,
     Orphans,
     Snapshots,
     Scrub,
@@ -64,13 +66,14 @@ impl Lane {
 
 impl Work {
     /// In the order in which one makes work for the next.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Purge,
         Self::Lifecycle,
         Self::Uploads,
         Self::Usage,
         Self::Garbage,
         Self::Logins,
+        Self::Events,
         Self::Orphans,
         Self::Snapshots,
         Self::Scrub,
@@ -78,7 +81,9 @@ impl Work {
 
     fn lane(self) -> Lane {
         match self {
-            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Orphans => Lane::Common,
+            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Events | Self::Orphans => {
+                Lane::Common
+            }
             Self::Lifecycle => Lane::Lifecycle,
             Self::Snapshots => Lane::Snapshots,
             Self::Scrub => Lane::Scrub,
@@ -88,7 +93,7 @@ impl Work {
     /// When it first runs after a start.
     fn first(self) -> Duration {
         match self {
-            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins => Duration::ZERO,
+            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Events => Duration::ZERO,
             // A start has enough to do.
             Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             // So that somebody who started on the wrong database can still turn back.
@@ -103,6 +108,7 @@ impl Work {
             Self::Lifecycle => "lifecycle",
             Self::Uploads => "abandoned uploads",
             Self::Garbage => "garbage collection",
+            Self::Events => "events",
             Self::Logins => "ended sessions and links",
             Self::Orphans => "orphan sweep",
             Self::Snapshots => "metadata snapshots",
@@ -114,7 +120,7 @@ impl Work {
         match self {
             Self::Lifecycle => settings.lifecycle_day / 24,
             Self::Usage => Duration::from_secs(10),
-            Self::Garbage => Duration::from_secs(30),
+            Self::Garbage | Self::Events => Duration::from_secs(30),
             Self::Purge | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             Self::Logins => Duration::from_secs(600),
             Self::Uploads => Duration::from_secs(3600),
@@ -135,6 +141,7 @@ impl Work {
                 let count = engine.forget_expired_logins().await? + engine.forget_ended_sessions().await?;
                 Ok(format!("{count} forgotten"))
             }
+            Self::Events => events::run(inner).await,
             Self::Orphans => orphans::run(inner).await,
             Self::Snapshots => snapshots::run(inner).await,
             Self::Scrub => scrub::run(inner).await,

@@ -2,8 +2,8 @@
 
 use engine::{
     Body, BucketName, Caller, CannedAcl, CompleteUpload, CopyObject, CopySource, DeleteTarget, Durability, Error,
-    GivenAcl, ListRequest, LockMode, NewAcl, NewObject, ObjectLock, ObjectName, ObjectOwnership, PartSource,
-    PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, Tags, UploadListRequest, VersionId,
+    GivenAcl, ListRequest, LockMode, NewAcl, NewObject, Notifications, ObjectLock, ObjectName, ObjectOwnership,
+    PartSource, PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, Tags, UploadListRequest, VersionId,
     VersionListRequest,
 };
 
@@ -47,6 +47,8 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
         ("set_bucket_policy", engine.set_bucket_policy(caller, bucket, "{}").await),
         ("delete_bucket_policy", engine.delete_bucket_policy(caller, bucket).await),
         ("a setting", engine.bucket_setting::<PublicAccessBlock>(caller, bucket).await.map(|_| ())),
+        ("set_notifications", engine.set_notifications(caller, bucket, Notifications::new(Vec::new()).unwrap()).await),
+        ("delete_website", engine.delete_website(caller, bucket).await),
         ("set_bucket_setting", engine.set_bucket_setting::<PublicAccessBlock>(caller, bucket, None).await),
         (
             "set_bucket_ownership",

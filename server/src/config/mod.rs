@@ -51,6 +51,8 @@ pub struct Config {
     pub connector: ConnectorConfig,
     /// The staging store.
     pub staging: nfs_staging::Settings,
+    /// Who may be told of changes in buckets.
+    pub notifications: notifications::Settings,
     /// The log on stderr.
     pub log: LogSection,
     /// Whether this is the demo, which alone may use a demo's data directory. No key of the configuration.
@@ -183,6 +185,7 @@ impl Config {
             cloudstack: CloudStackConfig::default(),
             connector: ConnectorConfig::default(),
             staging: nfs_staging::Settings::default(),
+            notifications: notifications::Settings::default(),
             log: LogSection::default(),
             demo: false,
             disk: None,
@@ -198,6 +201,8 @@ impl Config {
         if let Some(disk) = &self.disk {
             settings.disk = disk.clone();
         }
+        settings.event_targets = self.notifications.names();
+        settings.event_age_max = Duration::from_secs(u64::from(self.notifications.age_hours_max) * 3600);
         Ok(settings)
     }
 
@@ -223,6 +228,7 @@ impl Config {
             .map_err(|wrong| anyhow::anyhow!("admin_api.{} {}", wrong.name, wrong.why))?;
         self.console.validate()?;
         self.staging.validate().context("[staging]")?;
+        self.notifications.validate()?;
         self.connector.validate().map_err(anyhow::Error::msg)?;
         if self.has_cloudstack() {
             self.cloudstack.validate().map_err(anyhow::Error::msg)?;

@@ -160,9 +160,12 @@ fn the_reference_names_the_defaults() {
     let block = REFERENCE.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
     let (explained, plain) = (load_text(block, &[]).unwrap(), load_text("", &[]).unwrap());
     let shown = |config: &Config| {
-        let Config { engine, doors, s3, admin_api, console, cloudstack, connector, staging, log, .. } = config;
+        let Config {
+            engine, doors, s3, admin_api, console, cloudstack, connector, staging, notifications, log, ..
+        } = config;
         format!(
-            "{engine:?} {doors:?} {s3:?} {admin_api:?} {console:?} {cloudstack:?} {connector:?} {staging:?} {log:?}"
+            "{engine:?} {doors:?} {s3:?} {admin_api:?} {console:?} {cloudstack:?} {connector:?} {staging:?} \
+             {notifications:?} {log:?}"
         )
     };
     assert_eq!(shown(&explained), shown(&plain));

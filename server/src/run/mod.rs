@@ -118,7 +118,8 @@ async fn prepare(config: Config, engine: Engine) -> anyhow::Result<Opening> {
     // Left by a process that was killed.
     Doors::remove(dir)?;
     let is_first_start = first_credentials::ensure(&engine, dir).await?;
-    let names = tls::names_of_doors(&config.doors, &config.s3.base_domains);
+    let domains = [config.s3.base_domains.as_slice(), &config.s3.website_domains].concat();
+    let names = tls::names_of_doors(&config.doors, &domains);
     let tls = config.doors.tls.clone();
     let certificates = Certificates::open(&dir.join(TLS_FOLDER), names, tls, OffsetDateTime::now_utc())?;
     let bound = doors::bind(&config.doors)?;

@@ -13,6 +13,7 @@ use connector::Connector;
 use console::ConsoleState;
 use engine::{Caller, Engine};
 use nfs_staging::Staging;
+use notifications::Notifier;
 use time::OffsetDateTime;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -81,6 +82,8 @@ async fn open_all(
         tracing::warn!("CloudStack has not yet told the key of the sign-on links");
     }
     base.tracker.spawn(key.follow(base.stop.clone()));
+    let notifier = Notifier::new(&config.notifications, &config.s3.region, base.engine.clone());
+    notifier.context("[notifications]")?.start(&base.stop, &base.tracker);
     let running = Running {
         doors,
         engine: base.engine,
