@@ -36,6 +36,7 @@ impl Endpoint {
         engine_settings.part_size_bytes_min = 64;
         let (clock, hand) = Clock::movable();
         engine_settings.clock = clock;
+        engine_settings.event_targets = vec!["hook".to_owned()];
         let engine = Engine::open(engine_settings).await.expect("the engine opens");
         let addr = serve(s3_store::router(engine.clone(), &settings)).await;
         let iam_addr = serve(s3_store::iam_router(engine.clone(), &settings)).await;

@@ -13,6 +13,7 @@ mod iam;
 mod iam_operations;
 mod listing;
 mod multipart;
+mod notifications;
 mod objects;
 mod operations;
 mod quota;
