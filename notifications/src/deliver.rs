@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use engine::{Caller, Engine, PendingEvent, pause_after};
@@ -38,7 +39,7 @@ struct Receiver {
 
 enum Way {
     Webhook(Webhook),
-    Amqp(Exchange),
+    Amqp(Box<Exchange>),
 }
 
 impl Notifier {
@@ -86,7 +87,8 @@ impl Receiver {
             TargetKind::Webhook => Way::Webhook(Webhook::new(&text(&target.url), target.token_file.as_ref(), timeout)?),
             TargetKind::Amqp => {
                 let url = secret(target.url_file.as_deref().unwrap_or_else(|| std::path::Path::new("")))?;
-                Way::Amqp(Exchange::new(url, &text(&target.exchange), &text(&target.routing_key), timeout))
+                let exchange = Exchange::new(url, &text(&target.exchange), &text(&target.routing_key), timeout);
+                Way::Amqp(Box::new(exchange))
             }
         };
         Ok(Self { name: target.name.clone(), way, region: region.to_owned(), ring: Notify::new() })
@@ -125,30 +127,35 @@ impl Receiver {
         for one in pending {
             objects.entry((one.event.bucket.clone(), one.event.key.clone())).or_default().push(one);
         }
-        let done = futures::stream::iter(objects.into_values().map(|events| self.deliver_object(events)));
+        let is_away = AtomicBool::new(false);
+        let done = futures::stream::iter(objects.into_values().map(|events| self.deliver_object(events, &is_away)));
         let rounds: Vec<Round> = done.buffer_unordered(OBJECTS_AT_ONCE).collect().await;
         let mut all = Round::default();
         for round in rounds {
             all.delivered.extend(round.delivered);
             all.failed.extend(round.failed);
-            all.is_away |= round.is_away;
         }
+        all.is_away = is_away.into_inner();
         self.count("delivered", all.delivered.len());
         self.count("failed", all.failed.len());
         engine.settle_events(&Caller::LocalOperator, &self.name, &all.delivered, &all.failed).await?;
         Ok(Some(all))
     }
 
-    /// Delivers events of one object, in their order: after one that failed, the others wait with it.
-    async fn deliver_object(&self, events: Vec<PendingEvent>) -> Round {
+    /// Delivers events of one object, in their order: after one that failed, the others wait with it. Once the target is found to be away,
+    /// nothing more is tried.
+    async fn deliver_object(&self, events: Vec<PendingEvent>, is_away: &AtomicBool) -> Round {
         let mut round = Round::default();
         for pending in events {
+            if is_away.load(Ordering::Relaxed) {
+                break;
+            }
             match self.deliver(&pending).await {
                 Ok(()) => round.delivered.push(pending.event.seq),
                 Err(error) => {
                     let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     tracing::warn!(target_name = self.name, %error, source, "an event was not delivered");
-                    round.is_away = error.is_of_target();
+                    is_away.fetch_or(error.is_of_target(), Ordering::Relaxed);
                     round.failed.push(pending);
                     break;
                 }

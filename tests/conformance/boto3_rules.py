@@ -181,5 +181,39 @@ def attributes():
     assert shown == [(1, 5 << 20, parts[0]["ChecksumSHA256"]), (2, 1000, parts[1]["ChecksumSHA256"])], shown
 
 
-for each in (lists, policies, locks, pages, forms, attributes):
+def websites():
+    ada.create_bucket(Bucket="websites")
+    refused("NoSuchWebsiteConfiguration", ada.get_bucket_website, Bucket="websites")
+    website = {
+        "IndexDocument": {"Suffix": "index.html"},
+        "ErrorDocument": {"Key": "error.html"},
+        "RoutingRules": [
+            {
+                "Condition": {"KeyPrefixEquals": "old/"},
+                "Redirect": {"ReplaceKeyPrefixWith": "new/", "HttpRedirectCode": "302", "Protocol": "https"},
+            }
+        ],
+    }
+    ada.put_bucket_website(Bucket="websites", WebsiteConfiguration=website)
+    told = ada.get_bucket_website(Bucket="websites")
+    assert {name: told[name] for name in website} == website, told
+    ada.put_object(Bucket="websites", Key="moved", Body=b"", WebsiteRedirectLocation="/elsewhere")
+    assert ada.head_object(Bucket="websites", Key="moved")["WebsiteRedirectLocation"] == "/elsewhere"
+    refused("AccessDenied", eve.put_bucket_website, Bucket="websites", WebsiteConfiguration=website)
+    ada.delete_bucket_website(Bucket="websites")
+    ada.put_bucket_request_payment(Bucket="websites", RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    requester = {"Payer": "Requester"}
+    refused("NotImplemented", ada.put_bucket_request_payment, Bucket="websites", RequestPaymentConfiguration=requester)
+    queue = {"QueueArn": "arn:aws:sqs:us-east-1::nobody", "Events": ["s3:ObjectCreated:*"]}
+    unknown = {"QueueConfigurations": [queue]}
+    refused(
+        "InvalidArgument",
+        ada.put_bucket_notification_configuration,
+        Bucket="websites",
+        NotificationConfiguration=unknown,
+    )
+    ada.put_bucket_notification_configuration(Bucket="websites", NotificationConfiguration={})
+
+
+for each in (lists, policies, locks, pages, forms, attributes, websites):
     each()

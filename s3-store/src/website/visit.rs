@@ -172,6 +172,7 @@ impl Visit<'_> {
         let range = header(RANGE).and_then(|range| dto::Range::parse(&range).ok());
         ReadObject {
             version_id: None,
+            customer_key: None,
             selection: selection(range.as_ref(), None).ok().flatten(),
             conditions: read_conditions(
                 tags(IF_MATCH).as_ref(),

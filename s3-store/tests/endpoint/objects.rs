@@ -299,7 +299,6 @@ async fn what_is_not_kept_is_not_accepted() {
         ("x-amz-server-side-encryption", "AES128", "400 InvalidArgument"),
         ("x-amz-server-side-encryption-aws-kms-key-id", "key", "400 InvalidArgument"),
         ("x-amz-server-side-encryption-customer-algorithm", "AES256", "400 InvalidRequest"),
-        ("x-amz-website-redirect-location", "/elsewhere", "501 NotImplemented"),
         ("x-amz-tagging", "a=1&a=2", "400 InvalidTag"),
         ("x-amz-object-lock-mode", "GOVERNANCE", "400 InvalidArgument"),
         ("x-amz-object-lock-legal-hold", "ON", "400 InvalidRequest"),
