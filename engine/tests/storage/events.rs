@@ -70,12 +70,18 @@ async fn everything_that_is_done_to_objects_is_told() {
     let ada = world.ada.identity().unwrap().canonical_id.to_string();
     assert_eq!((event.principal, event.bucket_owner), (Some(ada.clone()), ada));
     assert_eq!(world.take().await, ["ObjectCreated:Put a"]);
-    let source =
-        CopySource { bucket: bucket.clone(), key: key("a"), version_id: None, conditions: ReadConditions::default() };
+    let source = CopySource {
+        bucket: bucket.clone(),
+        key: key("a"),
+        version_id: None,
+        conditions: ReadConditions::default(),
+        customer_key: None,
+    };
     world.engine.copy_object(&world.ada, &source, &bucket, &key("b"), CopyObject::default()).await.unwrap();
     let form = NewObject { by_form: true, ..NewObject::default() };
     world.engine.put_object(&world.ada, &bucket, &key("f"), form, Body::from_bytes("f")).await.unwrap();
-    let upload = world.engine.create_upload(&world.ada, &bucket, &key("p"), NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("p"), NewObject::default(), None).await.unwrap().upload_id;
     let part = world.engine.put_part(&world.ada, &bucket, &key("p"), &upload, 1, Body::from_bytes("part")).await;
     let part = CompletedPart { number: 1, etag: part.unwrap().etag, checksums: Digests::default() };
     let complete = CompleteUpload { parts: vec![part], ..CompleteUpload::default() };

@@ -119,7 +119,8 @@ async fn a_hopeless_upload_is_refused_before_it_is_read() {
     };
     let put = world.engine.put_object(&world.ada, &bucket, &key("o"), NewObject::default(), body()).await;
     assert!(is_over(&put));
-    let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap().upload_id;
     let part = world.engine.put_part(&world.ada, &bucket, &key("o"), &upload, 1, body()).await;
     assert!(is_over(&part));
     assert!(!READ.load(Ordering::SeqCst));
@@ -145,6 +146,7 @@ async fn versions_copies_and_parts_count() {
             key: key("s"),
             version_id: None,
             conditions: ReadConditions::default(),
+            customer_key: None,
         };
         world.engine.copy_object(&world.ada, &source, &bucket, &key("c"), CopyObject::default()).await
     };
@@ -153,7 +155,8 @@ async fn versions_copies_and_parts_count() {
     copy().await.unwrap();
     assert!(is_over(&copy().await));
     world.limit(&bucket, bytes(6000)).await;
-    let upload = world.engine.create_upload(&world.ada, &bucket, &key("p"), NewObject::default(), None).await.unwrap();
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("p"), NewObject::default(), None).await.unwrap().upload_id;
     let part = async |number, size| {
         world.engine.put_part(&world.ada, &bucket, &key("p"), &upload, number, Body::from_bytes(noise(size))).await
     };
