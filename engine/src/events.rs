@@ -170,7 +170,7 @@ impl Notify {
             bucket: known.bucket.name.to_string(),
             bucket_owner: known.bucket.owner.to_string(),
             rules,
-            principal: caller.identity().map(|identity| identity.canonical_id.to_string()),
+            principal: caller.account().map(|account| account.canonical_id.to_string()),
             source_ip: fact("aws:sourceip"),
             request_id: fact("cloudhold:requestid"),
         }

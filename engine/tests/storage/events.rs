@@ -67,7 +67,7 @@ async fn everything_that_is_done_to_objects_is_told() {
     world.put(&bucket, "a", "one").await;
     let event = world.pending().await.remove(0).event;
     assert_eq!((event.size_bytes, event.version_id.as_deref(), event.rule_id.as_str()), (Some(3), None, "all"));
-    let ada = world.ada.identity().unwrap().canonical_id.to_string();
+    let ada = world.ada.account().unwrap().canonical_id.to_string();
     assert_eq!((event.principal, event.bucket_owner), (Some(ada.clone()), ada));
     assert_eq!(world.take().await, ["ObjectCreated:Put a"]);
     let source = CopySource {

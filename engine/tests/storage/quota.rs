@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use engine::{
-    Body, BucketName, Caller, CompleteUpload, CompletedPart, CopyObject, CopySource, Error, Excess, NewObject, Quota,
-    ReadConditions, Result, Role, Versioning,
+    Body, BucketName, Caller, CompleteUpload, CompletedPart, CopyObject, CopySource, Error, Excess, Identity,
+    NewObject, Quota, ReadConditions, Result, Role, Versioning,
 };
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -53,7 +53,7 @@ async fn administrators_set_it_and_owners_see_it() {
         let seen = world.engine.bucket_quota(&caller, &bucket).await;
         assert!(matches!(seen, Err(Error::AccessDenied)), "{caller:?}");
     }
-    let mut root = world.eve.identity().unwrap().clone();
+    let mut root = Identity::clone(world.eve.account().unwrap());
     root.role = Role::SystemAdmin;
     for caller in [Caller::user(root.into()), Caller::AdminService, Caller::LocalOperator] {
         world.engine.set_bucket_quota(&caller, &bucket, quota).await.unwrap();

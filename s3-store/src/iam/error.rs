@@ -112,6 +112,7 @@ impl Failure {
             | Error::BucketNotEmpty
             | Error::Protected(_)
             | Error::TooManyBuckets { .. }
+            | Error::QuotaExceeded(_)
             | Error::Rule(_)
             | Error::ObjectLocked
             | Error::WeakPassword(_)

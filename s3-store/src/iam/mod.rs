@@ -69,7 +69,8 @@ impl Identities {
         let request_id = answer::new_request_id();
         let span = tracing::info_span!("iam", request_id = %request_id);
         let mut asked = None;
-        let answered = tracing::Instrument::instrument(self.answer(&parts, body, &mut asked), span).await;
+        let answered =
+            tracing::Instrument::instrument(self.answer(&parts, body, (&request_id, &mut asked)), span).await;
         let response = match answered {
             Ok(result) => answer::of_result(asked, result, &request_id),
             Err(failure) => answer::of_failure(asked, &failure, &request_id),
@@ -82,7 +83,7 @@ impl Identities {
         &self,
         parts: &Parts,
         body: Body,
-        asked: &mut Option<IamAction>,
+        (request_id, asked): (&str, &mut Option<IamAction>),
     ) -> Result<Option<String>, Failure> {
         if parts.method != Method::POST || parts.uri.path() != "/" {
             return Err(Failure::method());
@@ -99,7 +100,7 @@ impl Identities {
         params.must_be_understood()?;
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         let is_secure = parts.extensions.get::<Scheme>() == Some(&Scheme::HTTPS);
-        let facts = crate::facts::of(peer, is_secure, &parts.headers, &parts.uri, self.engine.clock());
+        let facts = crate::facts::of(peer, is_secure, &parts.headers, &parts.uri, self.engine.clock(), request_id);
         let caller = claim.caller(facts);
         dispatch::run(&self.engine, &caller, action, &params).await.map_err(|failure| failure.named(action))
     }
