@@ -45,6 +45,11 @@ const COPY_ATTEMPTS_MAX: usize = 10;
 pub const USER_METADATA_BYTES_MAX: usize = 2048;
 
 impl Engine {
+    /// Whether the caller may store an object at a key at all, whatever it is: who may not is told nothing else. [`Error::AccessDenied`].
+    pub async fn may_put_object(&self, caller: &Caller, bucket: &BucketName, key: &ObjectKey) -> Result<()> {
+        self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await.map(|_| ())
+    }
+
     /// Stores an object. When this returns, bytes and metadata are durable; in a relaxed bucket, the metadata are so a moment later.
     pub async fn put_object(
         &self,

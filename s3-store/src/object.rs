@@ -34,6 +34,11 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     refuse_unsupported(&headers)?;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
+    let encryption = encryption::of_new(&headers, Way::of(&extensions));
+    if encryption.is_err() {
+        // A policy may refuse what the headers ask for, and is heard before it is said what is wrong with them.
+        engine.may_put_object(&who, &bucket, &key).await.map_err(from_engine)?;
+    }
     let new = NewObject {
         headers: object_headers(&headers),
         user_metadata: user_metadata(input.metadata),
@@ -41,7 +46,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
         acl: acl::of_headers(&headers)?,
         tags: tagging::of_headers(&headers)?.unwrap_or_default(),
         lock: lock::of_headers(&headers)?,
-        encryption: encryption::of_new(&headers, Way::of(&extensions))?,
+        encryption: encryption?,
         conditions: write_conditions(input.if_match.as_ref(), input.if_none_match.as_ref()),
         by_form: false,
     };

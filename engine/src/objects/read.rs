@@ -40,8 +40,10 @@ impl Engine {
             .read("head_object", |tx| async move { find_view(tx, &ids, &found, &wanted).await }.boxed())
             .await;
         let found = admit(&known, caller, key, read, found)?;
+        // A part or range that is not there needs no key to say so.
+        let view = found.view?;
         self.data_key(&found.version.meta, read.customer_key.as_ref())?;
-        found.view
+        Ok(view)
     }
 
     /// Reads an object. Dropping the body early is no error and costs nothing.
@@ -134,8 +136,9 @@ impl Engine {
             Err(error) => (Err(error), Vec::new(), None),
         };
         let found = admit(known, caller, key, read, found)?;
+        let view = found.view?;
         let key = self.data_key(&found.version.meta, read.customer_key.as_ref())?;
-        Ok(ToRead { view: found.view?, pieces, key, reading: reading.ok_or(Error::Internal("a read was lost"))? })
+        Ok(ToRead { view, pieces, key, reading: reading.ok_or(Error::Internal("a read was lost"))? })
     }
 }
 

@@ -171,6 +171,9 @@ async fn a_customers_key_is_needed_and_must_be_the_right_one() {
         let read = world.read(&bucket, name, with_key(Some(customer(1)))).await;
         assert!(matches!(rule(read), RuleError::CustomerKeyUnexpected), "{name}");
     }
+    let missing = ReadObject { selection: Some(Selection::Part(2)), ..with_key(None) };
+    let refused = world.read(&bucket, "theirs", missing).await;
+    assert!(matches!(refused, Err(Error::InvalidPartNumber)), "a part that is not there needs no key");
     // Who may not read it learns nothing of its key.
     let read = with_key(None);
     let refused = world.engine.head_object(&world.eve, &bucket, &key("theirs"), &read).await;

@@ -64,6 +64,7 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
         ("set_object_legal_hold", engine.set_object_legal_hold(caller, &named, true).await.map(|_| ())),
         ("set_durability", engine.set_durability(caller, bucket, Durability::Relaxed).await),
         ("bucket", engine.bucket(caller, bucket).await.map(|_| ())),
+        ("may_put_object", engine.may_put_object(caller, bucket, &object).await),
         ("put_object", engine.put_object(caller, bucket, &object, new(), body()).await.map(|_| ())),
         ("head_object", engine.head_object(caller, bucket, &object, &read).await.map(|_| ())),
         ("get_object", engine.get_object(caller, bucket, &object, &read).await.map(|_| ())),

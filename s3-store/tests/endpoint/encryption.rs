@@ -78,6 +78,18 @@ async fn a_customers_key_is_shown_with_every_request() {
 }
 
 #[tokio::test]
+async fn what_a_policy_refuses_is_refused_before_headers_are_judged() {
+    let endpoint = trusting().await;
+    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::photos/*", "Condition": {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}}]}"#;
+    let set = endpoint.ada.send(Request::new("PUT", "/photos?q:policy").body(policy)).await;
+    assert_eq!(set.told(), "204", "{}", set.text());
+    assert_eq!(endpoint.ada.send(put("key").header(ALGORITHM, "AES192")).await.told(), "403 AccessDenied");
+    assert_eq!(endpoint.ada.send(put("key")).await.told(), "403 AccessDenied");
+    assert_eq!(endpoint.ada.send(put("key").header(ALGORITHM, "AES256")).await.told(), "200");
+}
+
+#[tokio::test]
 async fn a_customers_key_is_not_taken_in_the_open() {
     let endpoint = Endpoint::with_bucket("photos").await;
     assert_eq!(endpoint.ada.send(with_key(put("key"), ALGORITHM, 1)).await.told(), "400 InvalidRequest");

@@ -1,7 +1,7 @@
 //! Malformed requests, by the thousand: the real binary must answer each or end the connection, never with an error of its own, never with
 //! more memory, and what is stored must stay as it was.
 //!
-//! `CLOUDHOLD_MALFORMED_CASES` sets how many (5,000 when nobody says), `CLOUDHOLD_MALFORMED_SEED` repeats a run, and
+//! `CLOUDHOLD_MALFORMED_CASES` sets how many (5,000 when nobody says), `CLOUDHOLD_MALFORMED_SEED` takes others than the usual ones, and
 //! `CLOUDHOLD_MALFORMED_CASE` sends just that one case of the seed and shows its bytes.
 
 mod case;
@@ -20,6 +20,8 @@ use run::{Run, Told};
 
 /// Cases when nobody says how many.
 const CASES: u64 = 5_000;
+/// The seed when nobody names one: the tests of a change must not depend on chance.
+const SEED: u64 = 1;
 /// Cases after which the store is looked after.
 const CASES_OF_BATCH: u64 = 1_000;
 /// Cases after which the memory is looked at for the first time: caches fill until then. Of many cases it is a fifth.
@@ -36,7 +38,7 @@ fn number(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_and_harm_nothing() {
-    let seed = number("CLOUDHOLD_MALFORMED_SEED").unwrap_or_else(rand::random);
+    let seed = number("CLOUDHOLD_MALFORMED_SEED").unwrap_or(SEED);
     let single = number("CLOUDHOLD_MALFORMED_CASE");
     let cases = single.map_or(0..number("CLOUDHOLD_MALFORMED_CASES").unwrap_or(CASES), |case| case..case + 1);
     println!("CLOUDHOLD_MALFORMED_SEED={seed}");
