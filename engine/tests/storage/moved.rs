@@ -43,7 +43,8 @@ async fn a_moved_store_is_the_same_store() {
     world.put(&bucket, "gone", noise(10)).await;
     world.delete(&bucket, "gone").await;
     let begin = async |name| {
-        world.engine.create_upload(&world.ada, &bucket, &key(name), NewObject::default(), None).await.unwrap().upload_id
+        let new = NewObject { encryption: engine::NewEncryption::Managed, ..NewObject::default() };
+        world.engine.create_upload(&world.ada, &bucket, &key(name), new, None).await.unwrap().upload_id
     };
     let (upload, open) = (begin("parts").await, begin("open").await);
     let part = async |name, upload, number, bytes| {
