@@ -31,6 +31,66 @@ pub(super) fn method(request: &mut Request, random: &mut StdRng) {
     request.method = if random.random_bool(0.1) { vec![b'A'; size(random)] } else { pick(random, METHODS).to_vec() };
 }
 
+/// What is put into a path, at any place.
+const ODD_IN_PATHS: &[&[u8]] = &[
+    b"//",
+    b"/./",
+    b"/../",
+    b"%2e%2e/",
+    b"%2F",
+    b"%00",
+    b"%",
+    b"%f",
+    b"%zz",
+    b"%ff",
+    b"%C0%AF",
+    b"+",
+    b"%20",
+    b"\\",
+    b"#",
+    b";a=b",
+    b"\xff",
+    b"\xc3\xa9",
+    b"\"",
+    b"<",
+    b"{",
+    b"|",
+    b"^",
+    b"`",
+    b"%E2%80%AE",
+    b"%25",
+    b"*",
+    b"~",
+    b"@",
+    b":",
+];
+
+/// Targets that stand for a path.
+const ODD_TARGETS: &[&[u8]] = &[
+    b"/",
+    b"//",
+    b"///",
+    b"/%2F",
+    b"/..",
+    b"/.",
+    b"*",
+    b"",
+    b"/.healthCheck",
+    b"/.healthCheck/x",
+    b"/favicon.ico",
+    b"/192.168.0.1",
+    b"/xn--a",
+    b"/a-s3alias",
+    b"/-a-",
+    b"/a..b",
+    b"/A",
+    b"a",
+    b"?",
+    b"#",
+    b"/?",
+    b"%2F",
+];
+
 pub(super) fn target(request: &mut Request, random: &mut StdRng) {
     let path = request.path.clone();
     request.path = match random.random_range(0..12) {
@@ -39,74 +99,13 @@ pub(super) fn target(request: &mut Request, random: &mut StdRng) {
         2 => [&b"/"[..], &encoded(&any(random)), b"/key"].concat(),
         3 => {
             let at = random.random_range(0..=path.len());
-            let odd = bytes(
-                random,
-                &[
-                    b"//",
-                    b"/./",
-                    b"/../",
-                    b"%2e%2e/",
-                    b"%2F",
-                    b"%00",
-                    b"%",
-                    b"%f",
-                    b"%zz",
-                    b"%ff",
-                    b"%C0%AF",
-                    b"+",
-                    b"%20",
-                    b"\\",
-                    b"#",
-                    b";a=b",
-                    b"\xff",
-                    b"\xc3\xa9",
-                    b"\"",
-                    b"<",
-                    b"{",
-                    b"|",
-                    b"^",
-                    b"`",
-                    b"%E2%80%AE",
-                    b"%25",
-                    b"*",
-                    b"~",
-                    b"@",
-                    b":",
-                ],
-            );
+            let odd = bytes(random, ODD_IN_PATHS);
             [&path[..at], &odd, &path[at..]].concat()
         }
         4 => [&path, &b"/"[..], &vec![b'k'; size(random)]].concat(),
         5 => [&path, &b"/"[..], &b"%C3%A9".repeat(size(random).min(9000) / 4)].concat(),
         6 => [&b"/"[..], &vec![*pick(random, b"aA.-_0"); *pick(random, &[1, 2, 3, 62, 63, 64, 65, 255, 256])]].concat(),
-        7 => pick(
-            random,
-            &[
-                &b"/"[..],
-                b"//",
-                b"///",
-                b"/%2F",
-                b"/..",
-                b"/.",
-                b"*",
-                b"",
-                b"/.healthCheck",
-                b"/.healthCheck/x",
-                b"/favicon.ico",
-                b"/192.168.0.1",
-                b"/xn--a",
-                b"/a-s3alias",
-                b"/-a-",
-                b"/a..b",
-                b"/A",
-                b"a",
-                b"?",
-                b"#",
-                b"/?",
-                b"%2F",
-            ],
-        )
-        .to_vec(),
+        7 => pick(random, ODD_TARGETS).to_vec(),
         8 => [
             &b"http://"[..],
             &bytes(random, &[b"127.0.0.1", b"a.lan:99999", b"user:pass@a", b"[::1]", b"", b"\xff", b"a b"]),
