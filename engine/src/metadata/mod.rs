@@ -6,6 +6,7 @@
 mod copy;
 mod db;
 mod lent;
+mod link;
 mod many;
 mod migrate;
 mod occupied;

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, SqliteConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::db::database_error;
+use super::link::{self, Link};
 use crate::{Error, Result};
 
 /// How long a read waits for a connection before it is refused as too much.
@@ -27,11 +26,11 @@ pub(super) struct Readers {
 
 /// Connections that nobody uses at the moment.
 #[derive(Debug, Default)]
-struct Idle(Mutex<Vec<SqliteConnection>>);
+struct Idle(Mutex<Vec<Link>>);
 
 impl Idle {
     /// A poisoned lock only means that a thread panicked between whole changes of the list.
-    fn lock(&self) -> MutexGuard<'_, Vec<SqliteConnection>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Link>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -47,11 +46,11 @@ impl Readers {
         let slot = tokio::time::timeout(QUEUE_WAIT, self.slots.clone().acquire_owned()).await;
         let slot = slot.map_err(|_| Error::Busy)?.map_err(|_| Error::Internal("the store is closed"))?;
         let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => self.options.connect().await.map_err(|e| database_error(transaction, e))?,
+        let link = match idle {
+            Some(link) => link,
+            None => Link::new(link::connect(transaction, &self.options).await?),
         };
-        Ok(Reader { connection: Some(connection), idle: self.idle.clone(), returns: true, _slot: slot })
+        Ok(Reader { link: Some(link), idle: self.idle.clone(), returns: true, _slot: slot })
     }
 
     /// Waits for what reads, and closes the connections.
@@ -60,8 +59,8 @@ impl Readers {
         self.slots.close();
         drop(all);
         let idle = std::mem::take(&mut *self.idle.lock());
-        for connection in idle {
-            let _ = sqlx::Connection::close(connection).await;
+        for link in idle {
+            link.close().await;
         }
     }
 }
@@ -70,7 +69,7 @@ impl Readers {
 #[derive(Debug)]
 pub(super) struct Reader {
     /// Always there until the drop.
-    connection: Option<SqliteConnection>,
+    link: Option<Link>,
     idle: Arc<Idle>,
     returns: bool,
     /// Given back last, when the connection lies among the idle ones.
@@ -78,8 +77,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
-        self.connection.as_mut().expect("a reader has its connection until it is dropped")
+    pub(super) fn link(&mut self) -> &mut Link {
+        self.link.as_mut().expect("a reader has its connection until it is dropped")
     }
 
     /// Closes the connection instead of giving it back: nobody knows what state it is in.
@@ -90,8 +89,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        if let (true, Some(connection)) = (self.returns, self.connection.take()) {
-            self.idle.lock().push(connection);
+        if let (true, Some(link)) = (self.returns, self.link.take()) {
+            self.idle.lock().push(link);
         }
     }
 }

@@ -10,6 +10,7 @@ use sqlx::{ConnectOptions, Connection, Row as _};
 
 use super::copy::copy_to_sqlite;
 use super::db::database_error;
+use super::link;
 use super::{Db, FILE, load_into_postgres};
 use crate::names::BlobId;
 use crate::settings::Database;
@@ -133,13 +134,13 @@ impl Snapshot {
     pub(crate) async fn open(settings: &Settings, file: &Path) -> Result<Self> {
         // A snapshot never changes, and its directory may be read-only: no lock, no log.
         let options = options(settings, file)?.immutable(true);
-        Ok(Self(options.connect().await.map_err(|e| database_error("open_snapshot", e))?))
+        Ok(Self(link::connect("open_snapshot", &options).await?))
     }
 
     /// Opens a database that nobody has open, which may need its log to be read.
     pub(crate) async fn open_database(settings: &Settings) -> Result<Self> {
         let options = options(settings, &settings.data_dir.join(FILE))?.read_only(false);
-        Ok(Self(options.connect().await.map_err(|e| database_error("open_database", e))?))
+        Ok(Self(link::connect("open_database", &options).await?))
     }
 
     pub(crate) async fn close(self) {

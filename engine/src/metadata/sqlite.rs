@@ -11,6 +11,7 @@ use sqlx::{ConnectOptions, SqliteConnection};
 
 use super::changes::Changes;
 use super::db::database_error;
+use super::link::{self, Link};
 use super::migrate;
 use super::readers::Readers;
 use super::tx::{Connection, Sequence, Tx};
@@ -39,7 +40,7 @@ pub(super) struct Sqlite {
 impl Sqlite {
     pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
         let (connection, options) = connect(settings).await?;
-        let writer = Connection::Writer(connection);
+        let writer = Connection::Writer(Link::new(connection));
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
         tx.sequence = Sequence::Counted { next };
@@ -83,7 +84,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<(SqliteConnection, Sq
         Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
         None => options(&file)?,
     };
-    let mut connection = options.clone().connect().await.map_err(|e| database_error("open", e))?;
+    let mut connection = link::connect("open", &options).await?;
     empty_log(&mut connection).await?;
     migrate::sqlite(&mut connection).await?;
     Ok((connection, options))

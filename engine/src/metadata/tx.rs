@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr, SqliteConnection};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 
 use super::lent::Lent;
+use super::link::Link;
 use super::readers::Reader;
 use super::row::{Row, Value, bind_postgres, bind_sqlite};
 use crate::quota::Quota;
@@ -14,22 +15,22 @@ use crate::{Clock, Result};
 /// A connection of any kind.
 #[derive(Debug)]
 pub(super) enum Connection {
-    Writer(SqliteConnection),
+    Writer(Link),
     Reader(Reader),
     Postgres(Lent),
 }
 
 /// The database behind a connection.
 enum Backend<'c> {
-    Sqlite(&'c mut SqliteConnection),
+    Sqlite(&'c mut Link),
     Postgres(&'c mut PgConnection),
 }
 
 impl Connection {
     fn backend(&mut self) -> Backend<'_> {
         match self {
-            Self::Writer(connection) => Backend::Sqlite(connection),
-            Self::Reader(reader) => Backend::Sqlite(reader.connection()),
+            Self::Writer(link) => Backend::Sqlite(link),
+            Self::Reader(reader) => Backend::Sqlite(reader.link()),
             Self::Postgres(lent) => Backend::Postgres(lent.connection()),
         }
     }
@@ -202,9 +203,7 @@ impl Tx {
 
     async fn run(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<u64> {
         let done = match self.connection.backend() {
-            Backend::Sqlite(connection) => {
-                bind_sqlite(sql, values).execute(connection).await.map(|done| done.rows_affected())
-            }
+            Backend::Sqlite(link) => link.execute(bind_sqlite(sql, values)).await,
             Backend::Postgres(connection) => {
                 bind_postgres(sql, values).execute(connection).await.map(|done| done.rows_affected())
             }
@@ -220,8 +219,8 @@ impl Tx {
 
     pub(crate) async fn fetch_optional(&mut self, sql: &'static str, values: Vec<Value>) -> Result<Option<Row>> {
         let row = match self.connection.backend() {
-            Backend::Sqlite(connection) => {
-                bind_sqlite(sql, values).fetch_optional(connection).await.map(|row| row.map(Row::Sqlite))
+            Backend::Sqlite(link) => {
+                link.fetch_optional(bind_sqlite(sql, values)).await.map(|row| row.map(Row::Sqlite))
             }
             Backend::Postgres(connection) => {
                 bind_postgres(sql, values).fetch_optional(connection).await.map(|row| row.map(Row::Postgres))
@@ -249,10 +248,9 @@ impl Tx {
 
     async fn find(&mut self, sql: impl SqlSafeStr, values: Vec<Value>) -> Result<Vec<Row>> {
         let rows = match self.connection.backend() {
-            Backend::Sqlite(connection) => bind_sqlite(sql, values)
-                .fetch_all(connection)
-                .await
-                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Backend::Sqlite(link) => {
+                link.fetch_all(bind_sqlite(sql, values)).await.map(|rows| rows.into_iter().map(Row::Sqlite).collect())
+            }
             Backend::Postgres(connection) => bind_postgres(sql, values)
                 .fetch_all(connection)
                 .await

@@ -12,6 +12,8 @@ use crate::world::{World, everything, key, noise};
 
 /// Flips that are tried, at places that are spread over the file; CLOUDHOLD_TEST_FLIPS asks for more.
 const FLIPS: u64 = 150;
+/// A store that has not answered by then never will: to look at it takes a fraction of a second.
+const HANGS_AFTER: std::time::Duration = std::time::Duration::from_secs(120);
 
 /// What came of a flip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,7 +30,7 @@ enum Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_of_the_database_never_gives_other_bytes() {
-    let (world, bucket) = furnish(World::on(Database::Embedded).await).await;
+    let (mut world, bucket) = furnish(World::on(Database::Embedded).await).await;
     for number in 0..20 {
         world.put(&bucket, &format!("object-{number}"), noise(300 * number)).await;
     }
@@ -50,7 +52,14 @@ async fn a_flipped_bit_of_the_database_never_gives_other_bytes() {
         byte[0] ^= 1 << (bit % 8);
         std::fs::write(&file, &whole).unwrap();
         std::fs::OpenOptions::new().write(true).open(&file).unwrap().write_all_at(&byte, bit / 8).unwrap();
-        let outcome = look(world.directory.path(), &world.ada, &bucket, &expected, bit).await;
+        let looked = look(world.directory.path(), &world.ada, &bucket, &expected, bit);
+        let Ok(outcome) = tokio::time::timeout(HANGS_AFTER, looked).await else {
+            world.directory.disable_cleanup(true);
+            panic!(
+                "bit {bit}: no end within {HANGS_AFTER:?}; the store is kept in {}",
+                world.directory.path().display()
+            );
+        };
         *outcomes.entry(outcome).or_default() += 1;
         for log in ["metadata.sqlite-wal", "metadata.sqlite-shm"] {
             let _ = std::fs::remove_file(world.directory.path().join(log));

@@ -1,11 +1,11 @@
 //! Copies a store out of SQLite into PostgreSQL: one that moves there, or a snapshot that is restored there.
 
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, PgConnection, Row as _, SqliteConnection};
+use sqlx::{Connection, PgConnection, Row as _, SqliteConnection};
 
 use super::side::Side;
-use super::{TableCopied, copy_tables, failed, tables};
-use crate::metadata::{migrate, occupied, postgres, sqlite};
+use super::{NAME, TableCopied, copy_tables, failed, tables};
+use crate::metadata::{link, migrate, occupied, postgres, sqlite};
 use crate::{Error, PostgresSettings, Result, Settings};
 
 /// Copies the store in the data directory into a PostgreSQL database that has none, in one transaction. Copies nothing when the database
@@ -48,7 +48,7 @@ pub(crate) async fn load_into_postgres(
     postgres: &PostgresSettings,
     aside: Option<&str>,
 ) -> Result<bool> {
-    let mut from = file.read_only(false).connect().await.map_err(failed)?;
+    let mut from = link::connect(NAME, &file.read_only(false)).await?;
     let mut to = postgres::connect(postgres).await?;
     let loaded = load_all(&mut from, &mut to, aside).await;
     from.close().await.map_err(failed)?;

@@ -46,8 +46,8 @@ pub(super) async fn commit_batches(tx: Tx, queue: Arc<Queue>, faults: Faults, re
             committer.sync_due = None;
         }
     }
-    if let Connection::Writer(connection) = committer.tx.connection {
-        let _ = sqlx::Connection::close(connection).await;
+    if let Connection::Writer(link) = committer.tx.connection {
+        link.close().await;
     }
 }
 
