@@ -10,6 +10,7 @@ use super::manifest::{self, BLOBS, BlobLine, BlobList, Blobs, FORMAT, LEFT_OUT, 
 use super::target::{PART, Target};
 use crate::bytes::pool::Pool;
 use crate::bytes::{ByteStore, blocking};
+use crate::metadata::scan::go_on;
 use crate::metadata::snapshot::{self, BlobRow, Snapshot};
 use crate::secrets::RING_CHECK;
 use crate::store_id::NAME as STORE_ID;
@@ -131,7 +132,7 @@ impl Making {
         loop {
             let mut rows = snapshot.blobs(&after).await?;
             let Some(last) = rows.last() else { break };
-            after = last.id.as_bytes().to_vec();
+            go_on(&mut after, last.id.as_bytes().to_vec())?;
             // Several rows with one blob are a fault that the check finds; here it is one blob.
             rows.dedup_by_key(|row| row.id);
             let mut copies = stream::iter(rows)

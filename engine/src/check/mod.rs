@@ -20,6 +20,7 @@ pub use report::{CheckReport, Examined, Finding, Problem, Tally};
 use crate::metadata::Tx;
 use crate::metadata::check::{self, VersionPlace};
 use crate::metadata::repair::RowFix;
+use crate::metadata::scan::go_on;
 use crate::names::{BlobId, ContentId};
 use crate::{Caller, Engine, Error, Inner, OnProgress, Result};
 
@@ -146,7 +147,7 @@ impl Checker {
             let from = after.clone();
             let lost = self.read(|tx| async move { check::shares(tx, &from, true).await }.boxed()).await?;
             let Some((last, _)) = lost.last() else { return Ok(()) };
-            after = last.clone();
+            go_on(&mut after, last.clone())?;
             for (place, content_id) in lost {
                 self.report.examined.lost_versions += 1;
                 self.look_at_lost(place, content_id).await?;
@@ -161,7 +162,7 @@ impl Checker {
             let from = after.clone();
             let versions = self.read(|tx| async move { check::shares(tx, &from, false).await }.boxed()).await?;
             let Some((last, _)) = versions.last() else { return Ok(()) };
-            after = last.clone();
+            go_on(&mut after, last.clone())?;
             for (place, content_id) in versions {
                 let id = content_id.map(|id| ContentId::stored(&id)).transpose()?;
                 let Some(detail) = id.and_then(|id| self.broken.get(&id)).cloned() else { continue };
@@ -183,7 +184,7 @@ impl Checker {
     async fn usage(&mut self) -> Result<()> {
         let mut after = i64::MIN;
         while let Some(bucket) = self.read(|tx| check::count_bucket(tx, after).boxed()).await? {
-            after = bucket.id;
+            go_on(&mut after, bucket.id)?;
             self.report.examined.buckets += 1;
             let by = bucket.counted.minus(bucket.kept);
             if !by.is_nothing() {

@@ -7,6 +7,7 @@ use super::{Checker, Fix, Problem, object_name};
 use crate::Result;
 use crate::metadata::check::{self, ContentRow, Held, PartRow, PieceRow, VersionPlace, VersionRow};
 use crate::metadata::repair::RowFix;
+use crate::metadata::scan::go_on;
 
 impl Checker {
     pub(super) async fn versions(&mut self) -> Result<()> {
@@ -15,7 +16,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::versions(tx, &from).await }.boxed()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = last.place.clone();
+            go_on(&mut after, last.place.clone())?;
             self.report.examined.versions += rows.len() as u64;
             for row in &rows {
                 self.version(row);
@@ -57,7 +58,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::current(tx, &from).await }.boxed()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = last.place.clone();
+            go_on(&mut after, last.place.clone())?;
             self.report.examined.current += rows.len() as u64;
             for row in rows.iter().filter(|row| !row.has_object) {
                 let name = object_name(row.bucket.as_deref(), &row.place);
@@ -73,7 +74,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::contents(tx, &from).await }.boxed()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = last.id.as_bytes().to_vec();
+            go_on(&mut after, last.id.as_bytes().to_vec())?;
             self.report.examined.contents += rows.len() as u64;
             let mut blobs = Vec::new();
             for row in &rows {
@@ -99,7 +100,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::pieces(tx, (&from.0, from.1)).await }.boxed()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = (last.content_id.as_bytes().to_vec(), last.number);
+            go_on(&mut after, (last.content_id.as_bytes().to_vec(), last.number))?;
             self.report.examined.pieces += rows.len() as u64;
             let mut blobs = Vec::new();
             for row in &rows {
@@ -132,7 +133,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::parts(tx, (&from.0, from.1)).await }.boxed()).await?;
             let Some(last) = rows.last() else { return Ok(()) };
-            after = (last.upload_id.clone(), last.number);
+            go_on(&mut after, (last.upload_id.clone(), last.number))?;
             self.report.examined.parts += rows.len() as u64;
             let mut blobs = Vec::new();
             for row in &rows {

@@ -13,6 +13,7 @@ use crate::Result;
 use crate::metadata::Tx;
 use crate::metadata::check::{self, VersionPlace};
 use crate::metadata::repair::RowFix;
+use crate::metadata::scan::go_on;
 use crate::names::ContentId;
 
 const SLOTS: usize = 1 << 16;
@@ -80,7 +81,7 @@ impl Checker {
                 let from = after.clone();
                 let rows = self.read(|tx| async move { check::shares(tx, &from, lost).await }.boxed()).await?;
                 let Some((last, _)) = rows.last() else { break };
-                after = last.clone();
+                go_on(&mut after, last.clone())?;
                 for id in rows.into_iter().filter_map(|(_, id)| id) {
                     sums.add(ContentId::stored(&id)?, 1);
                 }
@@ -91,7 +92,7 @@ impl Checker {
             let from = after.clone();
             let rows = self.read(|tx| async move { check::refs(tx, &from).await }.boxed()).await?;
             let Some((last, _)) = rows.last() else { break };
-            after = last.as_bytes().to_vec();
+            go_on(&mut after, last.as_bytes().to_vec())?;
             for (id, refs) in rows {
                 sums.add(id, -refs);
             }
@@ -115,7 +116,7 @@ async fn count(tx: &mut Tx, mut slots: BTreeSet<u16>) -> Result<(Vec<Counted>, B
         loop {
             let rows = check::shares(tx, &after, lost).await?;
             let Some((last, _)) = rows.last() else { break };
-            after = last.clone();
+            go_on(&mut after, last.clone())?;
             for id in rows.into_iter().filter_map(|(_, id)| id) {
                 if let Some((_, counted)) = contents.get_mut(&ContentId::stored(&id)?) {
                     *counted += 1;

@@ -9,7 +9,7 @@ use crate::names::{BlobId, ContentId};
 const ROWS: i64 = 1000;
 
 /// Where an object version stands in the order of its table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd)]
 pub(crate) struct VersionPlace {
     pub(crate) bucket_id: i64,
     pub(crate) key: Vec<u8>,

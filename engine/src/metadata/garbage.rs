@@ -13,7 +13,7 @@ pub(crate) struct Garbage {
 }
 
 /// A place in the order in which garbage is freed; the default is before all.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, PartialOrd)]
 pub(crate) struct Place {
     added_us: i64,
     blob_id: Vec<u8>,

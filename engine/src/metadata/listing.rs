@@ -1,6 +1,9 @@
 //! SQL of listings: loops of indexed range reads that jump over common prefixes.
 
+use std::cmp::Reverse;
+
 use super::objects::is_marker;
+use super::scan::go_on;
 use super::{Row, Script, Tx, values, versions};
 use crate::listing::{ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 use crate::meta::Meta;
@@ -199,8 +202,8 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
             for row in &rows {
                 match page.take(row, None)? {
                     Step::Full => return Ok(page.end(true)),
-                    Step::Taken => cursor.from = just_after(&row.blob("key")?),
-                    Step::Jump(next) => cursor.from = next,
+                    Step::Taken => go_on(&mut cursor.from, just_after(&row.blob("key")?))?,
+                    Step::Jump(next) => go_on(&mut cursor.from, next)?,
                 }
             }
             if rows.len() < steps_max {
@@ -224,13 +227,13 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
                 Step::Full => return Ok(page.end(true)),
                 Step::Taken => {}
                 Step::Jump(next) => {
-                    cursor.from = next;
+                    go_on(&mut cursor.from, next)?;
                     continue 'reads;
                 }
             }
         }
         let Some(last) = rows.last().filter(|_| rows.len() == rows_max) else { return Ok(page.end(false)) };
-        cursor.from = just_after(&last.blob("key")?);
+        go_on(&mut cursor.from, just_after(&last.blob("key")?))?;
         page.grow();
     }
 }
@@ -349,13 +352,17 @@ pub(crate) async fn versions(
                 Step::Full => return Ok(page.end(true)),
                 Step::Taken => history.passed = Some(key),
                 Step::Jump(next) => {
-                    history = History { from: next, below_seq: i64::MAX, passed: None };
+                    go_on(&mut history.from, next)?;
+                    history = History { from: history.from, below_seq: i64::MAX, passed: None };
                     continue 'reads;
                 }
             }
         }
         let Some(last) = rows.last().filter(|_| rows.len() == rows_max) else { return Ok(page.end(false)) };
-        (history.from, history.below_seq) = (last.blob("key")?, last.int("seq")?);
+        // Newest first, so numbers go down.
+        let mut place = (history.from, Reverse(history.below_seq));
+        go_on(&mut place, (last.blob("key")?, Reverse(last.int("seq")?)))?;
+        (history.from, Reverse(history.below_seq)) = place;
         page.grow();
     }
 }

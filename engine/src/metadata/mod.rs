@@ -35,6 +35,7 @@ pub(crate) mod objects;
 pub(crate) mod outbox;
 pub(crate) mod quota;
 pub(crate) mod repair;
+pub(crate) mod scan;
 pub(crate) mod scrub;
 pub(crate) mod settings;
 pub(crate) mod snapshot;

@@ -2,6 +2,7 @@
 
 use super::contents::{self, Place};
 use super::listing::{Cursor, common_prefix, is_common_prefix, just_after, prefix_text, successor};
+use super::scan::go_on;
 use super::tx::UsageDelta;
 use super::{Row, Tx, values};
 use crate::body::{ChecksumAlgorithm, Digests};
@@ -284,17 +285,17 @@ async fn abort_rows(tx: &mut Tx, rows: &[Row]) -> Result<usize> {
 pub(crate) async fn list(tx: &mut Tx, bucket_id: i64, request: &UploadListRequest) -> Result<UploadPage> {
     let mut page = UploadPage { uploads: Vec::new(), common_prefixes: Vec::new(), truncated: false };
     let delimiter = request.delimiter.as_deref();
-    let mut cursor = Cursor::new(&request.prefix, delimiter, request.after_key.as_deref());
+    let cursor = Cursor::new(&request.prefix, delimiter, request.after_key.as_deref());
     let end = cursor.end_or_last();
-    let mut after_upload = String::new();
+    let mut place = (cursor.from, String::new());
     if let (Some(key), Some(upload)) = (&request.after_key, &request.after_upload)
         && key.as_bytes() >= request.prefix.as_bytes()
         && !is_common_prefix(&request.prefix, delimiter, key)
     {
-        (cursor.from, after_upload) = (key.as_bytes().to_vec(), upload.as_str().to_owned());
+        place = (key.as_bytes().to_vec(), upload.as_str().to_owned());
     }
     loop {
-        let rows = upload_rows(tx, bucket_id, &cursor.from, &end, &after_upload).await?;
+        let rows = upload_rows(tx, bucket_id, &place.0, &end, &place.1).await?;
         let Some(row) = rows.first() else { return Ok(page) };
         if page.uploads.len() + page.common_prefixes.len() >= request.entries_max {
             page.truncated = true;
@@ -304,13 +305,13 @@ pub(crate) async fn list(tx: &mut Tx, bucket_id: i64, request: &UploadListReques
         match delimiter.and_then(|d| common_prefix(&request.prefix, d, &key)) {
             Some(length) => {
                 let text = prefix_text(&key, length)?;
-                cursor.from = successor(text.as_bytes()).unwrap_or_else(|| just_after(&key));
-                after_upload.clear();
+                let next = successor(text.as_bytes()).unwrap_or_else(|| just_after(&key));
+                go_on(&mut place, (next, String::new()))?;
                 page.common_prefixes.push(text);
             }
             None => {
                 let upload = from_row(row)?;
-                (cursor.from, after_upload) = (key, upload.upload_id.as_str().to_owned());
+                go_on(&mut place, (key, upload.upload_id.as_str().to_owned()))?;
                 page.uploads.push(upload);
             }
         }

@@ -5,6 +5,7 @@
 use super::contents;
 use super::many::{Many, Part, execute_many};
 use super::objects::{self, Entry, Marker, Version};
+use super::scan::go_on;
 use super::tx::UsageDelta;
 use super::{Tx, Value, values};
 use crate::buckets::Versioning;
@@ -295,7 +296,7 @@ pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, passed: &mut Passed
         .await?;
     for row in &rows {
         let (key, seq) = (row.blob("key")?, row.int("seq")?);
-        passed.last = Some((key.clone(), seq));
+        go_on(&mut passed.last, Some((key.clone(), seq)))?;
         if let Some(until_us) = lock::kept_until_us(&Meta::from_json(&row.text("meta")?)?, tx.now_us()) {
             passed.kept_until_us = Some(passed.kept_until_us.map_or(until_us, |before| before.min(until_us)));
             continue;

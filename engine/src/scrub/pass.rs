@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::verify::{Pace, verify};
 use super::{Damage, ScrubReport};
+use crate::metadata::scan::go_on;
 use crate::metadata::scrub::{self as rows, Bytes, Item};
 use crate::metadata::{check, store_info};
 use crate::names::ContentId;
@@ -38,7 +39,7 @@ pub(crate) struct Pass {
 }
 
 /// After what a pass goes on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
 enum Place {
     /// The content of that id, in hexadecimal; empty before the first.
     Content(String),
@@ -138,7 +139,8 @@ impl Walk {
                 if let (Bytes::Pieces, Some(id)) = (&item.bytes, item.content_id) {
                     self.pieces(id).await?;
                 }
-                self.pass.place = Place::Content(item.content_id.map(|id| id.to_string()).unwrap_or_default());
+                let place = Place::Content(item.content_id.map(|id| id.to_string()).unwrap_or_default());
+                go_on(&mut self.pass.place, place)?;
                 self.note_now_and_then().await?;
             }
         }
@@ -150,7 +152,7 @@ impl Walk {
         loop {
             let page = self.inner.db.read("scrub", |tx| rows::pieces(tx, id, after).boxed()).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = last.number;
+            go_on(&mut after, last.number)?;
             for item in &page {
                 self.verify(item).await?;
             }
@@ -170,7 +172,7 @@ impl Walk {
                     return Ok(false);
                 }
                 self.verify(&item).await?;
-                self.pass.place = Place::Part(item.upload_id.unwrap_or_default(), item.number);
+                go_on(&mut self.pass.place, Place::Part(item.upload_id.unwrap_or_default(), item.number))?;
                 self.note_now_and_then().await?;
             }
         }

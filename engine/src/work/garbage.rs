@@ -8,6 +8,7 @@ use futures::FutureExt;
 use super::ROWS_MAX;
 use crate::clock::micros;
 use crate::metadata::garbage::Place;
+use crate::metadata::scan::go_on;
 use crate::names::BlobId;
 use crate::{Error, Inner, Result, bytes, metadata};
 
@@ -37,7 +38,7 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
         };
         settle(inner).await?;
         // The next page begins after this one: what is still read stays, and must not keep the rest from being freed.
-        after = last.place.clone();
+        go_on(&mut after, last.place.clone())?;
         let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
         count += free_blobs(inner, free.map(|one| one.blob_id).collect()).await?;
     }

@@ -7,6 +7,7 @@ use futures::FutureExt;
 use crate::lifecycle::{Aged, Day, Lifecycle};
 use crate::metadata::expiry::{self, Old};
 use crate::metadata::multipart;
+use crate::metadata::scan::go_on;
 use crate::names::ObjectKey;
 use crate::rules::{self, BucketSetting};
 use crate::version_ids::VersionIds;
@@ -66,7 +67,7 @@ async fn expire_bucket(inner: &Arc<Inner>, bucket_id: i64, lifecycle: &Lifecycle
                 None => 0,
             };
         }
-        after = Some(last);
+        go_on(&mut after, Some(last))?;
     }
 }
 
@@ -144,7 +145,7 @@ async fn give_up_uploads(inner: &Arc<Inner>, bucket_id: i64, lifecycle: &Lifecyc
             })
             .await?;
         let Some(last) = open.last() else { return Ok(count) };
-        after = Some(last.upload_id.clone());
+        go_on(&mut after, Some(last.upload_id.clone()))?;
         for upload in open {
             if !lifecycle.gives_up(upload.key.as_str(), upload.created_us, day, now_us) {
                 continue;
