@@ -6,6 +6,7 @@ use sqlx::AssertSqlSafe;
 use super::{
     State, StateError,
     known::{KnownGroup, KnownUser, Origin},
+    row,
 };
 use crate::scope::Scope;
 
@@ -50,19 +51,20 @@ pub(crate) struct GoneGroup {
     pub(crate) users_staying: u64,
 }
 
-#[derive(sqlx::FromRow)]
-struct LivingRow {
-    user_id: String,
-    group_id: String,
-    full_name: String,
-    email: String,
-    state: String,
-    known_name: Option<String>,
-    known_email: Option<String>,
-    active: Option<i64>,
-    origin: Option<String>,
-    deactivated_by_us: Option<i64>,
-    delete_after_us: Option<i64>,
+row! {
+    struct LivingRow {
+        user_id: String,
+        group_id: String,
+        full_name: String,
+        email: String,
+        state: String,
+        known_name: Option<String>,
+        known_email: Option<String>,
+        active: Option<i64>,
+        origin: Option<String>,
+        deactivated_by_us: Option<i64>,
+        delete_after_us: Option<i64>,
+    }
 }
 
 impl From<LivingRow> for LivingUser {
@@ -82,19 +84,20 @@ impl From<LivingRow> for LivingUser {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct GoneRow {
-    user_id: String,
-    group_id: String,
-    full_name: String,
-    email: String,
-    active: i64,
-    origin: String,
-    deactivated_by_us: i64,
-    delete_after_us: Option<i64>,
-    account_missing: i64,
-    domain_missing: i64,
-    current_domain: String,
+row! {
+    struct GoneRow {
+        user_id: String,
+        group_id: String,
+        full_name: String,
+        email: String,
+        active: i64,
+        origin: String,
+        deactivated_by_us: i64,
+        delete_after_us: Option<i64>,
+        account_missing: i64,
+        domain_missing: i64,
+        current_domain: String,
+    }
 }
 
 impl From<GoneRow> for GoneUser {

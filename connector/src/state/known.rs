@@ -9,6 +9,7 @@ use sqlx::SqliteConnection;
 use super::{
     State, StateError,
     removals::{self, Removed},
+    row,
 };
 use crate::report::Owned;
 
@@ -86,17 +87,18 @@ pub(crate) struct Intent {
     pub(crate) confirmed: bool,
 }
 
-/// A row of `known_user`.
-#[derive(sqlx::FromRow)]
-pub(super) struct UserRow {
-    user_id: String,
-    group_id: String,
-    full_name: String,
-    email: String,
-    active: i64,
-    origin: String,
-    deactivated_by_us: i64,
-    delete_after_us: Option<i64>,
+row! {
+    /// A row of `known_user`.
+    pub(super) struct UserRow {
+        user_id: String,
+        group_id: String,
+        full_name: String,
+        email: String,
+        active: i64,
+        origin: String,
+        deactivated_by_us: i64,
+        delete_after_us: Option<i64>,
+    }
 }
 
 impl From<UserRow> for KnownUser {

@@ -19,8 +19,8 @@ use std::{
 };
 
 use sqlx::{
-    Sqlite, SqlitePool, Transaction,
-    migrate::MigrateError,
+    SqlSafeStr, Sqlite, SqlitePool, Transaction,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -37,7 +37,34 @@ use crate::{Clock, clock::to_us};
 /// One writes at a time; the others serve status and sign-ins.
 const CONNECTIONS_MAX: u32 = 4;
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// The schema, step by step. The driver's own macro would have the driver compiled a second time, for the compiler's use.
+fn migrator() -> Migrator {
+    let migration = |version, name: &'static str, sql: &'static str| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "state", include_str!("../../migrations/0001_state.sql")),
+        migration(2, "open removals", include_str!("../../migrations/0002_open_removals.sql")),
+        migration(3, "rows by id", include_str!("../../migrations/0003_rows_by_id.sql")),
+    ])
+}
+
+/// A row whose fields are columns of the same names.
+macro_rules! row {
+    ($(#[$doc:meta])* $visibility:vis struct $name:ident { $($field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        $visibility struct $name {
+            $($field: $type,)*
+        }
+
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?,)* })
+            }
+        }
+    };
+}
+use row;
 
 /// Why the state could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +107,7 @@ impl State {
     pub(crate) async fn open(path: &Path, clock: Clock) -> Result<Self, StateError> {
         // By a connection of its own: it does not know the statistics that are written then, and would look up what they forbid.
         let first = Self::connect(path, 1).await?;
-        let migrated = MIGRATOR.run(&first).await;
+        let migrated = migrator().run(&first).await;
         first.close().await;
         match migrated {
             Ok(()) => Ok(Self { pool: Self::connect(path, CONNECTIONS_MAX).await?, clock, path: path.to_owned() }),

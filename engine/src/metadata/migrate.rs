@@ -1,12 +1,31 @@
 //! Brings a database's schema up to date: one folder of migrations for each kind of database.
 
-use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{PgConnection, SqliteConnection};
+use std::sync::LazyLock;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
 
 use crate::{Error, Result};
 
-static SQLITE: Migrator = sqlx::migrate!("src/metadata/migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("src/metadata/migrations/postgres");
+/// The migrations of a folder. The driver's own macro would have the driver and its C code compiled a second time, for the compiler's use.
+macro_rules! migrations {
+    ($folder:literal) => {
+        migrations!($folder: 1 "first", 2 "leftovers", 3 "durability", 4 "bucket_settings", 5 "uploads", 6 "encryption", 7 "iam",
+                    8 "event_outbox")
+    };
+    ($folder:literal: $($version:literal $name:literal),*) => {
+        LazyLock::new(|| Migrator::with_migrations(vec![$(Migration::new(
+            $version,
+            $name.replace('_', " ").into(),
+            MigrationType::Simple,
+            include_str!(concat!("migrations/", $folder, "/000", $version, "_", $name, ".sql")).into_sql_str(),
+            false,
+        )),*]))
+    };
+}
+
+static SQLITE: LazyLock<Migrator> = migrations!("sqlite");
+static POSTGRES: LazyLock<Migrator> = migrations!("postgres");
 
 pub(super) async fn sqlite(connection: &mut SqliteConnection) -> Result<()> {
     SQLITE.run_direct(None, connection, false).await.map_err(unusable)
@@ -23,5 +42,20 @@ fn unusable(error: MigrateError) -> Error {
             "the database has schema version {version}, which a newer Cloudhold wrote; start that one"
         )),
         error => Error::Unusable(format!("the database's schema could not be brought up to date: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_migration_is_forgotten() {
+        for (folder, migrator) in [("sqlite", &*SQLITE), ("postgres", &*POSTGRES)] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/metadata/migrations").join(folder);
+            let files = std::fs::read_dir(folder).expect("the folder").count();
+            let versions: Vec<i64> = migrator.iter().map(|migration| migration.version).collect();
+            assert_eq!(versions, (1..=i64::try_from(files).expect("a number")).collect::<Vec<_>>());
+        }
     }
 }
