@@ -9,6 +9,7 @@ use crate::access::acl::{Acl, GivenAcl};
 use crate::access::action::Action;
 use crate::access::public::ObjectOwnership;
 use crate::fair::Share;
+use crate::lifecycle::Day;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
 use crate::rules::{self, KnownBucket, Rules};
@@ -242,19 +243,20 @@ impl Engine {
             return Ok(known);
         }
         let (seen, wanted) = (self.inner.buckets.generation(), name.clone());
-        let known = self.inner.db.read("find_bucket", |tx| async move { find(tx, &wanted).await }.boxed()).await?;
+        let day = Day::of(&self.inner.settings);
+        let known = self.inner.db.read("find_bucket", |tx| async move { find(tx, &wanted, day).await }.boxed()).await?;
         let known = Arc::new(known);
         self.inner.buckets.insert(seen, name.as_str(), known.clone());
         Ok(known)
     }
 }
 
-async fn find(tx: &mut Tx, name: &BucketName) -> Result<KnownBucket> {
+async fn find(tx: &mut Tx, name: &BucketName, lifecycle_day: Day) -> Result<KnownBucket> {
     let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
     let bucket = named.ok_or(Error::NoSuchBucket)?.bucket;
     let owner = metadata::users::find_by_id(tx, &bucket.owner).await?;
     let owner_name = owner.map(|owner| owner.display_name()).unwrap_or_default();
-    Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket })
+    Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day })
 }
 
 /// The list among the settings of a bucket that is about to be made.

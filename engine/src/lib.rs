@@ -115,7 +115,7 @@ pub use names::{
 };
 pub use notifications::{EventFamily, EventFilter, NOTIFICATION_RULES_MAX, NotificationRule, Notifications, ShownAs};
 pub use objects::{
-    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, NewObject, ObjectHeaders, ObjectInfo,
+    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, Expiry, NewObject, ObjectHeaders, ObjectInfo,
     ObjectRead, ObjectView, PUT_SIZE_BYTES_MAX, ReadConditions, ReadObject, Selection, StorageClass,
     USER_METADATA_BYTES_MAX, WriteConditions,
 };

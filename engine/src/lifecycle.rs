@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::tags::Tags;
-use crate::{Error, Result};
+use crate::{Error, Result, Settings};
 
 /// Most rules of a bucket, as in S3.
 pub const LIFECYCLE_RULES_MAX: usize = 1000;
@@ -25,6 +25,9 @@ pub struct LifecycleRule {
     pub enabled: bool,
     /// Which objects it is about.
     pub filter: LifecycleFilter,
+    /// Whether it was given in the first form of rules, which have a prefix and no filter, and is shown so.
+    #[serde(default)]
+    pub has_first_form: bool,
     /// When current versions go.
     pub expiration: Option<Expiration>,
     /// When versions go that are not current any more.
@@ -82,11 +85,31 @@ pub(crate) struct Aged<'a> {
     pub(crate) is_alone: bool,
 }
 
+impl<'a> Aged<'a> {
+    /// The current version of a key, which is an object.
+    pub(crate) fn current(key: &'a str, tags: &'a Tags, size_bytes: u64, modified_us: i64) -> Self {
+        Self {
+            key,
+            tags,
+            size_bytes,
+            is_marker: false,
+            modified_us,
+            replaced_us: None,
+            newer_noncurrent: 0,
+            is_alone: false,
+        }
+    }
+}
+
 /// How long a day is: shorter in tests.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Day(pub(crate) i64);
 
 impl Day {
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self(crate::clock::micros(settings.lifecycle_day).max(1))
+    }
+
     /// When so many days after a time are over: at the midnight that follows, as S3 has it.
     fn end_of(self, from_us: i64, days: u32) -> i64 {
         let Self(day_us) = self;
@@ -223,16 +246,7 @@ mod tests {
     }
 
     fn version(modified_us: i64, replaced_us: Option<i64>, tags: &Tags) -> Aged<'_> {
-        Aged {
-            key: "logs/a",
-            tags,
-            size_bytes: 10,
-            is_marker: false,
-            modified_us,
-            replaced_us,
-            newer_noncurrent: 0,
-            is_alone: false,
-        }
+        Aged { replaced_us, ..Aged::current("logs/a", tags, 10, modified_us) }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 pub use types::{
-    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, NewObject, ObjectHeaders, ObjectInfo,
+    ChecksumType, Copied, CopyObject, CopySource, DeleteTarget, Deleted, Expiry, NewObject, ObjectHeaders, ObjectInfo,
     ObjectRead, ObjectView, ReadConditions, ReadObject, Selection, StorageClass, WriteConditions,
 };
 
@@ -24,6 +24,7 @@ use crate::bytes::outflow::stream_pieces;
 use crate::encryption::{Encryption, NewEncryption, SealedKey};
 use crate::events::{EventKind, Happened, Notify};
 use crate::fair::Share;
+use crate::lifecycle::Aged;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done};
 use crate::metadata::contents::{self, NewContent, Place};
@@ -396,7 +397,12 @@ pub(crate) fn info(
     known: &KnownBucket,
     versioning: Versioning,
 ) -> Result<ObjectInfo> {
+    let aged = Aged::current(key.as_str(), version.meta.tags(), version.size_bytes, version.modified_us);
+    let lifecycle = known.rules.lifecycle.as_ref();
+    let expiry = lifecycle.and_then(|lifecycle| lifecycle.expires(&aged, known.lifecycle_day));
+    let expiry = expiry.map(|(at_us, rule_id)| Expiry { at_us, rule_id: rule_id.to_owned() });
     Ok(ObjectInfo {
+        expiry,
         key,
         version_id: version.version_id,
         versioning,

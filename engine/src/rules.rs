@@ -11,7 +11,7 @@ use crate::access::policy::{Malformed, Policy};
 use crate::access::public::{ObjectOwnership, PublicAccessBlock};
 use crate::cors::CorsRules;
 use crate::encryption::BucketEncryption;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Day, Lifecycle};
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
 use crate::notifications::Notifications;
@@ -28,6 +28,8 @@ pub(crate) struct KnownBucket {
     pub(crate) owner_name: String,
     pub(crate) rules: Rules,
 }
+    /// How long a day of its lifecycle is.
+    pub(crate) lifecycle_day: Day,
 
 /// Something that can be set on a bucket by itself.
 pub trait BucketSetting: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {

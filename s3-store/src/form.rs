@@ -20,7 +20,7 @@ use crate::error::{BodyFault, custom, from_engine};
 use crate::form_policy::{self, FormPolicy, Proof};
 use crate::headers::{object_headers, storage_class};
 use crate::listing::Coding;
-use crate::{acl, checksums, lock, tagging};
+use crate::{acl, checksums, lifecycle, lock, tagging};
 
 /// All fields together, and so each of them, as in S3.
 const FIELDS_SIZE_BYTES_MAX: usize = 20 * 1024;
@@ -58,6 +58,7 @@ pub(crate) async fn upload(
     encryption::show(response.headers_mut(), stored.encryption.as_ref());
     Ok(response)
 }
+    lifecycle::show(response.headers_mut(), stored.expiry.as_ref());
 
 /// Reads the fields up to the file.
 async fn read(headers: &HeaderMap, body: crate::drain::DrainedBody) -> S3Result<Form> {

@@ -1,6 +1,8 @@
 //! Lifecycle rules: between their document and the engine's.
 
-use engine::{Engine, Expiration, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, Tags};
+use engine::{Engine, Expiration, Expiry, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, Tags};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     self, AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, ExpirationStatus,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, LifecycleExpiration,
@@ -10,9 +12,12 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::error::{from_engine, none_such, not_implemented};
-use crate::headers::{bucket, caller, check_owner, micros, timestamp};
+use crate::headers::{bucket, caller, check_owner, http_date, micros, timestamp};
 
 const DAY_US: i64 = 86_400_000_000;
+const X_AMZ_EXPIRATION: HeaderName = HeaderName::from_static("x-amz-expiration");
+/// What stays as it is in the name of a rule in a header.
+const RULE_ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) async fn get(
     engine: &Engine,
@@ -50,6 +55,16 @@ pub(crate) async fn delete(
     Ok(S3Response::new(DeleteBucketLifecycleOutput::default()))
 }
 
+/// Says when an object goes by a rule of its bucket.
+pub(crate) fn show(headers: &mut HeaderMap, expiry: Option<&Expiry>) {
+    let Some(Expiry { at_us, rule_id }) = expiry else { return };
+    let rule_id = utf8_percent_encode(rule_id, RULE_ID);
+    let text = format!("expiry-date=\"{}\", rule-id=\"{rule_id}\"", http_date(*at_us));
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(X_AMZ_EXPIRATION, value);
+    }
+}
+
 fn days(given: Option<i32>) -> S3Result<u32> {
     // What is not positive is refused with the rest of the rule.
     given.map(|days| u32::try_from(days).unwrap_or_default()).ok_or_else(|| s3_error!(MalformedXML))
@@ -75,6 +90,7 @@ fn given(rule: dto::LifecycleRule) -> S3Result<LifecycleRule> {
     Ok(LifecycleRule {
         id: rule.id.unwrap_or_default(),
         enabled,
+        has_first_form: rule.filter.is_none() && rule.prefix.is_some(),
         filter: filter(rule.filter, rule.prefix)?,
         expiration: rule.expiration.map(expiration).transpose()?,
         noncurrent: noncurrent.transpose()?,
@@ -144,14 +160,14 @@ fn shown(rule: &LifecycleRule) -> dto::LifecycleRule {
             .abort_uploads_days
             .map(|days| AbortIncompleteMultipartUpload { days_after_initiation: count(days) }),
         expiration,
-        filter: Some(shown_filter(&rule.filter)),
+        filter: (!rule.has_first_form).then(|| shown_filter(&rule.filter)),
         id: Some(rule.id.clone()),
         noncurrent_version_expiration: rule.noncurrent.map(|noncurrent| NoncurrentVersionExpiration {
             newer_noncurrent_versions: noncurrent.keep_newest.and_then(count),
             noncurrent_days: count(noncurrent.days),
         }),
         noncurrent_version_transitions: None,
-        prefix: None,
+        prefix: rule.has_first_form.then(|| rule.filter.prefix.clone()),
         status: ExpirationStatus::from_static(status),
         transitions: None,
     }

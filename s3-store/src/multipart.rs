@@ -23,7 +23,7 @@ use crate::headers::{
 };
 use crate::listing::{Coding, entries_max};
 use crate::object::made_version;
-use crate::{acl, lock, tagging};
+use crate::{acl, lifecycle, lock, tagging};
 
 /// Most parts of an upload, and most that one Complete may name.
 const PARTS_MAX: i32 = 10_000;
@@ -165,6 +165,7 @@ pub(crate) async fn complete(
     let mut response = S3Response::new(output);
     encryption::show(&mut response.headers, info.encryption.as_ref());
     Ok(response)
+    lifecycle::show(&mut response.headers, info.expiry.as_ref());
 }
 
 fn completed_part(part: dto::CompletedPart) -> S3Result<CompletedPart> {

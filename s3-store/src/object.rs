@@ -20,7 +20,7 @@ use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
     storage_class_name, timestamp, user_metadata, version, write_conditions,
 };
-use crate::{acl, durability, lock, tagging};
+use crate::{acl, durability, lifecycle, lock, tagging};
 
 /// Most objects of one DeleteObjects, as in S3.
 const DELETE_OBJECTS_MAX: usize = 1000;
@@ -62,6 +62,7 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     encryption::show(&mut response.headers, info.encryption.as_ref());
     Ok(response)
 }
+    lifecycle::show(&mut response.headers, info.expiry.as_ref());
 
 /// What GetObject and HeadObject have in common.
 macro_rules! read_of {
@@ -138,6 +139,7 @@ pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> 
     encryption::show(&mut response.headers, found.view.info.encryption.as_ref());
     Ok(response)
 }
+    lifecycle::show(&mut response.headers, found.view.info.expiry.as_ref());
 
 pub(crate) async fn head(
     engine: &Engine,
@@ -157,6 +159,7 @@ pub(crate) async fn head(
     encryption::show(&mut response.headers, view.info.encryption.as_ref());
     // The protocol layer has this for GET only.
     if view.info.tags_count > 0 {
+    lifecycle::show(&mut response.headers, view.info.expiry.as_ref());
         response.headers.insert(X_AMZ_TAGGING_COUNT, HeaderValue::from(view.info.tags_count));
     }
     Ok(response)

@@ -185,7 +185,8 @@ async fn find_view(
     };
     let view = match range {
         Ok((range, part_checksums)) => {
-            let info = info(key.clone(), version.clone(), known, known.bucket.versioning)?;
+            let mut info = info(key.clone(), version.clone(), known, known.bucket.versioning)?;
+            info.expiry = info.expiry.filter(|_| read.version_id.is_none());
             Ok(ObjectView { info, range, part_checksums, partial: read.selection.is_some() })
         }
         Err(error) => Err(error),

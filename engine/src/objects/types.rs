@@ -132,6 +132,17 @@ pub struct ObjectInfo {
     pub legal_hold: bool,
     /// How it is encrypted.
     pub encryption: Option<Encryption>,
+    /// When it goes by a rule of its bucket; `None` for never, and for a version that was asked for by its id.
+    pub expiry: Option<Expiry>,
+}
+
+/// When an object goes, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// When it is due, in microseconds of the Unix epoch; it is gone some time after that.
+    pub at_us: i64,
+    /// The rule of the lifecycle.
+    pub rule_id: String,
 }
 
 /// Which bytes of an object are asked for.

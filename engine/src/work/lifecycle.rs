@@ -42,7 +42,7 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
 }
 
 fn day(inner: &Inner) -> Day {
-    Day(crate::clock::micros(inner.settings.lifecycle_day).max(1))
+    Day::of(&inner.settings)
 }
 
 async fn expire_bucket(inner: &Arc<Inner>, bucket_id: i64, lifecycle: &Lifecycle) -> Result<usize> {

@@ -166,6 +166,7 @@ impl Model {
             tags_count: 0,
             retention: None,
             legal_hold: false,
+            expiry: None,
         }
     }
 

@@ -156,3 +156,32 @@ async fn open_uploads_are_given_up() {
     world.after_days(2).await;
     assert_eq!(open().await, ["keep/a"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_is_told_when_and_by_which_rule() {
+    let world = World::new().await;
+    let bucket = world.bucket("told").await;
+    let day_us = i64::try_from(DAY.as_micros()).unwrap();
+    let days = |id: &str, days, prefix: &str| LifecycleRule {
+        id: id.to_owned(),
+        filter: LifecycleFilter { prefix: prefix.to_owned(), ..LifecycleFilter::default() },
+        ..rule(Some(Expiration::Days(days)))
+    };
+    world.set_rules(&bucket, vec![days("late", 9, "logs/"), days("soon", 2, "logs/app/")]).await;
+    let made = world.put(&bucket, "logs/app/a", "x").await;
+    let expiry = made.expiry.clone().unwrap();
+    let midnight_us = (made.modified_us + 2 * day_us + day_us - 1) / day_us * day_us;
+    assert_eq!((expiry.at_us, expiry.rule_id.as_str()), (midnight_us, "soon"));
+    assert_eq!(world.put(&bucket, "logs/b", "x").await.expiry.unwrap().rule_id, "late");
+    assert_eq!(world.put(&bucket, "other", "x").await.expiry, None);
+    let head = async |version_id| {
+        let read = engine::ReadObject { version_id, ..engine::ReadObject::default() };
+        world.engine.head_object(&world.ada, &bucket, &key("logs/app/a"), &read).await.unwrap().info.expiry
+    };
+    assert_eq!(head(None).await, made.expiry);
+    assert_eq!(
+        head(Some(engine::VersionId::null())).await,
+        None,
+        "what was asked for is a version, not what is current"
+    );
+}

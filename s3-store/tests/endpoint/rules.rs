@@ -153,3 +153,24 @@ async fn a_lock_is_shown_and_kept() {
     let bypass = delete().header("x-amz-bypass-governance-retention", "true");
     assert_eq!(endpoint.ada.send(bypass).await.told(), "204");
 }
+
+#[tokio::test]
+async fn rules_are_shown_in_the_form_in_which_they_were_given_and_told_of_objects() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let put = async |rule: &str| {
+        let document = format!("<LifecycleConfiguration><Rule>{rule}</Rule></LifecycleConfiguration>");
+        endpoint.ada.send(Request::new("PUT", "/photos?q:lifecycle").body(document)).await.told()
+    };
+    let goes = "<ID>a b</ID><Status>Enabled</Status><Expiration><Days>1</Days></Expiration>";
+    assert_eq!(put(&format!("{goes}<Prefix>tmp/</Prefix>")).await, "200");
+    let first = endpoint.get("/photos?q:lifecycle").await;
+    assert!(first.elements("Filter").is_empty() && first.elements("Prefix") == ["tmp/"], "{}", first.text());
+    assert_eq!(put(&format!("{goes}<Filter><Prefix>tmp/</Prefix></Filter>")).await, "200");
+    let second = endpoint.get("/photos?q:lifecycle").await;
+    assert_eq!(second.elements("Filter"), ["<Prefix>tmp/</Prefix>"], "{}", second.text());
+    let told = endpoint.put("/photos/tmp/a", b"x").await.header("x-amz-expiration").map(str::to_owned);
+    let told = told.expect("when it goes");
+    assert!(told.starts_with("expiry-date=\"") && told.ends_with(" 00:00:00 GMT\", rule-id=\"a%20b\""), "{told}");
+    assert_eq!(endpoint.get("/photos/tmp/a").await.header("x-amz-expiration"), Some(told.as_str()));
+    assert_eq!(endpoint.put("/photos/kept", b"x").await.header("x-amz-expiration"), None);
+}
