@@ -98,6 +98,8 @@ pub struct CompleteUpload {
     pub checksums: Digests,
     /// The whole's size, when the client gives it; another is [`Error::Invalid`].
     pub size_bytes: Option<u64>,
+    /// The customer's key that the upload was begun with, when the client gives it; another one is refused.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// Where a part is copied from.
@@ -280,6 +282,27 @@ impl Engine {
         self.put_part(caller, bucket, key, upload, number, body).await
     }
 
+    /// Refuses another key than that of an open upload.
+    async fn must_be_key_of_upload(
+        &self,
+        customer_key: &CustomerKey,
+        bucket_id: i64,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<()> {
+        let (key, upload) = (key.clone(), upload.clone());
+        let open = self
+            .inner
+            .db
+            .read("find_upload", |tx| async move { rows::find(tx, bucket_id, &key, &upload).await }.boxed())
+            .await;
+        match open {
+            // It may have been completed before, which is said so by the transaction.
+            Err(Error::NoSuchUpload) => Ok(()),
+            open => self.data_key(&open?.meta, Some(customer_key)).map(|_| ()),
+        }
+    }
+
     /// Makes the object of its parts, in one transaction of rows.
     pub async fn complete_upload(
         &self,
@@ -291,6 +314,9 @@ impl Engine {
     ) -> Result<ObjectInfo> {
         let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
         let (key, upload) = (key.clone(), upload.clone());
+        if let Some(customer_key) = &complete.customer_key {
+            self.must_be_key_of_upload(customer_key, known.bucket.id, &key, &upload).await?;
+        }
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (Arc::new(complete), self.inner.version_ids.clone());
         let notify = Notify::of(&known, caller);

@@ -134,7 +134,7 @@ pub(crate) async fn complete(
     request: S3Request<CompleteMultipartUploadInput>,
 ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
     let who = caller(&request);
-    let S3Request { input, headers, .. } = request;
+    let S3Request { input, headers, extensions, .. } = request;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
     if named.is_empty() || named.len() > PARTS_MAX.unsigned_abs() as usize {
@@ -148,6 +148,7 @@ pub(crate) async fn complete(
             .mpu_object_size
             .map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument)))
             .transpose()?,
+        customer_key: encryption::reading_key(&headers, Way::of(&extensions))?,
     };
     let (bucket, key, upload) = (bucket(&input.bucket)?, key(&input.key)?, upload_id(&input.upload_id)?);
     let info = engine.complete_upload(&who, &bucket, &key, &upload, complete).await.map_err(from_engine)?;
@@ -164,8 +165,8 @@ pub(crate) async fn complete(
     show_checksums!(output, shown);
     let mut response = S3Response::new(output);
     encryption::show(&mut response.headers, info.encryption.as_ref());
-    Ok(response)
     lifecycle::show(&mut response.headers, info.expiry.as_ref());
+    Ok(response)
 }
 
 fn completed_part(part: dto::CompletedPart) -> S3Result<CompletedPart> {

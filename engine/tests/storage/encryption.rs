@@ -40,10 +40,11 @@ fn with_key(customer_key: Option<CustomerKey>) -> ReadObject {
     ReadObject { customer_key, ..ReadObject::default() }
 }
 
-fn rule(result: Result<Vec<u8>, Error>) -> RuleError {
+fn rule<T>(result: Result<T, Error>) -> RuleError {
     match result {
         Err(Error::Rule(rule)) => rule,
-        other => panic!("{:?}", other.map(|bytes| bytes.len())),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was not refused"),
     }
 }
 
@@ -136,7 +137,11 @@ async fn parts_are_sealed_each_and_can_be_uploaded_again() {
         let part = engine.copy_part(&world.ada, &copied, &bucket, &key(name), &id, 4).await.unwrap();
         whole.extend(&marked(50_000)[7..49_990]);
         parts.push(CompletedPart { number: 4, etag: part.etag, checksums: Digests::default() });
-        let complete = CompleteUpload { parts, ..CompleteUpload::default() };
+        // A key need not be sent with it. One that is sent must fit.
+        let complete = CompleteUpload { parts, customer_key: Some(customer(2)), ..CompleteUpload::default() };
+        let refused = engine.complete_upload(&world.ada, &bucket, &key(name), &id, complete.clone()).await;
+        assert!(matches!(rule(refused), RuleError::CustomerKeyWrong | RuleError::CustomerKeyUnexpected), "{name}");
+        let complete = CompleteUpload { customer_key: upload_key.clone(), ..complete };
         let made = engine.complete_upload(&world.ada, &bucket, &key(name), &id, complete).await.unwrap();
         let expected = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &whole);
         assert_eq!(made.checksums.crc64nvme, Some(expected), "the checksum is that of what came");
