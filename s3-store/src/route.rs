@@ -185,6 +185,7 @@ impl Door {
             }
             if let Some(authorization) = authorization {
                 request.headers_mut().insert(AUTHORIZATION, authorization);
+        refuse_method(&request, bucket_of_host.is_some())?;
             }
         }
         ignore_unreadable_range(&mut request);
@@ -370,6 +371,20 @@ fn ignore_unreadable_range(request: &mut Request) {
     if let Some(authorization) = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()) {
         signed.push(authorization.to_ascii_lowercase());
     }
+/// Refuses methods that S3 has not, and POST of what is not posted to. The protocol layer would take them for operations that are not offered.
+fn refuse_method(request: &Request, host_is_bucket: bool) -> S3Result {
+    let is_known = match *request.method() {
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE => true,
+        // A form goes to a bucket, and needs no sub-resource.
+        Method::POST if names_object(request, host_is_bucket) => {
+            request.uri().query().is_some_and(|query| !query.is_empty())
+        }
+        Method::POST => host_is_bucket || request.uri().path() != "/",
+        _ => false,
+    };
+    if is_known { Ok(()) } else { Err(s3_error!(MethodNotAllowed)) }
+}
+
     let is_signed = signed.iter().any(|names| names.split([';', ',', '=', ' ']).any(|name| name == RANGE.as_str()));
     if range == Some(false) && !is_signed {
         request.headers_mut().remove(RANGE);
@@ -379,9 +394,7 @@ fn ignore_unreadable_range(request: &mut Request) {
 fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
     // The protocol layer decodes a path before it looks for the bucket in it.
     let path = percent_encoding::percent_decode_str(request.uri().path().trim_start_matches('/'));
-    let names_object =
-        if host_is_bucket { path.count() > 0 } else { path.skip_while(|byte| *byte != b'/').nth(1).is_some() };
-    *request.method() == Method::PUT && names_object && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
+    if host_is_bucket { path.count() > 0 } else { path.skip_while(|byte| *byte != b'/').nth(1).is_some() }
 }
 
 fn has_parameter(request: &Request, names: &[&str]) -> bool {
@@ -405,6 +418,12 @@ mod tests {
             ("PUT", "/b/k?partNumber=1&uploadId=0", false, true),
             ("PUT", "/b//k", false, true),
             ("PUT", "/b%2Fk", false, true),
+    *request.method() == Method::PUT
+        && names_object(request, host_is_bucket)
+        && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
+}
+
+fn names_object(request: &Request, host_is_bucket: bool) -> bool {
             ("PUT", "/b%2f", false, false),
             ("PUT", "/k", true, true),
             ("PUT", "/b", false, false),

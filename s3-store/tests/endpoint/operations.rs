@@ -102,14 +102,22 @@ async fn what_is_not_offered_is_said_so() {
         ("GET", "/photos?q:inventory"),
         ("POST", "/photos/key?q:restore"),
         ("POST", "/photos/key?q:select&select-type=2"),
-        ("POST", "/photos/key"),
-        ("POST", "/"),
-        ("PATCH", "/photos/key"),
     ] {
         let answer =
             endpoint.ada.send(Request::new(method, path).body(if method == "GET" { "" } else { "<X/>" })).await;
         assert_eq!(answer.told(), "501 NotImplemented", "{method} {path} {}", answer.text());
         assert!(answer.text().contains("<Message>"), "{}", answer.text());
+    }
+    for (method, path) in [
+        ("POST", "/photos/key"),
+        ("POST", "/"),
+        ("PATCH", "/photos/key"),
+        ("TRACE", "/photos"),
+        ("get", "/photos"),
+        ("PROPFIND", "/"),
+    ] {
+        let answer = endpoint.ada.send(Request::new(method, path).body("<X/>")).await;
+        assert_eq!(answer.told(), "405 MethodNotAllowed", "{method} {path} {}", answer.text());
     }
     assert_eq!(endpoint.get("/photos/key").await.text(), "content");
     for (path, document) in [
