@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes what the tests need of other people's clients, each with exactly the versions that its files name: Python environments,
-# packages of npm, and programs in Java and Go, in folders that git ignores. Does nothing when all of it is there and fits
+# packages of npm, and programs in Java, Go and Rust, in folders that git ignores. Does nothing when all of it is there and fits
 # the files it was made from.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -63,6 +63,15 @@ go_program() {
     hash "$here/go" > "$cache/go.stamp"
 }
 
+# cargo_program NAME VERSION: a program of a package, with the versions of its own lock file.
+cargo_program() {
+    if [ "$(cat "$cache/$1.stamp" 2> /dev/null)" = "$2" ]; then
+        return
+    fi
+    CARGO_PROFILE_DEV_DEBUG=false CARGO_INCREMENTAL=0 cargo install --quiet --debug --locked --root "$cache/$1" "$1@$2"
+    echo "$2" > "$cache/$1.stamp"
+}
+
 environment current "$here/requirements.txt"
 environment old "$here/requirements-old.txt"
 environment tools "$here/requirements-tools.txt" --no-deps
@@ -70,3 +79,4 @@ java_program java-v1
 java_program java-v2
 javascript_packages
 go_program
+cargo_program s3s-e2e 0.14.1

@@ -201,3 +201,14 @@ pub fn go() -> Script {
     assert!(path.exists(), "the Go program is missing: run tests/conformance/setup.sh, as ./test does");
     Script::program(path)
 }
+
+/// The program of a package of Rust.
+///
+/// # Panics
+/// When it was not installed.
+#[must_use]
+pub fn cargo_program(name: &str) -> Script {
+    let path = tests_folder().join(".cache").join(name).join("bin").join(name);
+    assert!(path.exists(), "{name} is missing: run tests/conformance/setup.sh, as ./test does");
+    Script::program(path)
+}

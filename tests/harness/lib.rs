@@ -13,7 +13,7 @@ mod s3;
 mod server;
 
 pub use browser::{Browser, test_id};
-pub use clients::{Environment, Script, go, http, java, java_trust, javascript, root_folder};
+pub use clients::{Environment, Script, cargo_program, go, http, java, java_trust, javascript, root_folder};
 pub use cloud::{Actual, CloudWorld, Person, Session, recording, without_time};
 pub use content::{content, sha256, sha256_of_file};
 pub use process::{Output, run};

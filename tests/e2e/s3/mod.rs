@@ -15,4 +15,5 @@ mod rclone;
 mod restic;
 mod s3cmd;
 mod s3fs;
+mod s3s_e2e;
 mod tree;
