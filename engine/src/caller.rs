@@ -84,6 +84,8 @@ pub enum Caller {
     /// Somebody who acts in a user's account with rights of its own, which are not the account's: a user of the account's own, or a
     /// session. It never passes for the account's root, whatever its policies say.
     Iam(Arc<Principal>, Facts),
+    /// The store's own delivery of access logs: writes where a bucket lets it, and nothing else.
+    LogDelivery(Facts),
     /// The service account of the Admin API: manages groups, users and keys, reads no objects.
     AdminService,
     /// Whoever owns the machine, through the control socket or an offline command. May do everything; is audited.
@@ -106,7 +108,7 @@ impl Caller {
         match self {
             Self::User(identity, _) => Some(identity),
             Self::Iam(principal, _) => Some(principal.account()),
-            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
+            Self::Anonymous(_) | Self::LogDelivery(_) | Self::AdminService | Self::LocalOperator => None,
         }
     }
 
@@ -114,7 +116,9 @@ impl Caller {
     pub(crate) fn principal(&self) -> Option<&Principal> {
         match self {
             Self::Iam(principal, _) => Some(principal),
-            Self::User(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
+            Self::User(..) | Self::Anonymous(_) | Self::LogDelivery(_) | Self::AdminService | Self::LocalOperator => {
+                None
+            }
         }
     }
 
@@ -123,7 +127,7 @@ impl Caller {
         match self {
             Self::User(..) => true,
             Self::Iam(principal, _) => principal.is_root(),
-            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => false,
+            Self::Anonymous(_) | Self::LogDelivery(_) | Self::AdminService | Self::LocalOperator => false,
         }
     }
 
@@ -136,7 +140,7 @@ impl Caller {
     pub(crate) fn facts(&self) -> &Facts {
         const NONE: &Facts = &Facts(None);
         match self {
-            Self::Anonymous(facts) | Self::User(_, facts) | Self::Iam(_, facts) => facts,
+            Self::Anonymous(facts) | Self::User(_, facts) | Self::Iam(_, facts) | Self::LogDelivery(facts) => facts,
             Self::AdminService | Self::LocalOperator => NONE,
         }
     }
@@ -151,7 +155,7 @@ impl Caller {
         match self {
             Self::AdminService | Self::LocalOperator => Ok(()),
             Self::User(identity, _) if identity.role == Role::SystemAdmin => Ok(()),
-            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) => Err(Error::AccessDenied),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::LogDelivery(_) => Err(Error::AccessDenied),
         }
     }
 
@@ -159,7 +163,9 @@ impl Caller {
     pub(crate) fn must_operate(&self) -> Result<()> {
         match self {
             Self::LocalOperator => Ok(()),
-            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService => Err(Error::AccessDenied),
+            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::LogDelivery(_) | Self::AdminService => {
+                Err(Error::AccessDenied)
+            }
         }
     }
 
@@ -167,9 +173,12 @@ impl Caller {
     pub(crate) fn must_see_group(&self, group_id: &GroupId) -> Result<()> {
         match self {
             Self::User(identity, _) if identity.role == Role::GroupAdmin && identity.group_id == *group_id => Ok(()),
-            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => {
-                self.must_administer()
-            }
+            Self::User(..)
+            | Self::Iam(..)
+            | Self::Anonymous(_)
+            | Self::LogDelivery(_)
+            | Self::AdminService
+            | Self::LocalOperator => self.must_administer(),
         }
     }
 
@@ -177,9 +186,12 @@ impl Caller {
     pub(crate) fn must_act_for(&self, user: &CanonicalId) -> Result<()> {
         match self {
             Self::User(identity, _) if identity.canonical_id == *user => Ok(()),
-            Self::User(..) | Self::Iam(..) | Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => {
-                self.must_administer()
-            }
+            Self::User(..)
+            | Self::Iam(..)
+            | Self::Anonymous(_)
+            | Self::LogDelivery(_)
+            | Self::AdminService
+            | Self::LocalOperator => self.must_administer(),
         }
     }
 

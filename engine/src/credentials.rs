@@ -177,7 +177,7 @@ fn check_secret(secret_key: &SecretString) -> Result<()> {
 /// Whoever proved nothing learns nothing about keys, not even that one does not exist.
 fn must_be_known(caller: &Caller) -> Result<()> {
     match caller {
-        Caller::Anonymous(_) => Err(Error::AccessDenied),
+        Caller::Anonymous(_) | Caller::LogDelivery(_) => Err(Error::AccessDenied),
         Caller::User(..) | Caller::Iam(..) | Caller::AdminService | Caller::LocalOperator => Ok(()),
     }
 }

@@ -303,6 +303,9 @@ pub enum RuleError {
     /// There is no key of that name.
     #[error("there is no encryption key of that name")]
     NoSuchKmsKey,
+    /// A bucket cannot take the access log of another one.
+    #[error("the target of the access log is not valid: {0}")]
+    LogTarget(&'static str),
     /// The bucket is not in the state that this needs.
     #[error("the bucket is in another state: {0}")]
     BucketState(&'static str),

@@ -4,6 +4,7 @@
 //! grouped by noun, a file each: groups, users, credentials, logins, buckets, objects, listing, multipart, usage, trash.
 
 mod access;
+mod access_log;
 mod acls;
 mod attributes;
 mod backup;
@@ -76,6 +77,7 @@ use crate::remembered::Remembered;
 pub use access::acl::{Acl, CannedAcl, GRANTS_MAX, GivenAcl, GivenGrant, GivenGrantee, Grant, Grantee, Permission};
 pub use access::action::Action;
 pub use access::public::{ObjectOwnership, PublicAccessBlock};
+pub use access_log::{AccessLog, AccessLogging, LogDate, LogKeyFormat};
 pub use acls::{NewAcl, ObjectName, Person, ShownAcl, ShownGrant};
 pub use attributes::{ObjectAttributes, ObjectPart};
 pub use backup::{
@@ -156,6 +158,7 @@ struct Inner {
     passwords: password::Passwords,
     /// Rung when events may wait that did not before.
     events_added: tokio::sync::Notify,
+    access_logs: access_log::WaitingLines,
     workers: work::Workers,
     /// Running back-ups; garbage stays while there is one.
     backups: backup::Running,
@@ -212,6 +215,7 @@ impl Engine {
                 buckets: Remembered::new(),
                 passwords: password::Passwords::new(),
                 events_added: tokio::sync::Notify::new(),
+                access_logs: access_log::WaitingLines::default(),
                 workers: work::Workers::default(),
                 backups: backup::Running::default(),
                 scrubs: scrub::Turns::default(),
@@ -230,6 +234,8 @@ impl Engine {
     /// Finishes what runs, stops the background work and closes the database and the blobs.
     pub async fn close(&self) {
         self.inner.workers.stop().await;
+        // What the log has of the last requests is worth a write or two; what cannot be written is lost.
+        let _ = self.deliver_access_logs().await;
         self.inner.writes.close();
         self.inner.writes.wait().await;
         self.inner.db.close().await;

@@ -9,6 +9,7 @@ use crate::access::acl::Acl;
 use crate::access::action::Action;
 use crate::access::policy::{Malformed, Policy};
 use crate::access::public::{ObjectOwnership, PublicAccessBlock};
+use crate::access_log::AccessLogging;
 use crate::cors::CorsRules;
 use crate::encryption::BucketEncryption;
 use crate::lifecycle::{Day, Lifecycle};
@@ -27,9 +28,9 @@ pub(crate) struct KnownBucket {
     /// The name that S3 shows beside the owner's id.
     pub(crate) owner_name: String,
     pub(crate) rules: Rules,
-}
     /// How long a day of its lifecycle is.
     pub(crate) lifecycle_day: Day,
+}
 
 /// Something that can be set on a bucket by itself.
 pub trait BucketSetting: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
@@ -89,6 +90,7 @@ macro_rules! settings {
 }
 
 settings! {
+    access_logging: AccessLogging = "access_logging", GetBucketLogging, PutBucketLogging;
     cors: CorsRules = "cors", GetBucketCORS, PutBucketCORS;
     encryption: BucketEncryption = "encryption", GetEncryptionConfiguration, PutEncryptionConfiguration;
     lifecycle: Lifecycle = "lifecycle", GetLifecycleConfiguration, PutLifecycleConfiguration;

@@ -64,6 +64,8 @@ pub struct Settings {
     pub event_targets: Vec<String>,
     /// How old an event may become before it is given up, when its target takes none.
     pub event_age_max: Duration,
+    /// How often logs of accesses are delivered.
+    pub access_log_period: Duration,
     /// Whether background work runs by itself. A command that opens a stopped store switches it off.
     pub background_work: bool,
     /// Faults to inject, for tests and benchmarks.
@@ -128,6 +130,7 @@ impl Settings {
             snapshot_days_kept: 7,
             event_targets: Vec::new(),
             event_age_max: DAY * 3,
+            access_log_period: Duration::from_secs(300),
             background_work: true,
             faults: Faults::default(),
             clock: Clock::system(),

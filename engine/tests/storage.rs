@@ -4,6 +4,8 @@
 
 #[path = "storage/access.rs"]
 mod access;
+#[path = "storage/access_log.rs"]
+mod access_log;
 #[path = "storage/backup.rs"]
 mod backup;
 #[path = "shared/blobs.rs"]

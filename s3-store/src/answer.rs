@@ -80,6 +80,7 @@ fn complete_error(response: &mut Response<Body>, context: &RequestContext, resou
     let bytes = response.body_mut().bytes().unwrap_or_default();
     let given = std::str::from_utf8(&bytes).unwrap_or_default();
     let code = element(given, "Code").unwrap_or("InternalError");
+    context.set_error_code(code);
     let message =
         element(given, "Message").filter(|message| !message.is_empty()).unwrap_or_else(|| default_message(code));
     let xml = format!(

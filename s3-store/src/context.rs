@@ -4,8 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::Facts;
+use engine::{Caller, Facts};
 
+use crate::access_log::DeletedKey;
 use crate::auth::Claim;
 use crate::error::BodyFault;
 
@@ -21,6 +22,9 @@ struct Inner {
     facts: OnceLock<Facts>,
     operation: OnceLock<&'static str>,
     body_fault: OnceLock<BodyFault>,
+    caller: OnceLock<Caller>,
+    error_code: OnceLock<String>,
+    deleted_keys: OnceLock<Vec<DeletedKey>>,
 }
 
 impl RequestContext {
@@ -33,6 +37,9 @@ impl RequestContext {
             facts: OnceLock::new(),
             operation: OnceLock::new(),
             body_fault: OnceLock::new(),
+            caller: OnceLock::new(),
+            error_code: OnceLock::new(),
+            deleted_keys: OnceLock::new(),
         }))
     }
 
@@ -70,6 +77,33 @@ impl RequestContext {
 
     pub(crate) fn set_operation(&self, name: &'static str) {
         let _ = self.0.operation.set(name);
+    }
+
+    /// Who asks, as logs of accesses name it; `None` for nobody, and before its proof was checked.
+    pub(crate) fn requester(&self) -> Option<String> {
+        self.0.caller.get()?.log_name()
+    }
+
+    pub(crate) fn set_caller(&self, caller: &Caller) {
+        let _ = self.0.caller.set(caller.clone());
+    }
+
+    /// The code of the error that is answered.
+    pub(crate) fn error_code(&self) -> Option<&str> {
+        self.0.error_code.get().map(String::as_str)
+    }
+
+    pub(crate) fn set_error_code(&self, code: &str) {
+        let _ = self.0.error_code.set(code.to_owned());
+    }
+
+    /// What became of each key of a request for many deletions.
+    pub(crate) fn deleted_keys(&self) -> &[DeletedKey] {
+        self.0.deleted_keys.get().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn set_deleted_keys(&self, keys: Vec<DeletedKey>) {
+        let _ = self.0.deleted_keys.set(keys);
     }
 
     /// The first fault of the body.

@@ -265,6 +265,7 @@ fn from_rule(error: &RuleError) -> S3Error {
         RuleError::NoSuchKmsKey => {
             custom("KMS.NotFoundException", StatusCode::BAD_REQUEST, "Invalid keyId: there is no such key.")
         }
+        RuleError::LogTarget(why) => custom("InvalidTargetBucketForLogging", StatusCode::BAD_REQUEST, *why),
         RuleError::BucketState(why) => custom("InvalidBucketState", StatusCode::CONFLICT, *why),
     }
 }

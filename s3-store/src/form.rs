@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 use s3s::{S3Result, s3_error};
 
+use crate::context::RequestContext;
 use crate::encryption::{self, Way};
 use crate::error::{BodyFault, custom, from_engine};
 use crate::form_policy::{self, FormPolicy, Proof};
@@ -43,22 +44,23 @@ struct Wanted {
 pub(crate) async fn upload(
     engine: &Engine,
     bucket: &BucketName,
-    (facts, way): (engine::Facts, Way),
+    (context, way): (&RequestContext, Way),
     headers: &HeaderMap,
     body: crate::drain::DrainedBody,
 ) -> S3Result<Response<s3s::Body>> {
     let form = read(headers, body).await?;
     let now_us = engine.clock().now_us();
-    let wanted = check(engine, bucket, facts, &form, now_us).await?;
+    let wanted = check(engine, bucket, context.facts(), &form, now_us).await?;
+    context.set_caller(&wanted.caller);
     let object_headers = as_headers(&form.fields)?;
     let new = new_object(&form.fields, &object_headers, way)?;
     let body = file_body(form.file, &object_headers, wanted.policy.as_ref())?;
     let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
     let mut response = answer(&form.fields, bucket, &stored)?;
     encryption::show(response.headers_mut(), stored.encryption.as_ref());
+    lifecycle::show(response.headers_mut(), stored.expiry.as_ref());
     Ok(response)
 }
-    lifecycle::show(response.headers_mut(), stored.expiry.as_ref());
 
 /// Reads the fields up to the file.
 async fn read(headers: &HeaderMap, body: crate::drain::DrainedBody) -> S3Result<Form> {

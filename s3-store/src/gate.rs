@@ -65,6 +65,7 @@ impl S3Access for Gate {
             // The two readings of the same request differ, so neither is believed.
             (Some(_) | None, Some(_)) | (Some(_), None) => return Err(s3_error!(AccessDenied)),
         };
+        context.set_caller(&caller);
         cx.extensions_mut().insert(caller);
         Ok(())
     }

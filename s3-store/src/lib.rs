@@ -3,6 +3,7 @@
 //! A request passes `route` (health check, preflight), `auth` (its access key exists, nothing unsigned rides along), `body` (framing and
 //! digests of documents), then the protocol layer, which checks the signature and calls `store`; `answer` completes what comes back.
 
+mod access_log;
 mod acl;
 mod answer;
 mod attributes;

@@ -13,7 +13,9 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
+use crate::access_log::DeletedKey;
 use crate::checksums::{self, Shown, show_checksums};
+use crate::context::RequestContext;
 use crate::encryption::{self, Way};
 use crate::error::{default_message, from_engine};
 use crate::headers::{
@@ -60,9 +62,9 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
     let mut response = S3Response::new(output);
     durability::show(&mut response.headers, info.durability);
     encryption::show(&mut response.headers, info.encryption.as_ref());
+    lifecycle::show(&mut response.headers, info.expiry.as_ref());
     Ok(response)
 }
-    lifecycle::show(&mut response.headers, info.expiry.as_ref());
 
 /// What GetObject and HeadObject have in common.
 macro_rules! read_of {
@@ -137,9 +139,9 @@ pub(crate) async fn get(engine: &Engine, request: S3Request<GetObjectInput>) -> 
     show_expires(&mut response.headers, input.response_expires.is_some(), &found.view);
     durability::show(&mut response.headers, found.view.info.durability);
     encryption::show(&mut response.headers, found.view.info.encryption.as_ref());
+    lifecycle::show(&mut response.headers, found.view.info.expiry.as_ref());
     Ok(response)
 }
-    lifecycle::show(&mut response.headers, found.view.info.expiry.as_ref());
 
 pub(crate) async fn head(
     engine: &Engine,
@@ -157,9 +159,9 @@ pub(crate) async fn head(
     show_expires(&mut response.headers, input.response_expires.is_some(), &view);
     durability::show(&mut response.headers, view.info.durability);
     encryption::show(&mut response.headers, view.info.encryption.as_ref());
+    lifecycle::show(&mut response.headers, view.info.expiry.as_ref());
     // The protocol layer has this for GET only.
     if view.info.tags_count > 0 {
-    lifecycle::show(&mut response.headers, view.info.expiry.as_ref());
         response.headers.insert(X_AMZ_TAGGING_COUNT, HeaderValue::from(view.info.tags_count));
     }
     Ok(response)
@@ -235,7 +237,7 @@ pub(crate) async fn delete_many(
     engine: &Engine,
     request: S3Request<DeleteObjectsInput>,
 ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-    let who = caller(&request);
+    let (who, context) = (caller(&request), request.extensions.get::<RequestContext>().cloned());
     let input = request.input;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
     let objects = input.delete.objects;
@@ -248,7 +250,7 @@ pub(crate) async fn delete_many(
     let good = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
     let mut results = engine.delete_objects(&who, &bucket, good).await.map_err(from_engine)?.into_iter();
     let quiet = input.delete.quiet.unwrap_or(false);
-    let mut output = DeleteObjectsOutput::default();
+    let (mut output, mut deleted_keys) = (DeleteObjectsOutput::default(), Vec::with_capacity(objects.len()));
     for (object, target) in objects.into_iter().zip(targets) {
         let result = match target {
             Ok(_) => results
@@ -257,11 +259,19 @@ pub(crate) async fn delete_many(
                 .map_err(from_engine),
             Err(error) => Err(error),
         };
+        deleted_keys.push(DeletedKey {
+            key: object.key.clone(),
+            version_id: object.version_id.clone(),
+            error: result.as_ref().err().map(|error| error.code().as_str().to_owned()),
+        });
         match result {
             Ok(_) if quiet => {}
             Ok(done) => output.deleted.get_or_insert_default().push(shown_deleted(object.key, &done)),
             Err(error) => output.errors.get_or_insert_default().push(not_deleted(object, &error)),
         }
+    }
+    if let Some(context) = context {
+        context.set_deleted_keys(deleted_keys);
     }
     Ok(S3Response::new(output))
 }

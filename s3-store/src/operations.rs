@@ -57,6 +57,7 @@ const LIFECYCLE_BODY: &str = "<LifecycleConfiguration><Rule><ID>a</ID><Status>En
     <Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>";
 const WEBSITE_BODY: &str =
     "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>";
+const LOGGING_BODY: &str = "<BucketLoggingStatus/>";
 const PAYMENT_BODY: &str = "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>";
 const ACCELERATE_BODY: &str = "<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>";
 const NOTIFICATION_BODY: &str = "<NotificationConfiguration/>";
@@ -140,11 +141,12 @@ pub const OPERATIONS: &[OfferedOperation] = &[
     on("DeleteBucketWebsite", "DELETE", Bucket, "website"),
     on("GetBucketNotificationConfiguration", "GET", Bucket, "notification"),
     with_body(on("PutBucketNotificationConfiguration", "PUT", Bucket, "notification"), NOTIFICATION_BODY),
+    on("GetBucketLogging", "GET", Bucket, "logging"),
+    with_body(on("PutBucketLogging", "PUT", Bucket, "logging"), LOGGING_BODY),
     with_body(on("PutBucketRequestPayment", "PUT", Bucket, "requestPayment"), PAYMENT_BODY),
     with_body(on("PutBucketAccelerateConfiguration", "PUT", Bucket, "accelerate"), ACCELERATE_BODY),
     // What a bucket or an object has none of here: asked for, the answer is the true "there is none".
     on("GetBucketAccelerateConfiguration", "GET", Bucket, "accelerate"),
-    on("GetBucketLogging", "GET", Bucket, "logging"),
     on("GetBucketReplication", "GET", Bucket, "replication"),
     on("GetBucketRequestPayment", "GET", Bucket, "requestPayment"),
     on("DeleteBucketReplication", "DELETE", Bucket, "replication"),

@@ -19,6 +19,7 @@ use s3s::validation::NameValidation;
 use s3s::{S3Result, s3_error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::access_log::{self, Asked, Line};
 use crate::auth::{Checked, FrontCheck};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
@@ -95,16 +96,23 @@ fn service(engine: &Engine, settings: &Arc<Settings>) -> S3Service {
 }
 
 async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -> Response {
-    let started = Instant::now();
     let context = RequestContext::new();
-    let asked = (request.method().clone(), request.headers().clone());
-    let resource = request.uri().path().to_owned();
+    let asked = Asked {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        version: request.version(),
+        headers: request.headers().clone(),
+        peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()),
+        started: Instant::now(),
+        started_us: door.check.engine.clock().now_us(),
+    };
     let (parts, body) = request.into_parts();
     if iam::is_meant(&parts) {
         return door.identities.serve(parts, body).await;
     }
     let from_page = parts.headers.contains_key(ORIGIN);
-    let allowed = door.allowed_origins(from_page, door.bucket_of(&parts.headers, &parts.uri)).await;
+    let bucket = door.bucket_of(&parts.headers, &parts.uri);
+    let allowed = door.allowed_origins(from_page, bucket.as_ref()).await;
     let is_cut = parts.version <= Version::HTTP_11 && body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
     let body = DrainedBody::new(body, &parts.headers);
     let request = Request::from_parts(parts, body);
@@ -112,19 +120,19 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     let answered = async {
         match door.visited(&request) {
             Some(buckets) => door.show_website(request, buckets, &context).await,
-            None => answer::finish(door.answer(request, &context, allowed.as_ref()).await, &context, &resource),
+            None => answer::finish(door.answer(request, &context, allowed.as_ref()).await, &context, asked.uri.path()),
         }
     };
     let mut response = tracing::Instrument::instrument(answered, span).await;
     if let Some(allowed) = &allowed {
-        cors::decorate(allowed, &asked.0, &asked.1, response.headers_mut());
+        cors::decorate(allowed, &asked.method, &asked.headers, response.headers_mut());
     }
     if is_cut && response.status().as_u16() >= 400 {
         // More of the body may come than is read after a refusal: nothing else can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    count(&context, response.status(), started);
-    response.map(Body::new)
+    count(&context, response.status(), asked.started);
+    door.logged(asked, context, bucket, response.map(Body::new)).await
 }
 
 /// Requests by operation and class of status. No name of a bucket or user goes into a metric.
@@ -177,6 +185,7 @@ impl Door {
         if is_form(&request) {
             return self.upload_form(request, context).await;
         }
+        refuse_method(&request, bucket_of_host.is_some())?;
         let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
         if let Some(Checked { claim, authorization, target }) = checked {
             context.set_claim(claim);
@@ -185,7 +194,6 @@ impl Door {
             }
             if let Some(authorization) = authorization {
                 request.headers_mut().insert(AUTHORIZATION, authorization);
-        refuse_method(&request, bucket_of_host.is_some())?;
             }
         }
         ignore_unreadable_range(&mut request);
@@ -247,27 +255,47 @@ impl Door {
         context.set_operation("PostObject");
         let (parts, body) = request.into_parts();
         let way = Way::of(&parts.extensions);
-        form::upload(&self.check.engine, &bucket, (context.facts(), way), &parts.headers, body).await
+        form::upload(&self.check.engine, &bucket, (context, way), &parts.headers, body).await
     }
 
     /// Which pages may read the answer; `None` for a request that comes from no page.
-    async fn allowed_origins(&self, from_page: bool, bucket: Option<engine::BucketName>) -> Option<Allowed<'_>> {
+    async fn allowed_origins(&self, from_page: bool, bucket: Option<&engine::BucketName>) -> Option<Allowed<'_>> {
         if !from_page {
             return None;
         }
         let rules = match bucket {
             // A bucket that is not there, or cannot be looked up now, has no rules.
-            Some(name) => self.check.engine.cors_rules(&name).await.ok().flatten(),
+            Some(name) => self.check.engine.cors_rules(name).await.ok().flatten(),
             None => None,
         };
         Some(rules.map_or(Allowed::ByStore(&self.settings), Allowed::ByBucket))
     }
 
+    /// Has an answer followed to its end where the bucket's owner wants a log of it.
+    async fn logged(
+        &self,
+        asked: Asked,
+        context: RequestContext,
+        bucket: Option<engine::BucketName>,
+        response: Response,
+    ) -> Response {
+        let Some(bucket) = bucket.filter(|_| context.error_code() != Some("NoSuchBucket")) else { return response };
+        let Some(log) = self.check.engine.access_log(&bucket).await else { return response };
+        let host_is_bucket = self.bucket_of_host(&asked.headers, &asked.uri).is_some();
+        let (status, answer_headers) = (response.status(), response.headers().clone());
+        let line = Line { asked, context, bucket: bucket.to_string(), host_is_bucket, status, answer_headers };
+        access_log::follow(response, log, line)
+    }
+
+    fn bucket_of_host(&self, headers: &HeaderMap, uri: &Uri) -> Option<String> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str))?;
+        self.websites.bucket(host).or_else(|| self.hosts.bucket(host))
+    }
+
     /// The bucket that a request names by its host or path.
     fn bucket_of(&self, headers: &HeaderMap, uri: &Uri) -> Option<engine::BucketName> {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str));
-        let of_host = host.and_then(|host| self.websites.bucket(host).or_else(|| self.hosts.bucket(host)));
+        let of_host = self.bucket_of_host(headers, uri);
         let of_path = || uri.path().trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
         engine::BucketName::new(&of_host.unwrap_or_else(of_path)).ok()
     }
@@ -343,6 +371,20 @@ fn is_secure(request: &Request) -> bool {
     request.extensions().get::<Scheme>() == Some(&Scheme::HTTPS)
 }
 
+/// Refuses methods that S3 has not, and POST of what is not posted to. The protocol layer would take them for operations that are not offered.
+fn refuse_method(request: &Request, host_is_bucket: bool) -> S3Result {
+    let is_known = match *request.method() {
+        Method::GET | Method::HEAD | Method::PUT | Method::DELETE => true,
+        // A form goes to a bucket, and needs no sub-resource.
+        Method::POST if names_object(request, host_is_bucket) => {
+            request.uri().query().is_some_and(|query| !query.is_empty())
+        }
+        Method::POST => host_is_bucket || request.uri().path() != "/",
+        _ => false,
+    };
+    if is_known { Ok(()) } else { Err(s3_error!(MethodNotAllowed)) }
+}
+
 fn is_health_check(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path() == HEALTH_PATH
 }
@@ -371,20 +413,6 @@ fn ignore_unreadable_range(request: &mut Request) {
     if let Some(authorization) = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok()) {
         signed.push(authorization.to_ascii_lowercase());
     }
-/// Refuses methods that S3 has not, and POST of what is not posted to. The protocol layer would take them for operations that are not offered.
-fn refuse_method(request: &Request, host_is_bucket: bool) -> S3Result {
-    let is_known = match *request.method() {
-        Method::GET | Method::HEAD | Method::PUT | Method::DELETE => true,
-        // A form goes to a bucket, and needs no sub-resource.
-        Method::POST if names_object(request, host_is_bucket) => {
-            request.uri().query().is_some_and(|query| !query.is_empty())
-        }
-        Method::POST => host_is_bucket || request.uri().path() != "/",
-        _ => false,
-    };
-    if is_known { Ok(()) } else { Err(s3_error!(MethodNotAllowed)) }
-}
-
     let is_signed = signed.iter().any(|names| names.split([';', ',', '=', ' ']).any(|name| name == RANGE.as_str()));
     if range == Some(false) && !is_signed {
         request.headers_mut().remove(RANGE);
@@ -392,6 +420,12 @@ fn refuse_method(request: &Request, host_is_bucket: bool) -> S3Result {
 }
 
 fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
+    *request.method() == Method::PUT
+        && names_object(request, host_is_bucket)
+        && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
+}
+
+fn names_object(request: &Request, host_is_bucket: bool) -> bool {
     // The protocol layer decodes a path before it looks for the bucket in it.
     let path = percent_encoding::percent_decode_str(request.uri().path().trim_start_matches('/'));
     if host_is_bucket { path.count() > 0 } else { path.skip_while(|byte| *byte != b'/').nth(1).is_some() }
@@ -418,12 +452,6 @@ mod tests {
             ("PUT", "/b/k?partNumber=1&uploadId=0", false, true),
             ("PUT", "/b//k", false, true),
             ("PUT", "/b%2Fk", false, true),
-    *request.method() == Method::PUT
-        && names_object(request, host_is_bucket)
-        && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
-}
-
-fn names_object(request: &Request, host_is_bucket: bool) -> bool {
             ("PUT", "/b%2f", false, false),
             ("PUT", "/k", true, true),
             ("PUT", "/b", false, false),

@@ -31,12 +31,12 @@ use s3s::dto::{
     ListPartsInput, ListPartsOutput, Payer, PutBucketAccelerateConfigurationInput,
     PutBucketAccelerateConfigurationOutput, PutBucketAclInput, PutBucketAclOutput, PutBucketCorsInput,
     PutBucketCorsOutput, PutBucketEncryptionInput, PutBucketEncryptionOutput, PutBucketLifecycleConfigurationInput,
-    PutBucketLifecycleConfigurationOutput, PutBucketNotificationConfigurationInput,
-    PutBucketNotificationConfigurationOutput, PutBucketOwnershipControlsInput, PutBucketOwnershipControlsOutput,
-    PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketRequestPaymentInput, PutBucketRequestPaymentOutput,
-    PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput, PutBucketVersioningOutput,
-    PutBucketWebsiteInput, PutBucketWebsiteOutput, PutObjectAclInput, PutObjectAclOutput, PutObjectInput,
-    PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectLockConfigurationInput,
+    PutBucketLifecycleConfigurationOutput, PutBucketLoggingInput, PutBucketLoggingOutput,
+    PutBucketNotificationConfigurationInput, PutBucketNotificationConfigurationOutput, PutBucketOwnershipControlsInput,
+    PutBucketOwnershipControlsOutput, PutBucketPolicyInput, PutBucketPolicyOutput, PutBucketRequestPaymentInput,
+    PutBucketRequestPaymentOutput, PutBucketTaggingInput, PutBucketTaggingOutput, PutBucketVersioningInput,
+    PutBucketVersioningOutput, PutBucketWebsiteInput, PutBucketWebsiteOutput, PutObjectAclInput, PutObjectAclOutput,
+    PutObjectInput, PutObjectLegalHoldInput, PutObjectLegalHoldOutput, PutObjectLockConfigurationInput,
     PutObjectLockConfigurationOutput, PutObjectOutput, PutObjectRetentionInput, PutObjectRetentionOutput,
     PutObjectTaggingInput, PutObjectTaggingOutput, PutPublicAccessBlockInput, PutPublicAccessBlockOutput,
     UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
@@ -45,8 +45,8 @@ use s3s::{S3, S3Request, S3Response, S3Result};
 
 use crate::subresource::Absent;
 use crate::{
-    Settings, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, notification, object,
-    payment, settings_of_bucket, tagging, website,
+    Settings, access_log, acl, attributes, bucket, copy, encryption, lifecycle, listing, lock, multipart, notification,
+    object, payment, settings_of_bucket, tagging, website,
 };
 
 /// S3 over the engine.
@@ -139,6 +139,7 @@ answer_s3! {
         get_bucket_website(GetBucketWebsiteInput) -> GetBucketWebsiteOutput = website::get;
         put_bucket_website(PutBucketWebsiteInput) -> PutBucketWebsiteOutput = website::put;
         delete_bucket_website(DeleteBucketWebsiteInput) -> DeleteBucketWebsiteOutput = website::delete;
+        get_bucket_logging(GetBucketLoggingInput) -> GetBucketLoggingOutput = access_log::get;
         put_bucket_request_payment(PutBucketRequestPaymentInput)
             -> PutBucketRequestPaymentOutput = payment::put_payer;
         put_bucket_accelerate_configuration(PutBucketAccelerateConfigurationInput)
@@ -179,8 +180,6 @@ answer_s3! {
         get_bucket_accelerate_configuration(GetBucketAccelerateConfigurationInput)
             -> GetBucketAccelerateConfigurationOutput
             = GetAccelerateConfiguration, GetBucketAccelerateConfigurationOutput::default();
-        get_bucket_logging(GetBucketLoggingInput)
-            -> GetBucketLoggingOutput = GetBucketLogging, GetBucketLoggingOutput::default();
         get_bucket_request_payment(GetBucketRequestPaymentInput)
             -> GetBucketRequestPaymentOutput
             = GetBucketRequestPayment,
@@ -191,6 +190,13 @@ answer_s3! {
     own {
         async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
             bucket::head(&self.engine, &self.settings, request).await
+        }
+
+        async fn put_bucket_logging(
+            &self,
+            request: S3Request<PutBucketLoggingInput>,
+        ) -> S3Result<S3Response<PutBucketLoggingOutput>> {
+            access_log::put(&self.engine, &self.settings, request).await
         }
 
         async fn get_bucket_location(

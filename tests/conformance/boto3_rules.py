@@ -4,6 +4,7 @@ import datetime
 import http.client
 import json
 import os
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -215,5 +216,38 @@ def websites():
     ada.put_bucket_notification_configuration(Bucket="websites", NotificationConfiguration={})
 
 
-for each in (lists, policies, locks, pages, forms, attributes, websites):
+def access_logs():
+    for name in ("logged", "logs"):
+        ada.create_bucket(Bucket=name)
+    assert "LoggingEnabled" not in ada.get_bucket_logging(Bucket="logged")
+    status = {"LoggingEnabled": {"TargetBucket": "logs", "TargetPrefix": "from/"}}
+    put = {"Bucket": "logged", "BucketLoggingStatus": status}
+    refused("InvalidTargetBucketForLogging", ada.put_bucket_logging, **put)
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::logs/from/*",
+        "Condition": {"ArnLike": {"aws:SourceArn": "arn:aws:s3:::logged"}},
+    }
+    ada.put_bucket_policy(Bucket="logs", Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    refused("AccessDenied", eve.put_bucket_logging, **put)
+    ada.put_bucket_logging(**put)
+    assert ada.get_bucket_logging(Bucket="logged")["LoggingEnabled"]["TargetBucket"] == "logs"
+    ada.put_object(Bucket="logged", Key="k", Body=b"bytes")
+    refused("AccessDenied", eve.get_object, Bucket="logged", Key="k")
+    # The store delivers each second here; it is waited for as long as the machine is slow.
+    lines = []
+    while not any("AccessDenied" in line for line in lines):
+        time.sleep(0.5)
+        keys = [found["Key"] for found in ada.list_objects_v2(Bucket="logs", Prefix="from/").get("Contents", [])]
+        logs = [ada.get_object(Bucket="logs", Key=key)["Body"].read().decode() for key in keys]
+        lines = [line for log in logs for line in log.splitlines()]
+    put_line = next(line for line in lines if "REST.PUT.OBJECT" in line)
+    assert f" {owner_of(ada)} " in put_line and "127.0.0.1" in put_line and ' "PUT /logged/k ' in put_line, put_line
+    get_line = next(line for line in lines if "REST.GET.OBJECT" in line)
+    assert f" {owner_of(eve)} " in get_line and " 403 AccessDenied " in get_line and "Boto3" in get_line, get_line
+
+
+for each in (lists, policies, locks, pages, forms, attributes, websites, access_logs):
     each()

@@ -57,9 +57,10 @@ impl Grantee {
     fn includes(&self, caller: &Caller) -> bool {
         match self {
             Self::User(id) => caller.acts_in(id),
-            Self::AllUsers => true,
+            // The store itself is no part of the world.
+            Self::AllUsers => !matches!(caller, Caller::LogDelivery(_)),
             Self::AuthenticatedUsers => caller.account().is_some(),
-            Self::LogDelivery => false,
+            Self::LogDelivery => matches!(caller, Caller::LogDelivery(_)),
         }
     }
 

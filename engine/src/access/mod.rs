@@ -91,7 +91,7 @@ impl KnownBucket {
             Caller::LocalOperator => return true,
             // No administrator reads a tenant's objects.
             Caller::AdminService => return false,
-            Caller::Anonymous(_) | Caller::User(..) | Caller::Iam(..) => {}
+            Caller::Anonymous(_) | Caller::User(..) | Caller::Iam(..) | Caller::LogDelivery(_) => {}
         }
         let resource = self.arn_of_wanted(wanted);
         let facts = |name: &str| fact(caller, wanted, name);

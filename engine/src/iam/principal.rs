@@ -146,7 +146,7 @@ impl Caller {
         match self {
             Self::User(identity, _) => Some(root_arn(identity)),
             Self::Iam(principal, _) => Some(principal.arn()),
-            Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => None,
+            Self::Anonymous(_) | Self::LogDelivery(_) | Self::AdminService | Self::LocalOperator => None,
         }
     }
 
@@ -165,6 +165,7 @@ impl Caller {
                 };
                 (principal.user_id(), user, arn, kind)
             }
+            Self::LogDelivery(_) => return (fact == "aws:principaltype").then(|| "Service".to_owned()),
             Self::Anonymous(_) | Self::AdminService | Self::LocalOperator => {
                 return (fact == "aws:principaltype").then(|| "Anonymous".to_owned());
             }

@@ -46,6 +46,7 @@ enum Work {
     Garbage,
     Logins,
     Events,
+    AccessLogs,
     Orphans,
     Snapshots,
     Scrub,
@@ -55,18 +56,19 @@ enum Work {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lane {
     Common,
+    AccessLogs,
     Lifecycle,
     Snapshots,
     Scrub,
 }
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Common, Self::Lifecycle, Self::Snapshots, Self::Scrub];
+    const ALL: [Self; 5] = [Self::Common, Self::AccessLogs, Self::Lifecycle, Self::Snapshots, Self::Scrub];
 }
 
 impl Work {
     /// In the order in which one makes work for the next.
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Purge,
         Self::Lifecycle,
         Self::Uploads,
@@ -74,6 +76,7 @@ impl Work {
         Self::Garbage,
         Self::Logins,
         Self::Events,
+        Self::AccessLogs,
         Self::Orphans,
         Self::Snapshots,
         Self::Scrub,
@@ -84,6 +87,7 @@ impl Work {
             Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Events | Self::Orphans => {
                 Lane::Common
             }
+            Self::AccessLogs => Lane::AccessLogs,
             Self::Lifecycle => Lane::Lifecycle,
             Self::Snapshots => Lane::Snapshots,
             Self::Scrub => Lane::Scrub,
@@ -95,7 +99,7 @@ impl Work {
         match self {
             Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Events => Duration::ZERO,
             // A start has enough to do.
-            Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
+            Self::AccessLogs | Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             // So that somebody who started on the wrong database can still turn back.
             Self::Orphans => Duration::from_secs(600),
         }
@@ -109,6 +113,7 @@ impl Work {
             Self::Uploads => "abandoned uploads",
             Self::Garbage => "garbage collection",
             Self::Events => "events",
+            Self::AccessLogs => "access logs",
             Self::Logins => "ended sessions and links",
             Self::Orphans => "orphan sweep",
             Self::Snapshots => "metadata snapshots",
@@ -118,6 +123,7 @@ impl Work {
 
     fn period(self, settings: &Settings) -> Duration {
         match self {
+            Self::AccessLogs => settings.access_log_period,
             Self::Lifecycle => settings.lifecycle_day / 24,
             Self::Usage => Duration::from_secs(10),
             Self::Garbage | Self::Events => Duration::from_secs(30),
@@ -142,6 +148,7 @@ impl Work {
                 Ok(format!("{count} forgotten"))
             }
             Self::Events => events::run(inner).await,
+            Self::AccessLogs => Engine { inner: inner.clone() }.deliver_access_logs().await,
             Self::Orphans => orphans::run(inner).await,
             Self::Snapshots => snapshots::run(inner).await,
             Self::Scrub => scrub::run(inner).await,
@@ -162,7 +169,12 @@ pub(crate) struct Workers {
 impl Workers {
     /// Begins to run the work beside everything else. The worker does not keep the engine alive.
     pub(crate) fn start(&self, inner: &Arc<Inner>) {
-        let task = |lane| tokio::spawn(work_until_gone(Arc::downgrade(inner), self.wake.clone(), lane));
+        let wake = |lane| match lane {
+            Lane::Common => Some(self.wake.clone()),
+            Lane::AccessLogs => Some(inner.access_logs.many.clone()),
+            Lane::Lifecycle | Lane::Snapshots | Lane::Scrub => None,
+        };
+        let task = |lane| tokio::spawn(work_until_gone(Arc::downgrade(inner), wake(lane), lane));
         *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Lane::ALL.into_iter().map(task).collect();
     }
 
@@ -192,21 +204,21 @@ impl Workers {
     }
 }
 
-async fn work_until_gone(inner: Weak<Inner>, wake: Arc<Notify>, lane: Lane) {
+async fn work_until_gone(inner: Weak<Inner>, wake: Option<Arc<Notify>>, lane: Lane) {
     let work = || Work::ALL.into_iter().filter(|work| work.lane() == lane);
     let mut due: BTreeMap<Work, Instant> = work().map(|work| (work, Instant::now() + work.first())).collect();
     loop {
-        let woken = match lane {
-            Lane::Common => tokio::time::timeout(TICK, wake.notified()).await.is_ok(),
-            Lane::Lifecycle | Lane::Snapshots | Lane::Scrub => {
+        let woken = match &wake {
+            Some(wake) => tokio::time::timeout(TICK, wake.notified()).await.is_ok(),
+            None => {
                 tokio::time::sleep(TICK).await;
                 false
             }
         };
         let Some(inner) = inner.upgrade() else { return };
         for work in work() {
-            // Being woken means that somebody deleted something for good.
-            let wanted = woken && matches!(work, Work::Purge | Work::Garbage);
+            // Being woken means that somebody deleted something for good, or that many lines wait.
+            let wanted = woken && matches!(work, Work::Purge | Work::Garbage | Work::AccessLogs);
             if wanted || due.get(&work).is_none_or(|at| *at <= Instant::now()) {
                 // The worker goes on with the rest, and tries this again in its time.
                 let _ = run_one(&inner, work).await;

@@ -49,6 +49,7 @@ async fn every_operation(world: &World, caller: &Caller, bucket: &BucketName) ->
         ("a setting", engine.bucket_setting::<PublicAccessBlock>(caller, bucket).await.map(|_| ())),
         ("set_notifications", engine.set_notifications(caller, bucket, Notifications::new(Vec::new()).unwrap()).await),
         ("delete_website", engine.delete_website(caller, bucket).await),
+        ("set_access_logging", engine.set_access_logging(caller, bucket, None).await),
         ("set_bucket_setting", engine.set_bucket_setting::<PublicAccessBlock>(caller, bucket, None).await),
         (
             "set_bucket_ownership",

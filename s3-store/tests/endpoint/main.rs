@@ -1,5 +1,6 @@
 //! The endpoint over real connections: a signing client of its own, a real engine, every point of the hardening list.
 
+mod access_logs;
 mod answer;
 mod auth;
 mod bodies;

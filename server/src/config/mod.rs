@@ -126,6 +126,8 @@ pub struct EngineSection {
     pub scrub_rate_bytes_per_second: u64,
     /// Seconds that a day of lifecycle rules lasts: less than 86,400 only to try rules out.
     pub lifecycle_day_s: u64,
+    /// Seconds between two deliveries of the logs of accesses that buckets ask for.
+    pub access_log_period_s: u64,
     /// Seconds between two snapshots of the metadata, when something changed; 0 switches them off.
     pub snapshot_interval_s: u64,
     /// Newest snapshots that are kept.
@@ -309,6 +311,7 @@ impl Default for EngineSection {
             scrub_interval_days: 7,
             scrub_rate_bytes_per_second: 16 << 20,
             lifecycle_day_s: 24 * 60 * 60,
+            access_log_period_s: 300,
             snapshot_interval_s: 60 * 60,
             snapshots_kept: 24,
             snapshot_days_kept: 7,
@@ -344,6 +347,7 @@ impl EngineSection {
             scrub_interval: days(self.scrub_interval_days),
             scrub_rate_bytes_per_second: self.scrub_rate_bytes_per_second,
             lifecycle_day: Duration::from_secs(self.lifecycle_day_s.max(1)),
+            access_log_period: Duration::from_secs(self.access_log_period_s.max(1)),
             snapshot_interval: Duration::from_secs(self.snapshot_interval_s),
             snapshots_kept: self.snapshots_kept,
             snapshot_days_kept: self.snapshot_days_kept,

@@ -29,8 +29,8 @@ async fn before_default_checksums_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_policies_locks_forms_and_pages() {
-    let server = Server::start().await;
+async fn lists_policies_locks_forms_pages_and_logs() {
+    let server = Server::with_config("[engine]\naccess_log_period_s = 1\n").await;
     let (ada, eve) = (server.tenant("acme", "ada").await, server.tenant("acme", "eve").await);
     let script = Script::python(Environment::Current, "boto3_rules.py").s3(&server, false, &ada);
     let script = script.env("OTHER_ACCESS_KEY", &eve.access_key).env("OTHER_SECRET_KEY", &eve.secret_key);

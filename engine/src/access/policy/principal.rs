@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Malformed;
 use super::document::texts;
 use super::pattern::is_pattern;
+use crate::access_log::LOG_SERVICE;
 use crate::{Caller, CanonicalId};
 
 const ARN_PREFIXES: [&str; 2] = ["arn:aws:iam::", "arn:aws:sts::"];
@@ -21,7 +22,9 @@ enum Principal {
     Account(String),
     /// A user or a role of an account's own, or a session of a role, by its ARN.
     Arn(String),
-    /// Somebody who never asks here: a service, another provider's.
+    /// The store's own delivery of access logs.
+    LogDelivery,
+    /// Somebody who never asks here: another service, another provider's.
     Nobody,
 }
 
@@ -73,6 +76,7 @@ impl Principal {
             "AWS" if name == "*" => Some(Self::Anybody),
             "AWS" => Self::of_aws(name),
             "CanonicalUser" => CanonicalId::new(name).ok().map(|id| Self::Account(id.to_string())),
+            "Service" if name == LOG_SERVICE => Some(Self::LogDelivery),
             "Service" | "Federated" => (!is_pattern(name)).then_some(Self::Nobody),
             _ => None,
         }
@@ -97,6 +101,7 @@ impl Principal {
     fn reach(&self, caller: &Caller) -> Option<Reach> {
         match self {
             Self::Anybody => Some(Reach::Itself),
+            Self::LogDelivery => matches!(caller, Caller::LogDelivery(_)).then_some(Reach::Itself),
             Self::Account(id) => {
                 let is_account = caller.account().is_some_and(|account| account.canonical_id.as_str() == id);
                 is_account.then(|| if caller.has_root_rights() { Reach::Itself } else { Reach::Account })
