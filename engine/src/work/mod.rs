@@ -97,9 +97,15 @@ impl Work {
     /// When it first runs after a start.
     fn first(self) -> Duration {
         match self {
-            Self::Usage | Self::Purge | Self::Uploads | Self::Garbage | Self::Logins | Self::Events => Duration::ZERO,
+            Self::Usage
+            | Self::Purge
+            | Self::Uploads
+            | Self::Garbage
+            | Self::Logins
+            | Self::Events
+            | Self::AccessLogs => Duration::ZERO,
             // A start has enough to do.
-            Self::AccessLogs | Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
+            Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             // So that somebody who started on the wrong database can still turn back.
             Self::Orphans => Duration::from_secs(600),
         }

@@ -14,6 +14,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::FutureExt as _;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tower::ServiceExt as _;
@@ -63,7 +64,8 @@ pub(super) async fn answer(
         (None, None) => {}
     }
     record.status = response.status();
-    response.map(|body| Body::new(Recorded::new(body, record)))
+    let announced_bytes = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    response.map(|body| Body::new(Recorded::new(body, record, announced_bytes)))
 }
 
 /// The status of a request whose client left before it was answered, as proxies write it in their logs. It is no fault of the store.
@@ -128,12 +130,14 @@ impl Drop for Record {
 struct Recorded {
     body: Body,
     record: Record,
+    /// The length that the answer's head tells. Nobody asks for more once that is sent, not even whether there is any.
+    announced_bytes: Option<u64>,
 }
 
 impl Recorded {
-    fn new(body: Body, mut record: Record) -> Self {
+    fn new(body: Body, mut record: Record, announced_bytes: Option<u64>) -> Self {
         record.is_whole = body.is_end_stream() || record.method == Method::HEAD;
-        Self { body, record }
+        Self { body, record, announced_bytes }
     }
 }
 
@@ -149,7 +153,9 @@ impl http_body::Body for Recorded {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.record.sent_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.record.is_whole = self.body.is_end_stream() || self.body.size_hint().exact() == Some(0);
+                self.record.is_whole = self.body.is_end_stream()
+                    || self.body.size_hint().exact() == Some(0)
+                    || self.announced_bytes == Some(self.record.sent_bytes);
             }
             Poll::Ready(None) => self.record.is_whole = true,
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
@@ -222,6 +228,23 @@ mod tests {
         assert!(text.contains("/user") && text.contains("sent_bytes=5") && text.contains("is_whole=true"), "{text}");
         assert!(text.contains(&id), "{text}");
         assert!(!text.contains("hush"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_whole_when_all_that_was_announced_is_sent() {
+        let log = Log::default();
+        let guard = log.listen();
+        let streamed = || Body::from_stream(futures::stream::iter([Ok::<_, io::Error>("12"), Ok("34")]));
+        let router = Router::new().route("/", get(async move || ([(CONTENT_LENGTH, "4")], streamed())));
+        for frames in [1, 2] {
+            let mut body = ask(router.clone(), "/").await.into_body();
+            for _ in 0..frames {
+                body.frame().await.unwrap().unwrap();
+            }
+        }
+        drop(guard);
+        let told: Vec<bool> = log.text().lines().map(|line| line.contains("is_whole=true")).collect();
+        assert_eq!(told, [false, true], "{}", log.text());
     }
 
     #[tokio::test]
