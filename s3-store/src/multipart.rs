@@ -148,7 +148,7 @@ pub(crate) async fn complete(
             .mpu_object_size
             .map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument)))
             .transpose()?,
-        customer_key: encryption::reading_key(&headers, Way::of(&extensions))?,
+        customer_key: encryption::customer_key(&headers, Way::of(&extensions))?,
     };
     let (bucket, key, upload) = (bucket(&input.bucket)?, key(&input.key)?, upload_id(&input.upload_id)?);
     let info = engine.complete_upload(&who, &bucket, &key, &upload, complete).await.map_err(from_engine)?;
