@@ -207,7 +207,8 @@ impl Engine {
     /// that is blocked.
     pub async fn set_bucket_policy(&self, caller: &Caller, name: &BucketName, text: &str) -> Result<()> {
         let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::PutBucketPolicy)).await?;
-        let policy = Policy::of_bucket(text, name.as_str()).map_err(Malformed::into_error)?;
+        let policy =
+            Policy::of_bucket(text, name.as_str()).and_then(Policy::must_be_offered).map_err(Malformed::into_error)?;
         if known.rules.public_access.is_some_and(|block| block.block_public_policy) && policy.is_public() {
             return Err(Error::AccessDenied);
         }

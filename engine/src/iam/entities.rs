@@ -57,7 +57,7 @@ impl Engine {
             name: new.name,
         };
         let document = (kind == IamKind::Policy).then_some(new.document);
-        self.change_identity("create_iam_entity", move |tx| {
+        self.change_identity(caller.share(), "create_iam_entity", move |tx| {
             let (entity, document) = (entity.clone(), document.clone());
             async move { insert(tx, entity, document).await }.boxed()
         })
@@ -113,7 +113,7 @@ impl Engine {
         };
         let (caller, name) = (caller.clone(), name.to_owned());
         let (new_name, new_path) = (new_name.map(str::to_owned), new_path.map(str::to_owned));
-        self.change_identity("rename_iam_entity", move |tx| {
+        self.change_identity(caller.share(), "rename_iam_entity", move |tx| {
             let (caller, name) = (caller.clone(), name.clone());
             let (new_name, new_path) = (new_name.clone(), new_path.clone());
             async move {
@@ -129,7 +129,7 @@ impl Engine {
     /// user leaves its groups.
     pub async fn delete_iam_entity(&self, caller: &Caller, kind: IamKind, name: &str) -> Result<()> {
         let (caller, name) = (caller.clone(), name.to_owned());
-        self.change_identity("delete_iam_entity", move |tx| {
+        self.change_identity(caller.share(), "delete_iam_entity", move |tx| {
             let (caller, name) = (caller.clone(), name.clone());
             async move {
                 let found = find_for(tx, &caller, kind.delete(), kind, &name, &[]).await?;
@@ -166,7 +166,9 @@ fn details_of(kind: IamKind, new: &NewIamEntity, now_us: i64) -> Result<Details>
         IamKind::User | IamKind::Group => Details::default(),
         IamKind::Role => {
             super::inline::check_size(&new.document)?;
-            Policy::of_trust(&new.document).map_err(|why| IamError::MalformedPolicy(why.0))?;
+            Policy::of_trust(&new.document)
+                .and_then(Policy::must_be_offered)
+                .map_err(|why| IamError::MalformedPolicy(why.0))?;
             let session_seconds_max = new.session_seconds_max.map(super::roles::check_session_seconds).transpose()?;
             Details { trust: Some(new.document.clone()), session_seconds_max, ..described }
         }

@@ -44,7 +44,7 @@ impl Engine {
         document: &str,
     ) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), policy_name.to_owned(), document.to_owned());
-        self.change_identity("put_iam_policy", move |tx| {
+        self.change_identity(caller.share(), "put_iam_policy", move |tx| {
             let (caller, name, policy_name, document) = asked.clone();
             async move {
                 let found = find_for(tx, &caller, holder.put(), holder.kind(), &name, &[]).await?;
@@ -117,7 +117,7 @@ impl Engine {
         policy_name: &str,
     ) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), policy_name.to_owned());
-        self.change_identity("delete_iam_policy_of", move |tx| {
+        self.change_identity(caller.share(), "delete_iam_policy_of", move |tx| {
             let (caller, name, policy_name) = asked.clone();
             async move {
                 let found = find_for(tx, &caller, holder.delete(), holder.kind(), &name, &[]).await?;
@@ -146,5 +146,6 @@ pub(super) fn check_size(document: &str) -> Result<()> {
 /// Checks the text of the policy of an identity.
 pub(super) fn check_document(document: &str) -> Result<()> {
     check_size(document)?;
-    Policy::of_identity(document).map(|_| ()).map_err(|why| IamError::MalformedPolicy(why.0).into())
+    let policy = Policy::of_identity(document).and_then(Policy::must_be_offered);
+    policy.map(|_| ()).map_err(|why| IamError::MalformedPolicy(why.0).into())
 }

@@ -29,7 +29,7 @@ impl Engine {
     /// Changes a role. With another trust it is `UpdateAssumeRolePolicy`, else `UpdateRole`. Sessions that are there stay.
     pub async fn change_iam_role(&self, caller: &Caller, name: &str, change: RoleChange) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), change);
-        self.change_identity("change_iam_role", move |tx| {
+        self.change_identity(caller.share(), "change_iam_role", move |tx| {
             let (caller, name, change) = asked.clone();
             async move {
                 let action = match change.trust {
@@ -39,7 +39,9 @@ impl Engine {
                 let mut role = find_for(tx, &caller, action, IamKind::Role, &name, &[]).await?;
                 if let Some(trust) = change.trust {
                     check_size(&trust)?;
-                    Policy::of_trust(&trust).map_err(|why| IamError::MalformedPolicy(why.0))?;
+                    Policy::of_trust(&trust)
+                        .and_then(Policy::must_be_offered)
+                        .map_err(|why| IamError::MalformedPolicy(why.0))?;
                     role.details.trust = Some(trust);
                 }
                 if let Some(description) = change.description {

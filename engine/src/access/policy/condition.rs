@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Malformed;
-use super::pattern::{is_pattern, matches};
+use super::pattern::{Facts, filled, is_pattern, matches};
 
 /// A condition. All conditions of a statement must hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,15 +138,22 @@ impl Condition {
         Ok(condition)
     }
 
-    /// Whether it holds for the values of its fact; `None` when the request has no such fact.
-    pub(super) fn holds(&self, found: Option<&[String]>) -> bool {
-        let found = found.filter(|found| !found.is_empty());
+    /// Whether it holds for what the request tells.
+    pub(super) fn holds(&self, facts: Facts<'_>) -> bool {
+        let found = facts(&self.fact).filter(|found| !found.is_empty());
         if self.operator == Operator::Null {
             return self.values.iter().any(|value| value.eq_ignore_ascii_case("true") == found.is_none());
         }
-        let Some(found) = found else { return self.if_exists || self.negated || self.quantifier == Quantifier::All };
+        let Some(found) = found else {
+            return self.if_exists
+                || match self.quantifier {
+                    Quantifier::One => self.negated,
+                    Quantifier::Any => false,
+                    Quantifier::All => true,
+                };
+        };
         let fits = |one: &String| {
-            self.values.iter().any(|value| self.operator.compare(one, value).unwrap_or(false)) != self.negated
+            self.values.iter().any(|value| self.operator.compare(one, value, facts).unwrap_or(false)) != self.negated
         };
         match self.quantifier {
             Quantifier::One | Quantifier::Any => found.iter().any(fits),
@@ -181,11 +188,11 @@ impl Operator {
     }
 
     /// `None` when the fact's value cannot be compared so.
-    fn compare(self, found: &str, value: &str) -> Option<bool> {
+    fn compare(self, found: &str, value: &str, facts: Facts<'_>) -> Option<bool> {
         match self {
-            Self::Equals => Some(found == value),
-            Self::EqualsIgnoreCase => Some(found.to_lowercase() == value.to_lowercase()),
-            Self::Like => Some(matches(value, found)),
+            Self::Equals => Some(found == filled(value, facts)),
+            Self::EqualsIgnoreCase => Some(found.to_lowercase() == filled(value, facts).to_lowercase()),
+            Self::Like => Some(matches(value, found, facts)),
             Self::Numeric(order) => Some(order.holds(found.parse::<f64>().ok()?.partial_cmp(&value.parse().ok()?)?)),
             Self::Date(order) => Some(order.holds(moment(found)?.cmp(&moment(value)?))),
             Self::Bool | Self::Null => Some(found.eq_ignore_ascii_case(value)),
@@ -242,7 +249,11 @@ mod tests {
     fn holds(operator: &str, value: &Value, found: &[&str]) -> bool {
         let found: Vec<String> = found.iter().map(|one| (*one).to_owned()).collect();
         let condition = Condition::new(operator, "s3:prefix", value).expect("a condition");
-        condition.holds((!found.is_empty()).then_some(&found))
+        condition.holds(&|name| match name {
+            "s3:prefix" => (!found.is_empty()).then(|| found.clone()),
+            "aws:username" => Some(vec!["ada".to_owned()]),
+            _ => None,
+        })
     }
 
     #[test]
@@ -268,6 +279,11 @@ mod tests {
             ("IpAddress", json!("10.1.0.0/16"), &["::ffff:10.1.2.3"], true),
             ("NotIpAddress", json!(["10.1.0.0/16", "::1"]), &["::1"], false),
             ("IpAddress", json!("0.0.0.0/0"), &["10.2.2.3"], true),
+            ("StringLike", json!("${aws:username}/*"), &["ada/x"], true),
+            ("StringLike", json!("${aws:username}/*"), &["eve/x"], false),
+            ("StringEquals", json!("${aws:username}"), &["ada"], true),
+            ("StringNotEquals", json!("${aws:username}"), &["ada"], false),
+            ("StringEqualsIgnoreCase", json!("${aws:username}"), &["ADA"], true),
         ] {
             assert_eq!(holds(operator, &value, found), expected, "{operator} {value} {found:?}");
         }
@@ -282,6 +298,7 @@ mod tests {
             ("Null", json!("true"), true),
             ("Null", json!("false"), false),
             ("ForAnyValue:StringEquals", json!("a"), false),
+            ("ForAnyValue:StringNotEquals", json!("a"), false),
             ("ForAllValues:StringEquals", json!("a"), true),
         ] {
             assert_eq!(holds(operator, &value, &[]), expected, "{operator} {value}");

@@ -204,7 +204,7 @@ fn read_resources(fields: &Map<String, Value>, whose: For<'_>) -> Result<(Vec<St
     let is_known = |resource: &String| match whose {
         For::Bucket(bucket) => resource.strip_prefix(ARN_PREFIX).is_some_and(|named| {
             // Patterns may reach beyond the bucket; they are only asked about what is in it.
-            super::pattern::matches(named.split('/').next().unwrap_or_default(), bucket)
+            super::pattern::matches(named.split('/').next().unwrap_or_default(), bucket, super::pattern::NO_FACTS)
         }),
         For::Identity | For::Trust => {
             resource == "*" || resource.starts_with("arn:") && resource.matches(':').count() >= 5

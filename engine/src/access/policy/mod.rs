@@ -4,6 +4,7 @@
 
 mod condition;
 mod document;
+mod offered;
 mod pattern;
 mod principal;
 
@@ -115,7 +116,7 @@ impl Statement {
         let named = self.actions.iter().any(|pattern| pattern::matches_any_case(pattern, question.action));
         let is_about = named != self.not_actions
             && self.covers(question) != self.not_resources
-            && self.conditions.iter().all(|condition| condition.holds((question.facts)(&condition.fact).as_deref()));
+            && self.conditions.iter().all(|condition| condition.holds(question.facts));
         if is_about { self.reach(question.caller) } else { None }
     }
 
@@ -131,7 +132,7 @@ impl Statement {
     }
 
     fn covers(&self, question: &Question<'_>) -> bool {
-        let fits = |pattern: &String| pattern::matches(&with_variables(pattern, question.facts), question.resource);
+        let fits = |pattern: &String| pattern::matches(pattern, question.resource, question.facts);
         self.resources.iter().any(fits)
     }
 
@@ -139,27 +140,6 @@ impl Statement {
         let to_anybody = self.principals.as_ref().is_some_and(Principals::are_anybody) != self.not_principals;
         self.effect == Effect::Allow && to_anybody && !self.conditions.iter().any(Condition::is_narrowing)
     }
-}
-
-/// Puts the values of facts in the place of `${name}`. One that the request does not have stands for itself, and so for nothing that is
-/// there; `${*}` and the like are the characters themselves, which no key of a sane client has.
-fn with_variables(pattern: &str, facts: &dyn Fn(&str) -> Option<Vec<String>>) -> String {
-    let mut filled = String::with_capacity(pattern.len());
-    let mut rest = pattern;
-    while let Some((before, after)) = rest.split_once("${") {
-        filled.push_str(before);
-        let Some((name, behind)) = after.split_once('}') else {
-            filled.push_str("${");
-            rest = after;
-            continue;
-        };
-        match facts(&name.to_ascii_lowercase()).as_deref() {
-            Some([value]) => filled.push_str(value),
-            Some(_) | None => filled.extend(["${", name, "}"]),
-        }
-        rest = behind;
-    }
-    filled + rest
 }
 
 #[cfg(test)]

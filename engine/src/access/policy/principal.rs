@@ -64,6 +64,11 @@ impl Principals {
         self.0.iter().any(|principal| matches!(principal, Principal::Arn(_)) && principal.reach(caller).is_some())
     }
 
+    /// Whether a name has wildcards, which is the name of nobody.
+    pub(super) fn have_patterns(&self) -> bool {
+        self.0.iter().any(|principal| matches!(principal, Principal::Arn(arn) if is_pattern(arn)))
+    }
+
     /// Whether they are everybody.
     pub(super) fn are_anybody(&self) -> bool {
         self.0.contains(&Principal::Anybody)
