@@ -68,21 +68,27 @@ impl KnownBucket {
         acl: &GivenAcl,
         lock: &NewLock,
     ) -> Result<()> {
-        if caller.principal().is_none() {
-            return Ok(());
-        }
-        let said = [
-            (*acl != GivenAcl::None, Action::PutObjectAcl),
-            (lock.retention.is_some(), Action::PutObjectRetention),
-            (lock.legal_hold, Action::PutObjectLegalHold),
-        ];
-        // The object is the account's that stores it, so its bucket's owner has nothing against it.
-        let may = |action| self.allows_principal_itself(caller, &Wanted::at(action, key));
-        if said.into_iter().all(|(is_said, action)| !is_said || may(action)) {
-            Ok(())
-        } else {
-            Err(Error::AccessDenied)
-        }
+        let locks =
+            [(lock.retention.is_some(), Action::PutObjectRetention), (lock.legal_hold, Action::PutObjectLegalHold)];
+        // What is locked keeps the bucket's owner from its own, so that it has to be allowed by it.
+        let may_lock = |action| self.allows(caller, &Wanted::at(action, key));
+        let may = locks.into_iter().all(|(is_said, action)| !is_said || may_lock(action))
+            && (*acl == GivenAcl::None || self.allows_beside(caller, &Wanted::at(Action::PutObjectAcl, key)));
+        if may { Ok(()) } else { Err(Error::AccessDenied) }
+    }
+
+    /// Whether somebody who may store an object may say more of it. The object is the account's that stores it, so its bucket's owner has
+    /// nothing against it unless its policy says so.
+    fn allows_beside(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        self.verdict(caller, wanted) != Verdict::Denied && self.allows_principal_itself(caller, wanted)
+    }
+
+    /// What the policy of the bucket says.
+    fn verdict(&self, caller: &Caller, wanted: &Wanted<'_>) -> Verdict {
+        let facts = |name: &str| fact(caller, wanted, name);
+        let (action, resource) = (wanted.action.qualified(), self.arn_of_wanted(wanted));
+        let question = Question { caller, action: &action, resource: &resource, facts: &facts };
+        self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(&question))
     }
 
     /// Whether a caller may do something.
@@ -98,7 +104,7 @@ impl KnownBucket {
         let action = wanted.action.qualified();
         let question = Question { caller, action: &action, resource: &resource, facts: &facts };
         let verdict = self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(&question));
-        match caller.principal() {
+        let may = match caller.principal() {
             None => self.lets_in(caller, wanted, verdict),
             Some(principal) => {
                 let rights = principal.rights(&question);
@@ -111,18 +117,20 @@ impl KnownBucket {
                     && caller.acts_in(&self.bucket.owner)
                     && self.policy_reaches(wanted)
                     && rights.are_within_session();
-                let may = by_name || (rights.allow() && self.lets_in(caller, wanted, verdict));
-                may && (wanted.new_tags.is_empty() || self.allows_tags(caller, wanted))
+                by_name || (rights.allow() && self.lets_in(caller, wanted, verdict))
             }
-        }
+        };
+        may && (wanted.new_tags.is_empty() || self.allows_tags(caller, wanted))
     }
 
-    /// Whether a principal may give tags to what it stores.
+    /// Whether somebody may give tags to what it stores.
     fn allows_tags(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
+        let Wanted { new_tags, .. } = *wanted;
         wanted.action != Action::PutObject
-            || wanted
-                .key
-                .is_none_or(|key| self.allows_principal_itself(caller, &Wanted::at(Action::PutObjectTagging, key)))
+            || wanted.key.is_none_or(|key| {
+                let giving = Wanted { new_tags, ..Wanted::at(Action::PutObjectTagging, key) };
+                self.allows_beside(caller, &giving)
+            })
     }
 
     /// Whether a principal's own policies or, in its account's own bucket, the bucket's allow something.

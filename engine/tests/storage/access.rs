@@ -2,8 +2,8 @@
 
 use engine::{
     Body, BucketName, Caller, CannedAcl, CopyObject, CopySource, DeleteTarget, Error, GivenAcl, GivenGrant,
-    GivenGrantee, Grantee, ListRequest, NewAcl, NewBucket, NewObject, ObjectName, ObjectOwnership, Permission,
-    PublicAccessBlock, ReadConditions, ReadObject, Result, RuleError, Tags, TouchedVersion,
+    GivenGrantee, Grantee, ListRequest, LockMode, NewAcl, NewBucket, NewLock, NewObject, ObjectName, ObjectOwnership,
+    Permission, PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, RuleError, Tags, TouchedVersion,
 };
 use serde_json::{Value, json};
 
@@ -317,6 +317,55 @@ async fn a_copy_never_has_what_came_in_between() {
         match copied {
             Ok(copied) => assert_eq!(copied.info.size_bytes, 4, "only what was open was copied"),
             Err(error) => assert!(matches!(error, Error::AccessDenied), "{error:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_beside_an_object_needs_its_own_right() {
+    let (world, bucket) = (World::new().await, BucketName::new("beside").unwrap());
+    world
+        .engine
+        .create_bucket_with(&world.ada, &bucket, NewBucket { object_lock: true, ..NewBucket::default() })
+        .await
+        .unwrap();
+    let eve = json!({ "AWS": format!("arn:aws:iam::{}:root", world.eve.account().unwrap().canonical_id) });
+    let set = async |statements: &[Value]| {
+        world.engine.set_bucket_policy(&world.ada, &bucket, &policy(statements)).await.unwrap();
+    };
+    let store = async |caller: &Caller, new: NewObject| {
+        let body = Body::from_bytes("x");
+        world.engine.put_object(caller, &bucket, &key("k"), new, body).await.map(drop)
+    };
+    let is_refused = |stored: Result<()>| matches!(stored, Err(Error::AccessDenied));
+    let locked = || {
+        let until_us = world.engine.clock().now_us() + 3_600_000_000;
+        let retention = Some(Retention { mode: LockMode::Compliance, until_us });
+        NewObject { lock: NewLock { retention, legal_hold: false }, ..NewObject::default() }
+    };
+    let held = || NewObject { lock: NewLock { retention: None, legal_hold: true }, ..NewObject::default() };
+    let tagged = || {
+        let tags = Tags::of_object(vec![("a".to_owned(), "b".to_owned())]).unwrap();
+        NewObject { tags, ..NewObject::default() }
+    };
+    let listed = || NewObject { acl: GivenAcl::Canned(CannedAcl::BucketOwnerFullControl), ..NewObject::default() };
+
+    set(&[statement("Allow", &eve, &["s3:PutObject"], "beside")]).await;
+    store(&world.eve, NewObject::default()).await.unwrap();
+    assert!(is_refused(store(&world.eve, locked()).await), "it would keep the owner from its bucket");
+    assert!(is_refused(store(&world.eve, held()).await));
+    set(&[statement("Allow", &eve, &["s3:PutObject", "s3:PutObjectRetention"], "beside")]).await;
+    store(&world.eve, locked()).await.unwrap();
+    assert!(is_refused(store(&world.eve, held()).await));
+
+    // What is denied is denied to everybody, the owner included, also beside what is allowed.
+    let others = ["s3:PutObjectTagging", "s3:PutObjectAcl", "s3:PutObjectRetention"];
+    set(&[statement("Allow", &eve, &["s3:PutObject"], "beside"), statement("Deny", &json!("*"), &others, "beside")])
+        .await;
+    for caller in [&world.ada, &world.eve] {
+        store(caller, NewObject::default()).await.unwrap();
+        for new in [locked(), tagged(), listed()] {
+            assert!(is_refused(store(caller, new).await));
         }
     }
 }
