@@ -134,7 +134,15 @@ impl Caller {
     }
 }
 
-/// Lines that wait to be delivered, by bucket and day.
+/// Whose lines they are. The name is another bucket's once this one is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Source {
+    bucket_id: i64,
+    bucket: BucketName,
+    day: i64,
+}
+
+/// Lines that wait to be delivered.
 #[derive(Debug, Default)]
 pub(crate) struct WaitingLines {
     lines: Mutex<Lines>,
@@ -144,7 +152,7 @@ pub(crate) struct WaitingLines {
 
 #[derive(Debug, Default)]
 struct Lines {
-    by_day: BTreeMap<(String, i64), String>,
+    by_source: BTreeMap<Source, String>,
     size_bytes: usize,
 }
 
@@ -154,32 +162,36 @@ impl WaitingLines {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, bucket: &str, day: i64, more: &str) {
+    /// Adds lines; whether that makes many.
+    fn add(&self, source: Source, more: &str) -> bool {
         let mut lines = self.lock();
         if lines.size_bytes + more.len() > WAITING_BYTES_MAX {
             drop(lines);
-            metrics::counter!("cloudhold_access_log_dropped_total").increment(1);
-            return;
+            count_lost(more);
+            return false;
         }
         lines.size_bytes += more.len();
-        let waiting = lines.by_day.entry((bucket.to_owned(), day)).or_default();
+        let waiting = lines.by_source.entry(source).or_default();
         waiting.push_str(more);
-        if waiting.len() >= MANY_BYTES {
-            self.many.notify_one();
-        }
+        waiting.len() >= MANY_BYTES
     }
 
-    fn take(&self) -> BTreeMap<(String, i64), String> {
+    fn take(&self) -> BTreeMap<Source, String> {
         let mut lines = self.lock();
         lines.size_bytes = 0;
-        std::mem::take(&mut lines.by_day)
+        std::mem::take(&mut lines.by_source)
     }
+}
+
+fn count_lost(lines: &str) {
+    metrics::counter!("cloudhold_access_log_dropped_total").increment(lines.lines().count() as u64);
 }
 
 /// A bucket whose requests are logged.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
     engine: Engine,
+    bucket_id: i64,
     bucket: BucketName,
     owner: CanonicalId,
 }
@@ -194,7 +206,10 @@ impl AccessLog {
     pub fn note(&self, line: &str) {
         let inner = &self.engine.inner;
         let day = inner.settings.clock.now_us().div_euclid(DAY_US);
-        inner.access_logs.add(self.bucket.as_str(), day, &format!("{line}\n"));
+        let source = Source { bucket_id: self.bucket_id, bucket: self.bucket.clone(), day };
+        if inner.access_logs.add(source, &format!("{line}\n")) {
+            inner.access_logs.many.notify_one();
+        }
     }
 }
 
@@ -203,7 +218,8 @@ impl Engine {
     pub async fn access_log(&self, name: &BucketName) -> Option<AccessLog> {
         let known = self.known_bucket(name).await.ok()?;
         known.rules.access_logging.as_ref()?;
-        Some(AccessLog { engine: self.clone(), bucket: name.clone(), owner: known.bucket.owner.clone() })
+        let (bucket_id, owner) = (known.bucket.id, known.bucket.owner.clone());
+        Some(AccessLog { engine: self.clone(), bucket_id, bucket: name.clone(), owner })
     }
 
     /// Has the requests to a bucket logged from now on; `None` ends that. [`RuleError::LogTarget`] for a target that is not there, has
@@ -249,13 +265,14 @@ impl Engine {
     /// Stores the lines that wait; says in a few words what was done.
     pub(crate) async fn deliver_access_logs(&self) -> Result<String> {
         let (mut stored, mut lost) = (0, 0);
-        for ((bucket, day), lines) in self.inner.access_logs.take() {
-            match self.deliver(&bucket, day, &lines).await {
+        for (source, lines) in self.inner.access_logs.take() {
+            match self.deliver(&source, &lines).await {
                 Ok(()) => stored += 1,
-                Err(error) if may_pass(&error) => self.inner.access_logs.add(&bucket, day, &lines),
+                // They wait for the next time, however many they are: ringing for them would try without a pause.
+                Err(error) if may_pass(&error) => _ = self.inner.access_logs.add(source, &lines),
                 Err(error) => {
-                    tracing::warn!(bucket, %error, "a log of accesses could not be delivered and is lost");
-                    metrics::counter!("cloudhold_access_log_dropped_total").increment(lines.lines().count() as u64);
+                    tracing::warn!(bucket = %source.bucket, %error, "a log of accesses could not be delivered and is lost");
+                    count_lost(&lines);
                     lost += 1;
                 }
             }
@@ -263,15 +280,19 @@ impl Engine {
         Ok(format!("{stored} delivered, {lost} lost"))
     }
 
-    async fn deliver(&self, bucket: &str, day: i64, lines: &str) -> Result<()> {
-        let source = self.known_bucket(&BucketName::new(bucket)?).await?;
+    async fn deliver(&self, of: &Source, lines: &str) -> Result<()> {
+        let source = self.known_bucket(&of.bucket).await?;
+        if source.bucket.id != of.bucket_id {
+            // Somebody else has the name by now.
+            return Err(Error::NoSuchBucket);
+        }
         // Lines of before it was ended are nobody's any more.
         let Some(logging) = &source.rules.access_logging else { return Ok(()) };
         let target = BucketName::new(&logging.target_bucket)?;
         if self.known_bucket(&target).await?.bucket.owner != source.bucket.owner {
             return Err(Error::AccessDenied);
         }
-        let key = ObjectKey::new(logging.key(&source, day, self.clock().now_us()))?;
+        let key = ObjectKey::new(logging.key(&source, of.day, self.clock().now_us()))?;
         let headers = ObjectHeaders { content_type: Some("text/plain".to_owned()), ..ObjectHeaders::default() };
         let new = NewObject { headers, ..NewObject::default() };
         let body = Body::from_bytes(lines.to_owned());
@@ -291,14 +312,14 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_and_counted_down_when_it_is_taken() {
         let waiting = WaitingLines::default();
+        let source = |name: &str| Source { bucket_id: 1, bucket: BucketName::new(name).expect("a name"), day: 1 };
         let half = "x".repeat(WAITING_BYTES_MAX / 2);
-        waiting.add("a", 1, &half);
-        waiting.add("a", 1, &half);
-        waiting.add("b", 1, "dropped");
+        assert!(waiting.add(source("one"), &half) && waiting.add(source("one"), &half));
+        assert!(!waiting.add(source("other"), "dropped"));
         let taken = waiting.take();
         assert_eq!(taken.len(), 1);
-        assert_eq!(taken[&("a".to_owned(), 1)].len(), WAITING_BYTES_MAX);
-        waiting.add("b", 1, "kept");
+        assert_eq!(taken[&source("one")].len(), WAITING_BYTES_MAX);
+        assert!(!waiting.add(source("other"), "kept"));
         assert_eq!(waiting.take().len(), 1);
     }
 }

@@ -170,3 +170,25 @@ async fn a_store_that_is_closed_delivers_first() {
     world.restart().await;
     assert_eq!(world.logs(&target).await.len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_changes_hands_takes_no_lines_along() {
+    let (world, source, _) = World::logged().await;
+    world.note(&source, "of ada's bucket").await;
+    world.engine.delete_bucket(&world.ada, &source).await.unwrap();
+    let target = BucketName::new("eves-logs").unwrap();
+    world.engine.create_bucket(&world.eve, &source).await.unwrap();
+    world.engine.create_bucket(&world.eve, &target).await.unwrap();
+    let policy = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{{"Service":"logging.s3.amazonaws.com"}},"Action":"s3:PutObject",
+           "Resource":"arn:aws:s3:::{target}/*"}}}}"#
+    );
+    world.engine.set_bucket_policy(&world.eve, &target, &policy).await.unwrap();
+    world.engine.set_access_logging(&world.eve, &source, Some(&into_bucket(&target))).await.unwrap();
+    world.engine.run_workers().await.unwrap();
+    let request = ListRequest { entries_max: 100, ..ListRequest::default() };
+    assert!(world.engine.list_objects(&world.eve, &target, &request).await.unwrap().entries.is_empty());
+    world.note(&source, "of eve's").await;
+    world.engine.run_workers().await.unwrap();
+    assert_eq!(world.engine.list_objects(&world.eve, &target, &request).await.unwrap().entries.len(), 1);
+}
