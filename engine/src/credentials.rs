@@ -75,7 +75,7 @@ impl Engine {
     pub async fn set_credential_active(&self, caller: &Caller, access_key: &AccessKeyId, active: bool) -> Result<()> {
         must_be_known(caller)?;
         let (caller, access_key) = (caller.clone(), access_key.clone());
-        self.change_identity("set_credential_active", move |tx| {
+        self.change_identity(caller.share(), "set_credential_active", move |tx| {
             let (caller, access_key) = (caller.clone(), access_key.clone());
             async move {
                 must_find_own(tx, &caller, &access_key).await?;
@@ -90,7 +90,7 @@ impl Engine {
     pub async fn delete_credential(&self, caller: &Caller, access_key: &AccessKeyId) -> Result<()> {
         must_be_known(caller)?;
         let (caller, access_key) = (caller.clone(), access_key.clone());
-        self.change_identity("delete_credential", move |tx| {
+        self.change_identity(caller.share(), "delete_credential", move |tx| {
             let (caller, access_key) = (caller.clone(), access_key.clone());
             async move {
                 must_find_own(tx, &caller, &access_key).await?;

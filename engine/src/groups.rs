@@ -83,7 +83,7 @@ impl Engine {
             check_text("groupName", group_name)?;
         }
         let group_id = group_id.clone();
-        self.change_identity("change_group", move |tx| {
+        self.change_identity(caller.share(), "change_group", move |tx| {
             let (group_id, change) = (group_id.clone(), change.clone());
             async move { change_group(tx, &group_id, change).await }.boxed()
         })
@@ -115,7 +115,7 @@ impl Engine {
             return Err(Error::Protected("the system group"));
         }
         let group_id = group_id.clone();
-        self.change_identity("delete_group", move |tx| {
+        self.change_identity(caller.share(), "delete_group", move |tx| {
             let group_id = group_id.clone();
             async move { delete_group(tx, &group_id).await }.boxed()
         })

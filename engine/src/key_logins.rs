@@ -13,7 +13,7 @@ use crate::metadata::credentials::{Holder, LoginRow};
 use crate::metadata::iam::sessions::{self, SessionLogin};
 use crate::metadata::{Tx, credentials, iam};
 use crate::secrets::{HashLabel, Place};
-use crate::{Caller, Engine, Error, Facts, Identity, Result};
+use crate::{AccessKeyId, Caller, Engine, Error, Facts, Identity, Result};
 
 /// What a signature check needs: the secret, and who the caller is once the signature fits.
 #[derive(Clone, Debug)]
@@ -110,6 +110,10 @@ impl Engine {
     }
 
     async fn found_login(&self, access_key: &str) -> Result<Option<FoundLogin>> {
+        if AccessKeyId::new(access_key).is_err() {
+            // No database is asked for what no key can be called.
+            return Ok(None);
+        }
         if let Some(found) = self.inner.identities.get(access_key) {
             return Ok(Some(found));
         }

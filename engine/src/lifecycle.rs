@@ -10,6 +10,8 @@ use crate::{Error, Result, Settings};
 /// Most rules of a bucket, as in S3.
 pub const LIFECYCLE_RULES_MAX: usize = 1000;
 const ID_CHARS_MAX: usize = 255;
+/// Most days of a rule, which end before dates have five digits.
+const DAYS_MAX: u32 = 1_000_000;
 
 /// The rules of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,6 +207,9 @@ impl LifecycleRule {
         if days.contains(&Some(0)) {
             return invalid("must have days greater than 0");
         }
+        if days.into_iter().flatten().any(|days| days > DAYS_MAX) {
+            return invalid("must have at most 1,000,000 days");
+        }
         if self.expiration.is_none() && self.noncurrent.is_none() && self.abort_uploads_days.is_none() {
             return invalid("must have an action");
         }
@@ -309,6 +314,7 @@ mod tests {
             vec![],
             vec![rule(None)],
             vec![rule(Some(Expiration::Days(0)))],
+            vec![rule(Some(Expiration::Days(DAYS_MAX + 1)))],
             vec![LifecycleRule { id: "x".repeat(256), ..rule(Some(Expiration::Days(1))) }],
             vec![LifecycleRule { id: "x".to_owned(), ..rule(Some(Expiration::Days(1))) }; 2],
             vec![LifecycleRule { filter: tagged, ..rule(Some(Expiration::LoneMarkers)) }],

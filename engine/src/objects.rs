@@ -366,7 +366,7 @@ impl Engine {
 }
 
 /// Whether a failed transaction may have been committed all the same. Then its blob stays; the sweep decides later.
-fn may_be_committed(error: &Error) -> bool {
+pub(crate) fn may_be_committed(error: &Error) -> bool {
     matches!(
         error,
         Error::Internal(_) | Error::ReadOnly(_) | Error::Metadata { .. } | Error::DatabaseUnreachable { .. }

@@ -12,6 +12,7 @@ use moka::sync::Cache;
 
 use crate::fair::Share;
 use crate::metadata::Tx;
+use crate::objects::may_be_committed;
 use crate::{Engine, Error, Inner, Result};
 
 /// Most entries that are remembered of one kind.
@@ -71,7 +72,7 @@ impl<V: Clone + Send + Sync + 'static> std::fmt::Debug for Remembered<V> {
 
 impl Engine {
     /// Runs a named transaction that changes identities, and with them who has which buckets.
-    pub(crate) async fn change_identity<T, F>(&self, name: &'static str, body: F) -> Result<T>
+    pub(crate) async fn change_identity<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
@@ -80,7 +81,7 @@ impl Engine {
             inner.identities.clear();
             inner.buckets.clear();
         };
-        self.change_and_forget(Share::Store, name, body, forget).await
+        self.change_and_forget(share, name, body, forget).await
     }
 
     /// Runs a named transaction that changes what a bucket is.
@@ -92,8 +93,9 @@ impl Engine {
         self.change_and_forget(share, name, body, |inner| inner.buckets.clear()).await
     }
 
-    /// Forgets whatever the result: a commit that seemed to fail may be durable all the same. It runs in a task of its own, because the
-    /// change is committed even when the caller goes away while it waits, and must take effect then, too.
+    /// Forgets unless it is certain that nothing was changed: a commit that seemed to fail may be durable all the same. What was refused
+    /// must not make everybody look things up again. It runs in a task of its own, because the change is committed even when the caller
+    /// goes away while it waits, and must take effect then, too.
     async fn change_and_forget<T, F>(&self, share: Share, name: &'static str, body: F, forget: fn(&Inner)) -> Result<T>
     where
         T: Send + 'static,
@@ -102,7 +104,9 @@ impl Engine {
         let inner: Arc<Inner> = self.inner.clone();
         let change = self.inner.writes.spawn(async move {
             let result = inner.db.write_for(share, name, body).await;
-            forget(&inner);
+            if result.as_ref().err().is_none_or(may_be_committed) {
+                forget(&inner);
+            }
             result
         });
         change.await.map_err(|_| Error::Internal("a change of what is remembered stopped"))?

@@ -42,7 +42,7 @@ impl Engine {
     pub async fn restore_user(&self, caller: &Caller, id: &CanonicalId) -> Result<User> {
         caller.must_administer()?;
         let id = id.clone();
-        self.change_identity("restore_user", move |tx| {
+        self.change_identity(caller.share(), "restore_user", move |tx| {
             let id = id.clone();
             async move { restore_user(tx, &id).await }.boxed()
         })

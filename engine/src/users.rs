@@ -131,7 +131,7 @@ impl Engine {
         caller.must_administer()?;
         check_texts(change.full_name.as_deref().unwrap_or_default(), change.email.as_deref().unwrap_or_default())?;
         let (group_id, user_id) = (group_id.clone(), user_id.clone());
-        self.change_identity("change_user", move |tx| {
+        self.change_identity(caller.share(), "change_user", move |tx| {
             let (group_id, user_id, change) = (group_id.clone(), user_id.clone(), change.clone());
             async move { change_user(tx, &group_id, &user_id, change).await }.boxed()
         })
@@ -182,7 +182,7 @@ impl Engine {
         caller.must_administer()?;
         let (group_id, user_id) = (group_id.clone(), user_id.clone());
         let grace = self.inner.settings.trash_grace;
-        self.change_identity("delete_user", move |tx| {
+        self.change_identity(caller.share(), "delete_user", move |tx| {
             let (group_id, user_id) = (group_id.clone(), user_id.clone());
             async move { delete_user(tx, &group_id, &user_id, grace).await }.boxed()
         })

@@ -41,7 +41,7 @@ impl Engine {
         policy_arn: &str,
     ) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), policy_arn.to_owned());
-        self.change_identity("attach_iam_policy", move |tx| {
+        self.change_identity(caller.share(), "attach_iam_policy", move |tx| {
             let (caller, name, policy_arn) = asked.clone();
             async move {
                 let told = [("iam:policyarn", policy_arn.as_str())];
@@ -68,7 +68,7 @@ impl Engine {
         policy_arn: &str,
     ) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), policy_arn.to_owned());
-        self.change_identity("detach_iam_policy", move |tx| {
+        self.change_identity(caller.share(), "detach_iam_policy", move |tx| {
             let (caller, name, policy_arn) = asked.clone();
             async move {
                 let told = [("iam:policyarn", policy_arn.as_str())];

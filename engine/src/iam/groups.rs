@@ -17,7 +17,7 @@ impl Engine {
     /// Puts a user into a group; one that is in it stays.
     pub async fn add_user_to_iam_group(&self, caller: &Caller, group: &str, user: &str) -> Result<()> {
         let (caller, group, user) = (caller.clone(), group.to_owned(), user.to_owned());
-        self.change_identity("add_user_to_iam_group", move |tx| {
+        self.change_identity(caller.share(), "add_user_to_iam_group", move |tx| {
             let (caller, group, user) = (caller.clone(), group.clone(), user.clone());
             async move {
                 let group = find_for(tx, &caller, IamAction::AddUserToGroup, IamKind::Group, &group, &[]).await?;
@@ -37,7 +37,7 @@ impl Engine {
     /// Takes a user out of a group.
     pub async fn remove_user_from_iam_group(&self, caller: &Caller, group: &str, user: &str) -> Result<()> {
         let (caller, group, user) = (caller.clone(), group.to_owned(), user.to_owned());
-        self.change_identity("remove_user_from_iam_group", move |tx| {
+        self.change_identity(caller.share(), "remove_user_from_iam_group", move |tx| {
             let (caller, group, user) = (caller.clone(), group.clone(), user.clone());
             async move {
                 let group = find_for(tx, &caller, IamAction::RemoveUserFromGroup, IamKind::Group, &group, &[]).await?;

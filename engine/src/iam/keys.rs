@@ -43,7 +43,7 @@ impl Engine {
         let row = self.seal_credential(&account.canonical_id, Holder::Root, access_key, &secret)?;
         let count_max = self.inner.settings.keys_per_user_max;
         let key = self
-            .change_identity("create_iam_key", move |tx| {
+            .change_identity(caller.share(), "create_iam_key", move |tx| {
                 let (whose, row) = (whose.clone(), row.clone());
                 async move {
                     let (holder, name) = whose.find(tx, IamAction::CreateAccessKey).await?;
@@ -84,7 +84,7 @@ impl Engine {
         active: bool,
     ) -> Result<()> {
         let (whose, access_key) = (Whose::new(caller, user), access_key.to_owned());
-        self.change_identity("set_iam_key_active", move |tx| {
+        self.change_identity(caller.share(), "set_iam_key_active", move |tx| {
             let (whose, access_key) = (whose.clone(), access_key.clone());
             async move {
                 let found = whose.find_key(tx, IamAction::UpdateAccessKey, &access_key).await?;
@@ -98,7 +98,7 @@ impl Engine {
     /// Deletes a key. [`IamError::NoSuchPart`], also for the key of somebody else.
     pub async fn delete_iam_key(&self, caller: &Caller, user: Option<&str>, access_key: &str) -> Result<()> {
         let (whose, access_key) = (Whose::new(caller, user), access_key.to_owned());
-        self.change_identity("delete_iam_key", move |tx| {
+        self.change_identity(caller.share(), "delete_iam_key", move |tx| {
             let (whose, access_key) = (whose.clone(), access_key.clone());
             async move {
                 let found = whose.find_key(tx, IamAction::DeleteAccessKey, &access_key).await?;

@@ -151,7 +151,7 @@ impl Engine {
         default: bool,
     ) -> Result<IamPolicyVersion> {
         let asked = (caller.clone(), arn.to_owned(), document.to_owned());
-        self.change_identity("create_iam_policy_version", move |tx| {
+        self.change_identity(caller.share(), "create_iam_policy_version", move |tx| {
             let (caller, arn, document) = asked.clone();
             async move {
                 let mut policy = find_own(tx, &caller, IamAction::CreatePolicyVersion, &arn).await?;
@@ -184,7 +184,7 @@ impl Engine {
     /// Makes another version of a policy the one that counts.
     pub async fn set_default_iam_policy_version(&self, caller: &Caller, arn: &str, version: u32) -> Result<()> {
         let asked = (caller.clone(), arn.to_owned());
-        self.change_identity("set_default_iam_policy_version", move |tx| {
+        self.change_identity(caller.share(), "set_default_iam_policy_version", move |tx| {
             let (caller, arn) = asked.clone();
             async move {
                 let mut policy = find_own(tx, &caller, IamAction::SetDefaultPolicyVersion, &arn).await?;
@@ -200,7 +200,7 @@ impl Engine {
     /// Forgets a version of a policy that does not count. [`IamError::DeleteConflict`] for the one that does.
     pub async fn delete_iam_policy_version(&self, caller: &Caller, arn: &str, version: u32) -> Result<()> {
         let asked = (caller.clone(), arn.to_owned());
-        self.change_identity("delete_iam_policy_version", move |tx| {
+        self.change_identity(caller.share(), "delete_iam_policy_version", move |tx| {
             let (caller, arn) = asked.clone();
             async move {
                 let policy = find_own(tx, &caller, IamAction::DeletePolicyVersion, &arn).await?;
@@ -218,7 +218,7 @@ impl Engine {
     /// Deletes a policy of the account that no identity has, and that has one version. [`IamError::DeleteConflict`].
     pub async fn delete_iam_policy(&self, caller: &Caller, arn: &str) -> Result<()> {
         let asked = (caller.clone(), arn.to_owned());
-        self.change_identity("delete_iam_policy", move |tx| {
+        self.change_identity(caller.share(), "delete_iam_policy", move |tx| {
             let (caller, arn) = asked.clone();
             async move {
                 let policy = find_own(tx, &caller, IamAction::DeletePolicy, &arn).await?;

@@ -33,6 +33,8 @@ const ROOT_SECONDS_MAX: u32 = 3600;
 const KEPT: Duration = Duration::from_secs(3600);
 /// Most sessions of an account that are kept, those that ended within that time included.
 const SESSIONS_MAX: usize = 20_000;
+/// Most sessions of one user or role, and of the root, so that none uses up what all have together.
+const OF_ONE_MAX: usize = 5_000;
 
 /// A role to be taken on.
 #[derive(Clone, Debug, Default)]
@@ -212,8 +214,11 @@ impl Engine {
 /// What a session is made of may be gone by now: then nothing must be left of it.
 async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<()> {
     let is_there = row.entity.is_empty() || entities::find_by_id(tx, &row.entity).await?.is_some();
-    if metadata::count(tx, &row.account).await? >= SESSIONS_MAX {
-        return Err(IamError::LimitExceeded { what: "sessions", count_max: SESSIONS_MAX }.into());
+    let (of_account, of_entity) = metadata::count(tx, &row.account, &row.entity).await?;
+    for (count, count_max) in [(of_account, SESSIONS_MAX), (of_entity, OF_ONE_MAX)] {
+        if count >= count_max {
+            return Err(IamError::LimitExceeded { what: "sessions", count_max }.into());
+        }
     }
     if is_there && metadata::insert(tx, row).await? { Ok(()) } else { Err(Error::AccessDenied) }
 }

@@ -30,6 +30,20 @@ async fn a_bucket_in_use_is_not_looked_up_again() {
     assert_eq!(reads(), [""; 0]);
 }
 
+#[tokio::test]
+async fn what_is_refused_makes_nobody_look_up_again() {
+    let world = World::on(Database::Embedded).await;
+    let bucket = world.bucket("known").await;
+    put(&world, &world.ada, &bucket).await.unwrap();
+    let events = Events::default();
+    let _listening = metrics::set_default_local_recorder(&events);
+    let group = engine::GroupId::new("nobody").unwrap();
+    assert!(matches!(world.engine.delete_group(&Caller::LocalOperator, &group).await, Err(Error::NoSuchGroup)));
+    events.clear();
+    put(&world, &world.ada, &bucket).await.unwrap();
+    assert_eq!(events.of("cloudhold_metadata_reads_total").len(), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_remembered_opens_nothing_to_others() {
     let world = World::new().await;

@@ -56,11 +56,16 @@ pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
     Ok(inserted == 1)
 }
 
-pub(crate) async fn count(tx: &mut Tx, account: &CanonicalId) -> Result<usize> {
+pub(crate) async fn count(tx: &mut Tx, account: &CanonicalId, entity: &str) -> Result<(usize, usize)> {
     let row = tx
-        .fetch_one("SELECT COUNT(*) AS count FROM iam_sessions WHERE account_ref = $1", values![account.as_str()])
+        .fetch_one(
+            "SELECT COUNT(*) AS count, COUNT(CASE WHEN entity_ref = $2 THEN 1 END) AS of_entity
+             FROM iam_sessions WHERE account_ref = $1",
+            values![account.as_str(), entity],
+        )
         .await?;
-    Ok(usize::try_from(row.size("count")?).unwrap_or(usize::MAX))
+    let number = |column| row.size(column).map(|count| usize::try_from(count).unwrap_or(usize::MAX));
+    Ok((number("count")?, number("of_entity")?))
 }
 
 /// The log-in behind a temporary key of active users in active groups: whose it is, and who asked for it.
