@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::{Clock, Facts, RequestFacts};
 use http::header::{AUTHORIZATION, REFERER, USER_AGENT};
 use http::{HeaderMap, Uri};
+use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,10 +14,52 @@ use time::format_description::well_known::Rfc3339;
 struct Told {
     peer: Option<IpAddr>,
     is_secure: bool,
+    /// The headers of the request; of a form, its fields, and of the request only what says nothing about the object.
     headers: HeaderMap,
     query: Option<String>,
+    /// Where a proof stands that is in no header and no query, and of which version it is.
+    proof_beside: Option<(&'static str, &'static str)>,
     clock: Clock,
     request_id: String,
+}
+
+/// Parameters that conditions of policies may be about.
+const PARAMETERS: [(&str, &str); 4] = [
+    ("s3:prefix", "prefix"),
+    ("s3:delimiter", "delimiter"),
+    ("s3:max-keys", "max-keys"),
+    ("s3:versionid", "versionId"),
+];
+/// Longest header or parameter that a condition may be about: comparing takes time in its length.
+const VALUE_BYTES_MAX: usize = 8 << 10;
+/// So much of what a client says of itself is looked at.
+const SELF_BYTES_MAX: usize = 2 << 10;
+
+/// Whether conditions may be about a header.
+fn is_compared(header: &str) -> bool {
+    header.starts_with("x-amz-") || matches!(header, "if-match" | "if-none-match")
+}
+
+/// Refuses a request of which policies could be told something else than is done: a parameter that stands twice, or what is too long to be
+/// compared.
+pub(crate) fn check(headers: &HeaderMap, uri: &Uri) -> S3Result {
+    let too_long = |what: &str| s3_error!(InvalidRequest, "{what} is longer than {VALUE_BYTES_MAX} bytes.");
+    if let Some((name, _)) =
+        headers.iter().find(|(name, value)| is_compared(name.as_str()) && value.len() > VALUE_BYTES_MAX)
+    {
+        return Err(too_long(&format!("The header {name}")));
+    }
+    let query = uri.query().unwrap_or_default();
+    for (_, wanted) in PARAMETERS {
+        let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
+        if values.next().is_some_and(|(_, value)| value.len() > VALUE_BYTES_MAX) {
+            return Err(too_long(&format!("The parameter {wanted}")));
+        }
+        if values.next().is_some() {
+            return Err(s3_error!(InvalidArgument, "The parameter {wanted} stands twice."));
+        }
+    }
+    Ok(())
 }
 
 /// Headers carry signatures, tokens and the keys of customers: none of them belongs into a log.
@@ -40,9 +83,41 @@ pub(crate) fn of(
         is_secure,
         headers: headers.clone(),
         query: uri.query().map(str::to_owned),
+        proof_beside: None,
         clock: clock.clone(),
         request_id: request_id.to_owned(),
     }))
+}
+
+/// Where a form comes from, for facts that are told of it.
+pub(crate) struct FormSender<'a> {
+    pub(crate) peer: Option<IpAddr>,
+    pub(crate) is_secure: bool,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) clock: &'a Clock,
+    pub(crate) request_id: &'a str,
+}
+
+impl FormSender<'_> {
+    /// The facts of a form: what it asks for stands in its fields, whatever the headers of the request say.
+    pub(crate) fn facts(&self, fields: &HeaderMap, proof: Option<&'static str>) -> Facts {
+        let mut headers = fields.clone();
+        for name in [REFERER, USER_AGENT] {
+            headers.remove(&name);
+            if let Some(value) = self.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        Facts::new(Arc::new(Told {
+            peer: self.peer,
+            is_secure: self.is_secure,
+            headers,
+            query: None,
+            proof_beside: proof.map(|version| ("POST", version)),
+            clock: self.clock.clone(),
+            request_id: self.request_id.to_owned(),
+        }))
+    }
 }
 
 impl Told {
@@ -53,7 +128,15 @@ impl Told {
     fn parameter(&self, wanted: &str) -> Option<String> {
         let query = self.query.as_deref().unwrap_or_default();
         let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.into_owned())
+        // As the protocol layer reads it: with its case.
+        pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+    }
+
+    /// What a client says of itself.
+    fn of_itself(&self, name: &str) -> Option<String> {
+        let mut value = self.header(name)?;
+        value.truncate(value.floor_char_boundary(SELF_BYTES_MAX));
+        Some(value)
     }
 
     fn now(&self) -> OffsetDateTime {
@@ -62,6 +145,9 @@ impl Told {
 
     /// How the request was signed: the kind of place, and the version.
     fn signature(&self) -> (Option<&'static str>, Option<&'static str>) {
+        if let Some((place, version)) = self.proof_beside {
+            return (Some(place), Some(version));
+        }
         let header = self.headers.get(AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         if header.starts_with(b"AWS4-HMAC-SHA256") {
             return (Some("REST-HEADER"), Some("AWS4-HMAC-SHA256"));
@@ -86,14 +172,16 @@ impl RequestFacts for Told {
             // No condition of S3, but what is told of a change names it.
             "cloudhold:requestid" => Some(self.request_id.clone()),
             "aws:securetransport" => Some(self.is_secure.to_string()),
-            "aws:referer" => self.header(REFERER.as_str()),
-            "aws:useragent" => self.header(USER_AGENT.as_str()),
+            "aws:referer" => self.of_itself(REFERER.as_str()),
+            "aws:useragent" => self.of_itself(USER_AGENT.as_str()),
             "aws:currenttime" => self.now().format(&Rfc3339).ok(),
             "aws:epochtime" => Some(self.now().unix_timestamp().to_string()),
-            "s3:prefix" | "s3:delimiter" | "s3:max-keys" | "s3:versionid" => self.parameter(&name[3..]),
             "s3:authtype" => self.signature().0.map(str::to_owned),
             "s3:signatureversion" => self.signature().1.map(str::to_owned),
-            _ => self.header(name.strip_prefix("s3:").filter(|header| header.starts_with("x-amz-"))?),
+            _ => match PARAMETERS.iter().find(|(fact, _)| *fact == name) {
+                Some((_, parameter)) => self.parameter(parameter),
+                None => self.header(name.strip_prefix("s3:").filter(|header| is_compared(header))?),
+            },
         };
         value.map(|value| vec![value])
     }
@@ -102,6 +190,19 @@ impl RequestFacts for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn told(headers: HeaderMap, uri: &str) -> Told {
+        let uri: Uri = uri.parse().expect("a target");
+        Told {
+            peer: Some("::ffff:10.0.0.1".parse().expect("an address")),
+            is_secure: false,
+            headers,
+            query: uri.query().map(str::to_owned),
+            proof_beside: None,
+            clock: Clock::system(),
+            request_id: "R".to_owned(),
+        }
+    }
 
     #[test]
     fn facts_are_read_from_where_they_stand() {
@@ -113,15 +214,7 @@ mod tests {
         .into_iter()
         .map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")))
         .collect();
-        let uri: Uri = "/b?prefix=a%2Fb&max-keys=10&versionId=v".parse().expect("a target");
-        let told = Told {
-            peer: Some("::ffff:10.0.0.1".parse().expect("an address")),
-            is_secure: false,
-            headers,
-            query: uri.query().map(str::to_owned),
-            clock: Clock::system(),
-            request_id: "R".to_owned(),
-        };
+        let told = told(headers, "/b?prefix=a%2Fb&max-keys=10&versionId=v&Delimiter=x");
         assert!(!format!("{told:?}").contains("Credential"), "no signature in a log");
         let value = |name: &str| told.values(name).map(|values| values.join("|"));
         assert_eq!(value("aws:sourceip").as_deref(), Some("10.0.0.1"));
@@ -132,8 +225,27 @@ mod tests {
         assert_eq!(value("s3:versionid").as_deref(), Some("v"));
         assert_eq!(value("s3:x-amz-acl").as_deref(), Some("private"));
         assert_eq!(value("s3:authtype").as_deref(), Some("REST-HEADER"));
+        assert_eq!(value("s3:delimiter"), None, "the protocol layer reads no such name");
         assert_eq!(value("s3:x-amz-copy-source"), None);
         assert_eq!(value("s3:authorization"), None);
         assert_eq!(value("aws:unknown"), None);
+    }
+
+    #[test]
+    fn what_could_be_told_otherwise_than_it_is_done_is_refused() {
+        let checked = |uri: &str| check(&HeaderMap::new(), &uri.parse().expect("a target")).is_ok();
+        assert!(checked("/b?prefix=a&Prefix=b&delimiter=/"));
+        assert!(!checked("/b?prefix=a&prefix=b"));
+        assert!(!checked("/b?versionId=a&x=y&versionId=b"));
+        assert!(!checked(&format!("/b?prefix={}", "a".repeat(VALUE_BYTES_MAX + 1))));
+        let long = |name: &'static str| {
+            let value = "a".repeat(VALUE_BYTES_MAX + 1).parse().expect("a value");
+            HeaderMap::from_iter([(http::HeaderName::from_static(name), value)])
+        };
+        let plain = "/b".parse().expect("a target");
+        assert!(check(&long("x-amz-copy-source"), &plain).is_err());
+        assert!(check(&long("user-agent"), &plain).is_ok());
+        let agent = told(long("user-agent"), "/b").values("aws:useragent").expect("an agent");
+        assert_eq!(agent[0].len(), SELF_BYTES_MAX);
     }
 }

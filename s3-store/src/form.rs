@@ -18,6 +18,7 @@ use s3s::{S3Result, s3_error};
 use crate::context::RequestContext;
 use crate::encryption::{self, Way};
 use crate::error::{BodyFault, custom, from_engine};
+use crate::facts::FormSender;
 use crate::form_policy::{self, FormPolicy, Proof};
 use crate::headers::{object_headers, storage_class};
 use crate::listing::Coding;
@@ -45,14 +46,14 @@ pub(crate) async fn upload(
     engine: &Engine,
     bucket: &BucketName,
     (context, way): (&RequestContext, Way),
-    headers: &HeaderMap,
+    sender: &FormSender<'_>,
     body: crate::drain::DrainedBody,
 ) -> S3Result<Response<s3s::Body>> {
-    let form = read(headers, body).await?;
+    let form = read(sender.headers, body).await?;
     let now_us = engine.clock().now_us();
-    let wanted = check(engine, bucket, context.facts(), &form, now_us).await?;
-    context.set_caller(&wanted.caller);
     let object_headers = as_headers(&form.fields)?;
+    let wanted = check(engine, bucket, (sender, &object_headers), &form, now_us).await?;
+    context.set_caller(&wanted.caller);
     let new = new_object(&form.fields, &object_headers, way)?;
     let body = file_body(form.file, &object_headers, wanted.policy.as_ref())?;
     let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
@@ -115,7 +116,7 @@ fn fault(error: &multer::Error) -> s3s::S3Error {
 async fn check(
     engine: &Engine,
     bucket: &BucketName,
-    facts: engine::Facts,
+    (sender, object_headers): (&FormSender<'_>, &HeaderMap),
     form: &Form,
     now_us: i64,
 ) -> S3Result<Wanted> {
@@ -126,7 +127,7 @@ async fn check(
         if form_policy::names_key(&form.fields) {
             return Err(s3_error!(InvalidArgument, "Bucket POST must contain a field named 'policy'."));
         }
-        return Ok(Wanted { caller: Caller::Anonymous(facts), key, policy: None });
+        return Ok(Wanted { caller: Caller::Anonymous(sender.facts(object_headers, None)), key, policy: None });
     };
     let proof = Proof::of(&form.fields)?;
     let token = form.fields.get("x-amz-security-token").map(String::as_str).filter(|token| !token.is_empty());
@@ -135,6 +136,7 @@ async fn check(
     proof.verify(text, &login.secret_key)?;
     let policy = FormPolicy::read(text)?;
     policy.check(&form.fields, bucket.as_str(), now_us)?;
+    let facts = sender.facts(object_headers, Some(proof.version()));
     Ok(Wanted { caller: login.caller(facts), key, policy: Some(policy) })
 }
 
@@ -154,12 +156,10 @@ fn as_headers(fields: &BTreeMap<String, String>) -> S3Result<HeaderMap> {
                     | "expires"
                     | "content-md5"
             );
-        if is_header && let Ok(name) = HeaderName::try_from(name) {
+        if is_header {
+            let none_such = |_| s3_error!(InvalidArgument, "A field has characters that no header may have.");
             let value = HeaderValue::from_bytes(value.as_bytes());
-            headers.insert(
-                name,
-                value.map_err(|_| s3_error!(InvalidArgument, "A field has characters that no header may have."))?,
-            );
+            headers.insert(HeaderName::try_from(name).map_err(|_| none_such(()))?, value.map_err(|_| none_such(()))?);
         }
     }
     crate::headers::refuse_unsupported(&headers)?;

@@ -71,6 +71,14 @@ impl<'a> Proof<'a> {
         }
     }
 
+    /// The signature's version, as policies call it.
+    pub(crate) fn version(&self) -> &'static str {
+        match self {
+            Self::V2 { .. } => "AWS",
+            Self::V4 { .. } => "AWS4-HMAC-SHA256",
+        }
+    }
+
     /// Compares the signature of the policy with that of the key, in constant time.
     pub(crate) fn verify(&self, policy: &str, secret_key: &SecretString) -> S3Result {
         let fits = match self {

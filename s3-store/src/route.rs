@@ -1,6 +1,6 @@
 //! The way of a request: health check and preflight, then the check in front, then the protocol layer, then the last touch.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,6 +28,7 @@ use crate::cors::Allowed;
 use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
 use crate::encryption::Way;
 use crate::error::from_engine;
+use crate::facts::FormSender;
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::iam::{self, Identities};
@@ -186,6 +187,7 @@ impl Door {
             return self.upload_form(request, context).await;
         }
         refuse_method(&request, bucket_of_host.is_some())?;
+        facts::check(request.headers(), request.uri())?;
         let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
         if let Some(Checked { claim, authorization, target }) = checked {
             context.set_claim(claim);
@@ -229,9 +231,8 @@ impl Door {
     }
 
     fn facts_of(&self, request: &Request, context: &RequestContext) -> engine::Facts {
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
         facts::of(
-            peer,
+            peer_of(request),
             is_secure(request),
             request.headers(),
             request.uri(),
@@ -253,9 +254,12 @@ impl Door {
         }
         let bucket = self.bucket_of(request.headers(), request.uri()).ok_or_else(form::refused)?;
         context.set_operation("PostObject");
+        let (peer, is_secure) = (peer_of(&request), is_secure(&request));
         let (parts, body) = request.into_parts();
         let way = Way::of(&parts.extensions);
-        form::upload(&self.check.engine, &bucket, (context, way), &parts.headers, body).await
+        let (headers, clock, request_id) = (&parts.headers, self.check.engine.clock(), context.request_id());
+        let sender = FormSender { peer, is_secure, headers, clock, request_id };
+        form::upload(&self.check.engine, &bucket, (context, way), &sender, body).await
     }
 
     /// Which pages may read the answer; `None` for a request that comes from no page.
@@ -364,6 +368,10 @@ fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::H
 fn host(request: &Request) -> Option<&str> {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
+}
+
+fn peer_of(request: &Request) -> Option<IpAddr> {
+    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
 }
 
 /// Whether a request came over TLS. The listener says so: the request line does not.

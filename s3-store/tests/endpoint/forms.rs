@@ -190,3 +190,36 @@ async fn a_form_that_breaks_off_leaves_nothing() {
     assert_eq!(endpoint.ada.send(without_file).await.told(), "400 InvalidArgument");
     assert_eq!(endpoint.get("/photos").await.elements("Key"), ["k"]);
 }
+
+#[tokio::test]
+async fn a_bucket_judges_what_the_fields_say() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let denying = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::photos/*",
+        "Condition":{"StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}}}}"#;
+    assert_eq!(endpoint.ada.send(Request::new("PUT", "/photos?q:policy").body(denying)).await.status, 204);
+    let conditions = json!([{ "bucket": "photos" }, ["starts-with", "$key", ""], ["starts-with", "$x-amz-server-side-encryption", ""]]);
+    let policy = policy(LATER, &conditions);
+    let signature = hmac_sha1(&endpoint.ada.secret_key, &policy);
+    let signed = [
+        ("AWSAccessKeyId", endpoint.ada.access_key.as_str()),
+        ("policy", policy.as_str()),
+        ("signature", &signature),
+        ("key", "k"),
+    ];
+    let header = form(&signed, b"four").header("x-amz-server-side-encryption", "AES256");
+    assert_eq!(endpoint.ada.send(header).await.told(), "403 AccessDenied", "the header of the request says nothing");
+    let mut fields = signed.to_vec();
+    fields.push(("x-amz-server-side-encryption", "AES256"));
+    let stored = endpoint.ada.send(form(&fields, b"four")).await;
+    assert_eq!(stored.told(), "204", "{}", stored.text());
+}
+
+#[tokio::test]
+async fn metadata_that_no_header_could_show_is_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let conditions =
+        json!([{ "bucket": "photos" }, ["starts-with", "$key", ""], ["starts-with", "$x-amz-meta-a b", ""]]);
+    let answer = endpoint.post(&policy(LATER, &conditions), &[("key", "k"), ("x-amz-meta-a b", "c")], b"four").await;
+    assert_eq!(answer.told(), "400 InvalidArgument", "{}", answer.text());
+    assert_eq!(endpoint.get("/photos/k").await.told(), "404 NoSuchKey");
+}
