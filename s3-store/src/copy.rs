@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use engine::{Copied, CopyObject, CopySource, CustomerKey, Engine, Error, PartSource, ReadConditions};
 use s3s::dto::{
-    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, MetadataDirective, TaggingDirective,
-    UploadPartCopyInput, UploadPartCopyOutput,
+    self, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopyPartResult, ETagCondition, MetadataDirective,
+    TaggingDirective, UploadPartCopyInput, UploadPartCopyOutput,
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
@@ -39,7 +39,10 @@ pub(crate) async fn object(
     check_owner(engine, &source.bucket, input.expected_source_bucket_owner.as_deref()).await?;
     let replace = replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str))?;
     let replaces_tags = replaces(input.tagging_directive.as_ref().map(TaggingDirective::as_str))?;
-    let tag = |name| text(&headers, name).and_then(|value| value.parse().ok());
+    let tag = |name: &'static str| {
+        let value = text(&headers, name).map(|value| value.parse::<ETagCondition>());
+        value.transpose().map_err(|_| s3_error!(InvalidArgument, "The header {name} is no entity tag."))
+    };
     let copy = CopyObject {
         replace: replace.then(|| (object_headers(&headers), user_metadata(input.metadata))),
         redirect_location: text(&headers, REDIRECT_LOCATION),
@@ -48,7 +51,7 @@ pub(crate) async fn object(
         lock: lock::of_headers(&headers)?,
         encryption: encryption::of_new(&headers, way)?,
         tags: if replaces_tags { Some(tagging::of_headers(&headers)?.unwrap_or_default()) } else { None },
-        conditions: write_conditions(tag("if-match").as_ref(), tag("if-none-match").as_ref()),
+        conditions: write_conditions(tag("if-match")?.as_ref(), tag("if-none-match")?.as_ref()),
     };
     let copied = engine.copy_object(&who, &source, &bucket(&input.bucket)?, &key(&input.key)?, copy).await;
     let Copied { info, source_version_id } = copied.map_err(copy_error)?;

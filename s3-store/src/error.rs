@@ -415,10 +415,12 @@ pub(crate) fn default_message(code: &str) -> &'static str {
     }
 }
 
-/// The time `us` microseconds after the Unix epoch, whole seconds.
+/// The time `us` microseconds after the Unix epoch, whole seconds. What lies beyond the years of four digits is their end: later dates have no
+/// form in any header or document.
 pub(crate) fn whole_seconds(us: i64) -> SystemTime {
-    let seconds = std::time::Duration::from_secs(u64::try_from(us / 1_000_000).unwrap_or(0));
-    SystemTime::UNIX_EPOCH + seconds
+    const END_OF_9999_S: u64 = 253_402_300_799;
+    let seconds = u64::try_from(us / 1_000_000).unwrap_or(0).min(END_OF_9999_S);
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
 }
 
 #[cfg(test)]

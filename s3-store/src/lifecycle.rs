@@ -128,7 +128,10 @@ fn filter(given: Option<LifecycleRuleFilter>, old_prefix: Option<String>) -> S3R
     };
     match (given, old_prefix) {
         (Some(_), Some(_)) => Err(s3_error!(MalformedXML)),
-        (None, prefix) => Ok(LifecycleFilter { prefix: prefix.unwrap_or_default(), ..LifecycleFilter::default() }),
+        // Without either it would be about everything, which has to be said: by an empty filter.
+        (None, None) => Err(s3_error!(MalformedXML)),
+        (None, Some(prefix)) => Ok(LifecycleFilter { prefix, ..LifecycleFilter::default() }),
+        (Some(filter), None) if said(&filter) > 1 => Err(s3_error!(MalformedXML)),
         (Some(filter), None) => match filter.and {
             Some(and) => of(and),
             None => of(LifecycleRuleAndOperator {
@@ -139,6 +142,18 @@ fn filter(given: Option<LifecycleRuleFilter>, old_prefix: Option<String>) -> S3R
             }),
         },
     }
+}
+
+/// How many things a filter says, of which it may say one.
+fn said(filter: &LifecycleRuleFilter) -> usize {
+    let said = [
+        filter.and.is_some(),
+        filter.prefix.is_some(),
+        filter.tag.is_some(),
+        filter.object_size_greater_than.is_some(),
+        filter.object_size_less_than.is_some(),
+    ];
+    said.into_iter().filter(|is_said| *is_said).count()
 }
 
 fn tags(given: Vec<Tag>) -> S3Result<Tags> {

@@ -18,7 +18,7 @@ mod users;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -39,6 +39,8 @@ use crate::Settings;
 
 /// Largest form of a request, in bytes: several times the largest policy, as forms are written.
 const FORM_SIZE_BYTES_MAX: usize = 128 << 10;
+/// How long a form may take to arrive: its place is nobody else's meanwhile, and who sends it is not proven yet.
+const FORM_WAIT: Duration = Duration::from_secs(10);
 /// Requests whose forms may be held at a time.
 const FORMS_MAX: usize = 256;
 
@@ -117,8 +119,8 @@ pub(crate) fn is_meant(parts: &Parts) -> bool {
 }
 
 async fn read(body: Body) -> Result<Bytes, Failure> {
-    let collected = Limited::new(body, FORM_SIZE_BYTES_MAX).collect().await;
-    Ok(collected.map_err(|_| Failure::body())?.to_bytes())
+    let collected = tokio::time::timeout(FORM_WAIT, Limited::new(body, FORM_SIZE_BYTES_MAX).collect()).await;
+    Ok(collected.map_err(|_| Failure::body())?.map_err(|_| Failure::body())?.to_bytes())
 }
 
 /// Requests by operation and class of status.

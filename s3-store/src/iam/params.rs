@@ -30,6 +30,9 @@ impl Params {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
         let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
+        if pairs.iter().any(|(_, value)| value.contains('\0')) {
+            return Err(Failure::validation("A parameter has a character that none may have.".to_owned()));
+        }
         match names.windows(2).find(|two| two[0] == two[1]) {
             Some(two) => Err(Failure::validation(format!("The parameter {} stands twice.", two[0]))),
             None => Ok(Self(pairs)),

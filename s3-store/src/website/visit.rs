@@ -96,7 +96,8 @@ impl Visit<'_> {
     /// The website of the bucket that the host names.
     async fn website(&self, engine: &Engine) -> S3Result<(BucketName, Website)> {
         for name in &self.buckets {
-            let name = bucket(name)?;
+            // What is no name of a bucket is the name of none.
+            let Ok(name) = bucket(name) else { continue };
             match engine.website(&name).await {
                 Ok(website) => return website.map(|website| (name, website)).ok_or_else(no_website),
                 Err(Error::NoSuchBucket) => {}

@@ -174,3 +174,61 @@ async fn rules_are_shown_in_the_form_in_which_they_were_given_and_told_of_object
     assert_eq!(endpoint.get("/photos/tmp/a").await.header("x-amz-expiration"), Some(told.as_str()));
     assert_eq!(endpoint.put("/photos/kept", b"x").await.header("x-amz-expiration"), None);
 }
+
+#[tokio::test]
+async fn a_condition_sees_what_is_listed() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    for key in ["home/bob/a", "secret/b"] {
+        endpoint.put(&format!("/photos/{key}"), b"x").await;
+    }
+    let policy = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":["s3:ListBucket","s3:ListBucketVersions"],
+        "Resource":"arn:aws:s3:::photos","Condition":{"StringLike":{"s3:prefix":"home/*"}}}}"#;
+    assert_eq!(endpoint.ada.send(Request::new("PUT", "/photos?q:policy").body(policy)).await.status, 204);
+    for (parameters, told) in [
+        (&[("prefix", "home/bob/")][..], "200"),
+        (&[("prefix", "secret/")], "403 AccessDenied"),
+        (&[], "403 AccessDenied"),
+        (&[("Prefix", "home/bob/")], "403 AccessDenied"),
+        (&[("Prefix", "home/bob/"), ("prefix", "secret/")], "403 AccessDenied"),
+        (&[("prefix", "home/bob/"), ("prefix", "secret/")], "400 InvalidArgument"),
+    ] {
+        for of in ["/photos", "/photos?q:versions", "/photos?q:list-type=2"] {
+            let listing =
+                parameters.iter().fold(Request::new("GET", of), |request, (name, value)| request.query(name, value));
+            assert_eq!(endpoint.bob.send(listing).await.told(), told, "{of} {parameters:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lifecycle_rules_say_what_they_are_about() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let put = async |filter: &str, days: u32| {
+        let document = format!(
+            "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status>{filter}<Expiration><Days>{days}</Days></Expiration>\
+             </Rule></LifecycleConfiguration>"
+        );
+        endpoint.ada.send(Request::new("PUT", "/photos?q:lifecycle").body(document)).await.told()
+    };
+    let tag = "<Tag><Key>a</Key><Value>b</Value></Tag>";
+    for filter in [
+        "",
+        &format!("<Filter><Prefix>tmp/</Prefix>{tag}</Filter>"),
+        &format!("<Filter><And>{tag}</And><Prefix>tmp/</Prefix></Filter>"),
+    ] {
+        assert_eq!(put(filter, 1).await, "400 MalformedXML", "{filter}");
+    }
+    for filter in [
+        "<Filter/>",
+        "<Filter><Prefix/></Filter>",
+        "<Prefix/>",
+        &format!("<Filter><And><Prefix>t</Prefix>{tag}</And></Filter>"),
+    ] {
+        assert_eq!(put(filter, 1).await, "200", "{filter}");
+    }
+    assert_eq!(put("<Prefix/>", 1_000_001).await, "400 InvalidArgument");
+    assert_eq!(put("<Prefix/>", 1_000_000).await, "200");
+    assert!(
+        endpoint.put("/photos/late", b"x").await.header("x-amz-expiration").is_some_and(|told| told.contains("GMT"))
+    );
+}

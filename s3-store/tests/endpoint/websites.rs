@@ -168,3 +168,19 @@ async fn a_website_that_makes_no_sense_is_refused() {
         assert_eq!(put.told(), told, "{configuration}");
     }
 }
+
+#[tokio::test]
+async fn a_bucket_is_found_by_the_whole_host_whatever_its_first_part_is() {
+    let endpoint = with_site(INDEX).await;
+    endpoint.make_bucket("my.web.lan").await;
+    let document = format!("<WebsiteConfiguration>{INDEX}</WebsiteConfiguration>");
+    let put = endpoint.ada.send(Request::new("PUT", "/my.web.lan?q:website").body(document)).await;
+    assert_eq!(put.told(), "200", "{}", put.text());
+    let shown = ask(&endpoint, "my.web.lan", Request::new("GET", "/")).await;
+    assert_eq!(
+        shown.header("x-amz-error-code"),
+        Some("AccessDenied"),
+        "it is there, and open to nobody: {}",
+        shown.text()
+    );
+}
