@@ -152,6 +152,11 @@ impl Lifecycle {
         self.0.iter().filter(|rule| rule.enabled)
     }
 
+    /// The most newest versions that a rule keeps: of versions that are newer, nobody needs to count more.
+    pub(crate) fn newest_kept_max(&self) -> u32 {
+        self.enabled().filter_map(|rule| rule.noncurrent?.keep_newest).max().unwrap_or_default()
+    }
+
     /// When a current version goes, and by which rule; `None` for never.
     pub(crate) fn expires(&self, version: &Aged<'_>, day: Day) -> Option<(i64, &str)> {
         let due = self.enabled().filter(|rule| rule.filter.fits(version)).filter_map(|rule| match rule.expiration? {

@@ -1,6 +1,5 @@
 //! SQL of what becomes too old: versions and uploads as the rules of lifecycles look at them.
 
-use super::objects::Entry;
 use super::{Row, Tx, values, versions};
 use crate::Result;
 use crate::events::{EventKind, Happened};
@@ -18,6 +17,26 @@ pub(crate) struct Old {
     pub(crate) is_marker: bool,
     pub(crate) modified_us: i64,
     pub(crate) tags: Tags,
+}
+
+/// What is newer than some versions of a key that follow each other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Newer {
+    /// When the one before them was made; `None` when they are the newest.
+    pub(crate) replaced_us: Option<i64>,
+    /// How many are newer and not current.
+    pub(crate) noncurrent: usize,
+}
+
+/// A version or marker that is to go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub(crate) seq: i64,
+    /// Its place among the versions that it was decided on, the newest first.
+    pub(crate) place: usize,
+    /// Whether it goes as the newest of its key.
+    pub(crate) is_newest: bool,
+    pub(crate) is_marker: bool,
 }
 
 /// An open upload with its age.
@@ -71,43 +90,73 @@ pub(crate) async fn versions(
     rows.iter().map(from_row).collect()
 }
 
-/// The versions and markers of a key, newest first.
-pub(crate) async fn history(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, rows_max: usize) -> Result<Vec<Old>> {
+/// The versions and markers of a key that are older than a number, newest first.
+pub(crate) async fn history(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    before_seq: i64,
+    rows_max: usize,
+) -> Result<Vec<Old>> {
     let rows = tx
         .fetch_all(
             "SELECT key, seq, size_bytes, kind, modified_us, meta FROM versions
-             WHERE bucket_id = $1 AND key = $2 ORDER BY seq DESC LIMIT $3",
-            values![bucket_id, key.as_bytes(), i64::try_from(rows_max).unwrap_or(i64::MAX)],
+             WHERE bucket_id = $1 AND key = $2 AND seq < $3 ORDER BY seq DESC LIMIT $4",
+            values![bucket_id, key.as_bytes(), before_seq, i64::try_from(rows_max).unwrap_or(i64::MAX)],
         )
         .await?;
     rows.iter().map(from_row).collect()
 }
 
-/// Expires versions of a key that are still as they were seen: what is current goes as a deletion of the object has it, the others for good.
-/// What is locked stays. Returns how many went.
+/// What is newer than a version of a key; no more are counted than a maximum.
+pub(crate) async fn newer(
+    tx: &mut Tx,
+    bucket_id: i64,
+    key: &ObjectKey,
+    seq: i64,
+    noncurrent_max: u32,
+) -> Result<Newer> {
+    let next = tx
+        .fetch_optional(
+            "SELECT modified_us FROM versions WHERE bucket_id = $1 AND key = $2 AND seq > $3 ORDER BY seq LIMIT 1",
+            values![bucket_id, key.as_bytes(), seq],
+        )
+        .await?;
+    let Some(next) = next else { return Ok(Newer::default()) };
+    // One of them is the newest of the key.
+    let rows_max = i64::from(noncurrent_max).saturating_add(1);
+    let counted = tx
+        .fetch_one(
+            "SELECT COUNT(*) AS count FROM
+             (SELECT seq FROM versions WHERE bucket_id = $1 AND key = $2 AND seq > $3 LIMIT $4) AS newer",
+            values![bucket_id, key.as_bytes(), seq, rows_max],
+        )
+        .await?;
+    let count = usize::try_from(counted.int("count")?).unwrap_or_default();
+    Ok(Newer { replaced_us: Some(next.int("modified_us")?), noncurrent: count.saturating_sub(1) })
+}
+
+/// Expires versions of a key, which the caller found to be due in the same transaction: the newest goes as a deletion of the object has it,
+/// the others for good. What is locked stays. Returns how many went.
 pub(crate) async fn expire(
     tx: &mut Tx,
     ids: &VersionIds,
     bucket_id: i64,
     key: &ObjectKey,
-    due: &[Old],
+    due: &[Due],
 ) -> Result<usize> {
     super::buckets::must_exist(tx, bucket_id).await?;
     let notify = super::outbox::notify_of(tx, bucket_id).await?;
     let mut count = 0;
-    for old in due {
-        let latest = versions::latest(tx, bucket_id, key).await?;
-        let is_latest = latest.as_ref().is_some_and(|entry| entry.seq() == old.seq);
+    for one in due.iter().rev() {
         let version = match &notify {
-            Some(_) => versions::by_seq(tx, bucket_id, key, old.seq).await?,
+            Some(_) => versions::by_seq(tx, bucket_id, key, one.seq).await?,
             None => None,
         };
-        let (is_gone, marker) = match latest {
-            Some(Entry::Object(_)) if is_latest => {
-                (true, versions::delete(tx, ids, bucket_id, key, None).await?.marker)
-            }
-            Some(_) => (versions::remove_seq(tx, bucket_id, key, old.seq).await?, None),
-            None => (false, None),
+        let (is_gone, marker) = if one.is_newest && !one.is_marker {
+            (true, versions::delete(tx, ids, bucket_id, key, None).await?.marker)
+        } else {
+            (versions::remove_seq(tx, bucket_id, key, one.seq).await?, None)
         };
         count += usize::from(is_gone);
         if let Some(notify) = notify.as_ref().filter(|_| is_gone) {

@@ -11,6 +11,17 @@ pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String
     rows.iter().map(|row| Ok((row.text("kind")?, row.text("value")?))).collect()
 }
 
+/// What a bucket has of a kind.
+pub(crate) async fn of_kind(tx: &mut Tx, bucket_id: i64, kind: &'static str) -> Result<Option<String>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT value FROM bucket_settings WHERE bucket_id = $1 AND kind = $2",
+            values![bucket_id, kind],
+        )
+        .await?;
+    row.map(|row| row.text("value")).transpose()
+}
+
 /// The list of a bucket, as it is written.
 pub(crate) async fn acl_of(tx: &mut Tx, bucket_id: i64) -> Result<Option<String>> {
     let kept = of_bucket(tx, bucket_id).await?;
