@@ -1,5 +1,6 @@
 //! Expires versions and gives uploads up as the rules of their buckets have it, in small steps.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -17,8 +18,6 @@ use crate::{Inner, Result};
 const READ: usize = 1000;
 /// Versions of a key that one transaction deletes at most, and uploads that are looked at in one read.
 const STEP: usize = 200;
-/// Versions of one key that are looked at together: of more, the oldest come with a later run.
-const OF_KEY_MAX: usize = 10_000;
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     let (mut versions, mut uploads, mut failure) = (0, 0, None);
@@ -62,7 +61,7 @@ async fn expire_bucket(inner: &Arc<Inner>, bucket_id: i64, lifecycle: &Lifecycle
             let Some(first) = history.first() else { continue };
             let key = Key { inner, bucket_id, key: &first.key };
             let went = if is_cut && first.key == last {
-                key.expire_long(OF_KEY_MAX, lifecycle).await?
+                key.expire_long(READ, lifecycle).await?
             } else {
                 let history: Vec<Old> = history.iter().rev().cloned().collect();
                 key.expire(&history, Newer::default(), lifecycle).await?
@@ -92,17 +91,27 @@ struct Went {
 }
 
 impl Key<'_> {
-    /// Expires what is due among the newest versions of a key with many.
+    /// Expires what is due of a key with many versions, page by page from the newest.
     async fn expire_long(&self, rows_max: usize, lifecycle: &Lifecycle) -> Result<Went> {
-        let (bucket_id, key) = (self.bucket_id, self.key.clone());
-        let history = self
-            .inner
-            .db
-            .read_statement("history_of_key", move |tx| {
-                async move { expiry::history(tx, bucket_id, &key, i64::MAX, rows_max).await }.boxed()
-            })
-            .await?;
-        self.expire(&history, Newer::default(), lifecycle).await
+        let (mut before, mut newer, mut went) = (Reverse(i64::MAX), Newer::default(), Went::default());
+        loop {
+            let (bucket_id, key, Reverse(before_seq)) = (self.bucket_id, self.key.clone(), before);
+            let history = self
+                .inner
+                .db
+                .read_statement("history_of_key", move |tx| {
+                    async move { expiry::history(tx, bucket_id, &key, before_seq, rows_max).await }.boxed()
+                })
+                .await?;
+            let Some(last) = history.last() else { return Ok(went) };
+            go_on(&mut before, Reverse(last.seq))?;
+            let of_page = self.expire(&history, newer, lifecycle).await?;
+            went = Went { count: went.count + of_page.count, has_no_rules: of_page.has_no_rules };
+            if went.has_no_rules {
+                return Ok(went);
+            }
+            newer = history.iter().fold(newer, Newer::and);
+        }
     }
 
     /// Expires what is due of some versions, newest first: decided on them, and again in the transaction that deletes.

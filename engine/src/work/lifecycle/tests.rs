@@ -1,4 +1,4 @@
-//! Tests of decisions that something else came in between of.
+//! Tests of decisions that something else came in between of, and of keys with many versions.
 
 use std::time::Duration;
 
@@ -167,6 +167,25 @@ async fn a_marker_that_is_not_alone_any_more_stays() {
     store.put(Tags::default()).await;
     assert_eq!(store.key().expire(&history, Newer::default(), &lifecycle).await.unwrap(), NOTHING);
     assert_eq!(store.history().await.len(), 2);
+}
+
+#[tokio::test]
+async fn versions_behind_many_that_stay_go_too() {
+    let store = Store::new().await;
+    for _ in 0..5 {
+        store.put(Tags::default()).await;
+    }
+    store.hand.advance(DAY * 3);
+    for _ in 0..4 {
+        store.put(Tags::default()).await;
+    }
+    let seqs: Vec<i64> = store.history().await.iter().map(|old| old.seq).collect();
+    for (keep_newest, left) in [(Some(6), 7), (None, 5)] {
+        let lifecycle = store.set_rules(Some(vec![noncurrent(1, keep_newest)])).await.unwrap();
+        store.key().expire_long(2, &lifecycle).await.unwrap();
+        let stayed: Vec<i64> = store.history().await.iter().map(|old| old.seq).collect();
+        assert_eq!(stayed, seqs[..left]);
+    }
 }
 
 #[tokio::test]
