@@ -76,8 +76,24 @@ impl Notifier {
 struct Round {
     delivered: Vec<i64>,
     failed: Vec<PendingEvent>,
+    /// The first failure, in words.
+    failure: Option<String>,
     /// Whether the target itself seems to be away.
     is_away: bool,
+}
+
+impl Round {
+    fn add(&mut self, other: Self) {
+        self.delivered.extend(other.delivered);
+        self.failed.extend(other.failed);
+        self.failure = self.failure.take().or(other.failure);
+    }
+
+    /// A target that took something is there, whatever else it refuses; one that takes nothing of several objects is to be left alone for a
+    /// while, whatever the reason.
+    fn shows_nobody(&self, is_unreachable: bool) -> bool {
+        self.delivered.is_empty() && (is_unreachable || self.failed.len() > 1)
+    }
 }
 
 impl Receiver {
@@ -132,10 +148,12 @@ impl Receiver {
         let rounds: Vec<Round> = done.buffer_unordered(OBJECTS_AT_ONCE).collect().await;
         let mut all = Round::default();
         for round in rounds {
-            all.delivered.extend(round.delivered);
-            all.failed.extend(round.failed);
+            all.add(round);
         }
-        all.is_away = is_away.into_inner();
+        all.is_away = all.shows_nobody(is_away.into_inner());
+        if let Some(failure) = &all.failure {
+            tracing::warn!(target_name = self.name, failed = all.failed.len(), failure, "events were not delivered");
+        }
         self.count("delivered", all.delivered.len());
         self.count("failed", all.failed.len());
         engine.settle_events(&Caller::LocalOperator, &self.name, &all.delivered, &all.failed).await?;
@@ -153,8 +171,8 @@ impl Receiver {
             match self.deliver(&pending).await {
                 Ok(()) => round.delivered.push(pending.event.seq),
                 Err(error) => {
-                    let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-                    tracing::warn!(target_name = self.name, %error, source, "an event was not delivered");
+                    let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
+                    round.failure.get_or_insert_with(|| format!("{error}{}", source.unwrap_or_default()));
                     is_away.fetch_or(error.is_of_target(), Ordering::Relaxed);
                     round.failed.push(pending);
                     break;
@@ -176,5 +194,43 @@ impl Receiver {
         let count = u64::try_from(events).unwrap_or(u64::MAX);
         metrics::counter!("cloudhold_events_total", "target" => self.name.clone(), "outcome" => outcome)
             .increment(count);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::{Event, EventKind};
+
+    use super::*;
+
+    fn round(delivered: usize, failed: usize) -> Round {
+        let event = Event {
+            kind: EventKind::Test,
+            bucket: String::new(),
+            bucket_owner: String::new(),
+            key: String::new(),
+            seq: 0,
+            time_us: 0,
+            size_bytes: None,
+            etag: None,
+            version_id: None,
+            rule_id: String::new(),
+            principal: None,
+            source_ip: None,
+            request_id: None,
+        };
+        Round {
+            delivered: vec![0; delivered],
+            failed: vec![PendingEvent { event, attempts: 0 }; failed],
+            ..Round::default()
+        }
+    }
+
+    #[test]
+    fn one_object_that_fails_keeps_nobody_waiting() {
+        assert!(!round(0, 1).shows_nobody(false), "others may be taken");
+        assert!(!round(1, 100).shows_nobody(true), "somebody was there");
+        assert!(round(0, 2).shows_nobody(false), "all that was tried was refused");
+        assert!(round(0, 1).shows_nobody(true));
     }
 }

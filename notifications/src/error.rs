@@ -14,6 +14,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The token of a webhook has characters that no header may have.
+    #[error("the token is no single line of printable characters")]
+    Token,
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made")]
     Client(#[source] reqwest::Error),
@@ -38,12 +41,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether other events would fare no better: the target is not there.
+    /// Whether other events would fare no better: the target is not there. One that fails at an event, or takes too long over it, may take
+    /// others: whoever stores objects decides what is told.
     pub(crate) fn is_of_target(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Broker(_) | Self::TooSlow | Self::File { .. } | Self::Client(_) => true,
-            Self::Refused(status) => *status >= 500 || *status == 429,
-            Self::NotTaken(_) | Self::Message(_) => false,
+            Self::Unreachable(error) => error.is_connect(),
+            Self::Broker(_) | Self::File { .. } | Self::Client(_) => true,
+            Self::Refused(status) => matches!(status, 429 | 502..=504),
+            Self::TooSlow | Self::NotTaken(_) | Self::Message(_) | Self::Token => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_at_one_event_says_nothing_of_others() {
+        for status in [400, 403, 404, 500, 501] {
+            assert!(!Error::Refused(status).is_of_target(), "{status}");
+        }
+        for status in [429, 502, 503, 504] {
+            assert!(Error::Refused(status).is_of_target(), "{status}");
+        }
+        assert!(!Error::TooSlow.is_of_target());
     }
 }
