@@ -95,7 +95,7 @@ impl Work {
     }
 
     /// When it first runs after a start.
-    fn first(self) -> Duration {
+    fn first(self, settings: &Settings) -> Duration {
         match self {
             Self::Usage
             | Self::Purge
@@ -105,7 +105,8 @@ impl Work {
             | Self::Events
             | Self::AccessLogs => Duration::ZERO,
             // A start has enough to do.
-            Self::Lifecycle | Self::Snapshots | Self::Scrub => Duration::from_secs(60),
+            Self::Lifecycle => self.period(settings).min(Duration::from_secs(60)),
+            Self::Snapshots | Self::Scrub => Duration::from_secs(60),
             // So that somebody who started on the wrong database can still turn back.
             Self::Orphans => Duration::from_secs(600),
         }
@@ -180,7 +181,11 @@ impl Workers {
             Lane::AccessLogs => Some(inner.access_logs.many.clone()),
             Lane::Lifecycle | Lane::Snapshots | Lane::Scrub => None,
         };
-        let task = |lane| tokio::spawn(work_until_gone(Arc::downgrade(inner), wake(lane), lane));
+        let due = Work::ALL.map(|work| (work, Instant::now() + work.first(&inner.settings)));
+        let task = |lane| {
+            let due = due.into_iter().filter(|(work, _)| work.lane() == lane).collect();
+            tokio::spawn(work_until_gone(Arc::downgrade(inner), wake(lane), lane, due))
+        };
         *self.tasks.lock().unwrap_or_else(PoisonError::into_inner) = Lane::ALL.into_iter().map(task).collect();
     }
 
@@ -210,9 +215,8 @@ impl Workers {
     }
 }
 
-async fn work_until_gone(inner: Weak<Inner>, wake: Option<Arc<Notify>>, lane: Lane) {
+async fn work_until_gone(inner: Weak<Inner>, wake: Option<Arc<Notify>>, lane: Lane, mut due: BTreeMap<Work, Instant>) {
     let work = || Work::ALL.into_iter().filter(|work| work.lane() == lane);
-    let mut due: BTreeMap<Work, Instant> = work().map(|work| (work, Instant::now() + work.first())).collect();
     loop {
         let woken = match &wake {
             Some(wake) => tokio::time::timeout(TICK, wake.notified()).await.is_ok(),
