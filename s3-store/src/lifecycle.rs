@@ -118,42 +118,36 @@ fn filter(given: Option<LifecycleRuleFilter>, old_prefix: Option<String>) -> S3R
         size.map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument, "A size must not be negative")))
             .transpose()
     };
-    let of = |and: LifecycleRuleAndOperator| {
-        Ok(LifecycleFilter {
-            prefix: and.prefix.unwrap_or_default(),
-            tags: tags(and.tags.unwrap_or_default())?,
-            larger_than_bytes: size(and.object_size_greater_than)?,
-            smaller_than_bytes: size(and.object_size_less_than)?,
-        })
-    };
     match (given, old_prefix) {
         (Some(_), Some(_)) => Err(s3_error!(MalformedXML)),
         // Without either it would be about everything, which has to be said: by an empty filter.
         (None, None) => Err(s3_error!(MalformedXML)),
         (None, Some(prefix)) => Ok(LifecycleFilter { prefix, ..LifecycleFilter::default() }),
-        (Some(filter), None) if said(&filter) > 1 => Err(s3_error!(MalformedXML)),
-        (Some(filter), None) => match filter.and {
-            Some(and) => of(and),
-            None => of(LifecycleRuleAndOperator {
-                object_size_greater_than: filter.object_size_greater_than,
-                object_size_less_than: filter.object_size_less_than,
-                prefix: filter.prefix,
-                tags: filter.tag.map(|tag| vec![tag]),
-            }),
-        },
+        (Some(filter), None) => {
+            // Clients write several things side by side, too. All of them have to fit, wherever they stand.
+            let and = filter.and.unwrap_or_default();
+            let (larger, smaller) = (
+                [filter.object_size_greater_than, and.object_size_greater_than],
+                [filter.object_size_less_than, and.object_size_less_than],
+            );
+            let sizes = |given: [Option<i64>; 2]| given.into_iter().flatten();
+            Ok(LifecycleFilter {
+                prefix: both(filter.prefix.unwrap_or_default(), and.prefix.unwrap_or_default())?,
+                tags: tags(filter.tag.into_iter().chain(and.tags.unwrap_or_default()).collect())?,
+                larger_than_bytes: size(sizes(larger).max())?,
+                smaller_than_bytes: size(sizes(smaller).min())?,
+            })
+        }
     }
 }
 
-/// How many things a filter says, of which it may say one.
-fn said(filter: &LifecycleRuleFilter) -> usize {
-    let said = [
-        filter.and.is_some(),
-        filter.prefix.is_some(),
-        filter.tag.is_some(),
-        filter.object_size_greater_than.is_some(),
-        filter.object_size_less_than.is_some(),
-    ];
-    said.into_iter().filter(|is_said| *is_said).count()
+/// The prefix of keys that have both.
+fn both(one: String, other: String) -> S3Result<String> {
+    match (one.starts_with(&other), other.starts_with(&one)) {
+        (true, _) => Ok(one),
+        (false, true) => Ok(other),
+        (false, false) => Err(s3_error!(MalformedXML)),
+    }
 }
 
 fn tags(given: Vec<Tag>) -> S3Result<Tags> {

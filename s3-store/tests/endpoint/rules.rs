@@ -211,11 +211,8 @@ async fn lifecycle_rules_say_what_they_are_about() {
         endpoint.ada.send(Request::new("PUT", "/photos?q:lifecycle").body(document)).await.told()
     };
     let tag = "<Tag><Key>a</Key><Value>b</Value></Tag>";
-    for filter in [
-        "",
-        &format!("<Filter><Prefix>tmp/</Prefix>{tag}</Filter>"),
-        &format!("<Filter><And>{tag}</And><Prefix>tmp/</Prefix></Filter>"),
-    ] {
+    let apart = format!("<Filter><And><Prefix>a</Prefix>{tag}</And><Prefix>b</Prefix></Filter>");
+    for filter in ["", apart.as_str()] {
         assert_eq!(put(filter, 1).await, "400 MalformedXML", "{filter}");
     }
     for filter in [
@@ -225,6 +222,20 @@ async fn lifecycle_rules_say_what_they_are_about() {
         &format!("<Filter><And><Prefix>t</Prefix>{tag}</And></Filter>"),
     ] {
         assert_eq!(put(filter, 1).await, "200", "{filter}");
+    }
+    // What stands beside the others counts, too.
+    for beside in [
+        format!("<Filter><And>{tag}</And><Prefix>tmp/</Prefix></Filter>"),
+        format!("<Filter><Prefix>tmp/</Prefix>{tag}</Filter>"),
+        format!("<Filter><And><Prefix>t</Prefix>{tag}</And><Prefix>tmp/</Prefix></Filter>"),
+    ] {
+        assert_eq!(put(&beside, 1).await, "200", "{beside}");
+        let shown = endpoint.get("/photos?q:lifecycle").await;
+        assert_eq!(
+            (shown.elements("Prefix"), shown.elements("Key")),
+            (vec!["tmp/".to_owned()], vec!["a".to_owned()]),
+            "{beside}"
+        );
     }
     assert_eq!(put("<Prefix/>", 1_000_001).await, "400 InvalidArgument");
     assert_eq!(put("<Prefix/>", 1_000_000).await, "200");
