@@ -283,23 +283,42 @@ impl Met {
     }
 }
 
-static LOOK: Many = Many::new(
-    3,
-    &[Part {
-        before: "WITH wanted (place, bucket_id, key) AS (VALUES ",
-        row: "($1, $2, $3)",
-        between: ", ",
-        after: ")
+macro_rules! look {
+    ($more:literal) => {
+        Many::new(
+            3,
+            &[Part {
+                before: "WITH wanted (place, bucket_id, key) AS (VALUES ",
+                row: "($1, $2, $3)",
+                between: ", ",
+                after: concat!(
+                    ")
             SELECT w.place, b.versioning, q.value AS quota, v.bucket_id, v.key, v.seq, v.etag, v.size_bytes, v.content_id,
                    o.id AS content_row, o.refs, o.blob_id,
-                   CASE WHEN o.blob_id IS NULL AND o.data IS NULL THEN 1 ELSE 0 END AS in_pieces
+                   CASE WHEN o.blob_id IS NULL AND o.data IS NULL THEN 1 ELSE 0 END AS in_pieces",
+                    $more,
+                    "
             FROM wanted w
             LEFT JOIN buckets b ON b.id = w.bucket_id AND b.trashed = 0
             LEFT JOIN bucket_settings q ON q.bucket_id = w.bucket_id AND q.kind = 'quota'
             LEFT JOIN current c ON c.bucket_id = w.bucket_id AND c.key = w.key
             LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
-            LEFT JOIN contents o ON o.id = v.content_id",
-    }],
+            LEFT JOIN contents o ON o.id = v.content_id"
+                ),
+            }],
+        )
+    };
+}
+
+static LOOK: Many = look!("");
+
+/// Where others write at the same time, and nothing is current, the newest version is read besides, for nothing but to have been read: see
+/// [`versions::note_newest`].
+static LOOK_AMONG_OTHERS: Many = look!(
+    ",
+                   CASE WHEN c.seq IS NULL THEN
+                       (SELECT MAX(n.seq) FROM versions n WHERE n.bucket_id = w.bucket_id AND n.key = w.key)
+                   END AS newest_seq"
 );
 
 /// What each change meets, in their order.
@@ -307,7 +326,8 @@ async fn look(tx: &mut Tx, changes: &[&Change]) -> Result<Vec<Result<Met>>> {
     let mut met: Vec<Option<Result<Met>>> = changes.iter().map(|_| None).collect();
     let places = || (0_i64..).zip(changes);
     let rows = places().map(|(place, change)| values![place, change.bucket_id, change.key.as_bytes()]).collect();
-    for row in fetch_many(tx, &LOOK, rows).await? {
+    let look = if tx.is_embedded() { &LOOK } else { &LOOK_AMONG_OTHERS };
+    for row in fetch_many(tx, look, rows).await? {
         let place = usize::try_from(row.int("place")?).unwrap_or(usize::MAX);
         if let (Some(met), Some(change)) = (met.get_mut(place), changes.get(place)) {
             quota::note(tx, change.bucket_id, row.opt_text("quota")?.as_deref())?;

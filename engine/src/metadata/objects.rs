@@ -240,6 +240,9 @@ pub(crate) async fn put(
 ) -> Result<Made> {
     let (versioning, before) = bucket_and_current(tx, bucket_id, key).await?;
     check_conditions(before.as_ref().map(|version| version.etag.as_str()), conditions)?;
+    if before.is_none() {
+        versions::note_newest(tx, bucket_id, key).await?;
+    }
     if let (Some(before), Versioning::Off) = (before, versioning) {
         versions::remove(tx, bucket_id, key, &Entry::Object(Box::new(before))).await?;
     }

@@ -33,6 +33,18 @@ pub(crate) async fn latest(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Resu
     row.as_ref().map(|row| Entry::from_row(row, (bucket_id, key))).transpose()
 }
 
+/// Reads the newest version of a key at which nothing is current, before an object is stored there.
+///
+/// On PostgreSQL a deletion that runs at the same time only adds a marker then. It reads that nothing is current, which the object changes;
+/// when the object's transaction reads no versions, nothing that it reads is changed by the deletion, both commit, and their numbers may
+/// have the other order. Now each reads what the other writes, so that one is run again. SQLite has one writer.
+pub(super) async fn note_newest(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<()> {
+    if !tx.is_embedded() {
+        latest(tx, bucket_id, key).await?;
+    }
+    Ok(())
+}
+
 /// The object version of a number.
 pub(crate) async fn by_seq(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, seq: i64) -> Result<Option<Version>> {
     let row = tx.fetch_optional(select_entries!("AND seq = $3"), values![bucket_id, key.as_bytes(), seq]).await?;
