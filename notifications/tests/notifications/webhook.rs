@@ -15,6 +15,8 @@ use crate::world::{World, target, told};
 #[derive(Default)]
 struct Received {
     told: Vec<String>,
+    /// All that was told, taken or not.
+    tried: Vec<String>,
     tokens: Vec<String>,
     sequencers: Vec<String>,
     /// How often this is still answered, instead of being taken: by what was told.
@@ -27,6 +29,7 @@ struct Receiver(Arc<Mutex<Received>>);
 async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, Json(message): Json<Value>) -> StatusCode {
     let told = told(&message);
     let mut received = receiver.0.lock().unwrap();
+    received.tried.push(told.clone());
     for (about, status, times) in &mut received.refusals {
         if told.ends_with(*about) && *times > 0 {
             *times -= 1;
@@ -120,4 +123,24 @@ async fn a_receiver_that_was_away_gets_everything() {
     told.sort();
     told.dedup();
     assert_eq!(told.len(), 21, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_the_receiver_fails_on_keeps_no_other_waiting() {
+    let receiver = Receiver::default();
+    // Until the last one came.
+    receiver.refuse("00-fails", StatusCode::INTERNAL_SERVER_ERROR, usize::MAX);
+    let url = receiver.listen().await;
+    let world = World::silent(|_| Target { url: Some(url), ..target(TargetKind::Webhook) }).await;
+    world.put("00-fails").await;
+    for number in 1..40 {
+        world.put(&format!("{number:02}")).await;
+    }
+    world.put("even").await;
+    world.start();
+    world.all_delivered().await;
+    let received = receiver.0.lock().unwrap();
+    let again = received.tried.iter().enumerate().filter(|(_, told)| told.ends_with("00-fails")).nth(1).unwrap().0;
+    let before: std::collections::BTreeSet<_> = received.tried[..again].iter().collect();
+    assert_eq!(before.len(), 42, "all came before it was tried again: {:?}", received.tried);
 }

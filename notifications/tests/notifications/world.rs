@@ -15,6 +15,8 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     ada: Caller,
     bucket: BucketName,
+    settings: Settings,
+    stop: CancellationToken,
     _stop: DropGuard,
     pub(crate) folder: tempfile::TempDir,
 }
@@ -28,6 +30,13 @@ pub(crate) fn target(kind: TargetKind) -> Target {
 impl World {
     /// A store that tells a target of everything that is stored or deleted in a bucket.
     pub(crate) async fn new(target: impl FnOnce(&std::path::Path) -> Target) -> Self {
+        let world = Self::silent(target).await;
+        world.start();
+        world
+    }
+
+    /// One whose events wait until [`start`](Self::start).
+    pub(crate) async fn silent(target: impl FnOnce(&std::path::Path) -> Target) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let target = target(folder.path());
         let mut settings = engine::Settings::new(folder.path().join("data"));
@@ -39,7 +48,6 @@ impl World {
         let stop = CancellationToken::new();
         let settings = Settings { targets: vec![target], timeout_seconds: 5, ..Settings::default() };
         settings.validate().unwrap();
-        Notifier::new(&settings, "eu", engine.clone()).unwrap().start(&stop, &TaskTracker::new());
         let rule = NotificationRule {
             id: "all".to_owned(),
             target: TARGET.to_owned(),
@@ -49,7 +57,13 @@ impl World {
             suffix: String::new(),
         };
         engine.set_notifications(&ada, &bucket, Notifications::new(vec![rule]).unwrap()).await.unwrap();
-        Self { engine, ada, bucket, _stop: stop.drop_guard(), folder }
+        Self { engine, ada, bucket, settings, _stop: stop.clone().drop_guard(), stop, folder }
+    }
+
+    /// Delivers from now on.
+    pub(crate) fn start(&self) {
+        let notifier = Notifier::new(&self.settings, "eu", self.engine.clone()).unwrap();
+        notifier.start(&self.stop, &TaskTracker::new());
     }
 
     pub(crate) async fn put(&self, key: &str) {
