@@ -114,9 +114,7 @@ fn whole_checksums(parts: &[&Part], checksum: Option<UploadChecksum>) -> Result<
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Crc64Nvme) => Digests {
-            crc64nvme: Some(combine(parts, JoinedCrc::CRC64_NVME, |part| {
-                part.checksums.crc64nvme.or(Some(part.crc64nvme))
-            })?),
+            crc64nvme: Some(combine(parts, JoinedCrc::CRC64_NVME, |part| part.checksums.crc64nvme.or(part.crc64nvme))?),
             ..Digests::default()
         },
         (ChecksumType::FullObject, ChecksumAlgorithm::Sha1 | ChecksumAlgorithm::Sha256) => return Err(sha_of_whole()),

@@ -72,8 +72,8 @@ pub struct Part {
     pub checksums: Digests,
     /// How it is encrypted; in a list of parts, the upload says that.
     pub encryption: Option<Encryption>,
-    /// The CRC-64/NVME of its stored bytes, which every part has.
-    pub(crate) crc64nvme: u64,
+    /// The CRC-64/NVME of its bytes, where they are stored as they came: of encrypted ones it would be another's.
+    pub(crate) crc64nvme: Option<u64>,
 }
 
 /// A part named in Complete.
@@ -230,10 +230,10 @@ impl Engine {
             etag: hex::encode(taken.md5()),
             modified_us: 0,
             checksums: kept_checksums(&taken.digests, &keep),
-            crc64nvme: taken.stored_crc64nvme,
+            crc64nvme: nonce.is_none().then_some(taken.stored_crc64nvme),
             encryption: open.meta.encryption().map(|sealed| sealed.shown.clone()),
         };
-        let row = part.clone();
+        let (row, crc64nvme) = (part.clone(), taken.stored_crc64nvme);
         let (key, upload) = (key.clone(), upload.clone());
         part.modified_us = self
             .write_with_bytes(caller.share(), "put_part", taken, move |tx, place| {
@@ -241,7 +241,7 @@ impl Engine {
                     number,
                     size_bytes: row.size_bytes,
                     etag: row.etag.clone(),
-                    crc64nvme: row.crc64nvme,
+                    crc64nvme,
                     checksums: row.checksums.clone(),
                     place,
                     nonce,

@@ -1,5 +1,7 @@
 //! SQL of stored bytes: content, its pieces, and how many versions share it.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use super::many::{Many, Part, execute_many};
@@ -125,8 +127,13 @@ pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
     Ok(Some(Source::Inline(Bytes::from(data))))
 }
 
-/// The pieces of content that overlap a range, each with the range of its own bytes.
-pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> Result<Vec<Piece>> {
+/// The pieces of content that overlap a range, each with the range of its own bytes. Each piece of encrypted content has a nonce of its own.
+pub(crate) async fn pieces(
+    tx: &mut Tx,
+    id: ContentId,
+    Range { start, end }: Range<u64>,
+    is_encrypted: bool,
+) -> Result<Vec<Piece>> {
     let rows = tx
         .fetch_all(
             "SELECT content_id, start_bytes, size_bytes, crc64nvme, blob_id, data, nonce FROM pieces
@@ -147,7 +154,11 @@ pub(crate) async fn pieces(tx: &mut Tx, id: ContentId, start: u64, end: u64) -> 
             return Err(Error::corrupt("the pieces of an object do not follow each other"));
         }
         at = piece_start.saturating_add(range.end);
-        let nonce = row.opt_blob("nonce")?.map_or(Ok(Nonce::ONLY), |nonce| Nonce::stored(&nonce))?;
+        let nonce = match (row.opt_blob("nonce")?, is_encrypted) {
+            (Some(nonce), _) => Nonce::stored(&nonce)?,
+            (None, false) => Nonce::ONLY,
+            (None, true) => return Err(Error::corrupt("a piece of encrypted content has no nonce")),
+        };
         pieces.push(Piece { source, range, nonce });
     }
     if at != end {

@@ -149,7 +149,7 @@ fn part_from_row(row: &Row) -> Result<Part> {
         etag: row.text("etag")?,
         modified_us: row.int("modified_us")?,
         checksums: meta::digests_from_json(&row.text("checksums")?)?,
-        crc64nvme: row.int("crc64nvme")?.cast_unsigned(),
+        crc64nvme: row.opt_blob("nonce")?.is_none().then_some(row.int("crc64nvme")?.cast_unsigned()),
         encryption: None,
     })
 }
@@ -158,7 +158,7 @@ fn part_from_row(row: &Row) -> Result<Part> {
 pub(crate) async fn parts(tx: &mut Tx, upload_id: &UploadId, after: u32, rows_max: usize) -> Result<Vec<Part>> {
     let rows = tx
         .fetch_all(
-            "SELECT number, size_bytes, etag, crc64nvme, modified_us, checksums FROM upload_parts
+            "SELECT number, size_bytes, etag, crc64nvme, modified_us, checksums, nonce FROM upload_parts
              WHERE upload_id = $1 AND number > $2 ORDER BY number LIMIT $3",
             values![upload_id.as_str(), after, i64::try_from(rows_max).unwrap_or(i64::MAX)],
         )

@@ -210,6 +210,6 @@ async fn part(tx: &mut Tx, version: &Version, number: u32) -> Result<(Range<u64>
 pub(super) async fn pieces_of(tx: &mut Tx, version: &Version, range: &Range<u64>) -> Result<Vec<Piece>> {
     match rows::source(tx, version).await? {
         Some(source) => Ok(vec![Piece { source, range: range.clone(), nonce: Nonce::ONLY }]),
-        None => contents::pieces(tx, version.content_id, range.start, range.end).await,
+        None => contents::pieces(tx, version.content_id, range.clone(), version.meta.encryption().is_some()).await,
     }
 }

@@ -155,6 +155,30 @@ async fn parts_are_sealed_each_and_can_be_uploaded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_that_lost_what_encryption_keeps_with_them_are_damage() {
+    let world = World::new().await;
+    let bucket = world.bucket("damaged").await;
+    let open = async |name: &str| {
+        let new = new(NewEncryption::Managed);
+        let id = world.engine.create_upload(&world.ada, &bucket, &key(name), new, None).await.unwrap().upload_id;
+        let body = Body::from_bytes(marked(20_000));
+        let part = world.engine.put_part(&world.ada, &bucket, &key(name), &id, 1, body).await.unwrap();
+        let parts = vec![CompletedPart { number: 1, etag: part.etag, checksums: Digests::default() }];
+        (id, CompleteUpload { parts, ..CompleteUpload::default() })
+    };
+    let (id, complete) = open("whole").await;
+    world.engine.complete_upload(&world.ada, &bucket, &key("whole"), &id, complete).await.unwrap();
+    assert_eq!(world.get(&bucket, "whole").await.unwrap(), marked(20_000));
+    assert_eq!(world.sql("UPDATE pieces SET nonce = NULL").await, 1);
+    let read = world.engine.get_object(&world.ada, &bucket, &key("whole"), &ReadObject::default()).await;
+    assert!(matches!(read.map(drop), Err(Error::Corrupt(_))));
+    let (id, complete) = open("open").await;
+    assert_eq!(world.sql("UPDATE upload_parts SET checksums = '{}'").await, 1);
+    let made = world.engine.complete_upload(&world.ada, &bucket, &key("open"), &id, complete).await;
+    assert!(matches!(made, Err(Error::InvalidPart { number: 1 })), "{made:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_customers_key_is_needed_and_must_be_the_right_one() {
     let world = World::new().await;
     let bucket = world.bucket("customers").await;
