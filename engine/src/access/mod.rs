@@ -77,18 +77,28 @@ impl KnownBucket {
         if may { Ok(()) } else { Err(Error::AccessDenied) }
     }
 
-    /// Whether somebody who may store an object may say more of it. The object is the account's that stores it, so its bucket's owner has
-    /// nothing against it unless its policy says so.
+    /// Whether somebody who may store an object may say more of it. Where the bucket is not its account's, the object is all the same, so the
+    /// bucket's owner has nothing against it unless its policy says so.
     fn allows_beside(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
-        self.verdict(caller, wanted) != Verdict::Denied && self.allows_principal_itself(caller, wanted)
+        if caller.acts_in(&self.bucket.owner) {
+            return self.allows(caller, wanted);
+        }
+        self.questioned(caller, wanted, |question| {
+            self.verdict(question) != Verdict::Denied
+                && caller.principal().is_none_or(|principal| principal.rights(question).allow())
+        })
     }
 
     /// What the policy of the bucket says.
-    fn verdict(&self, caller: &Caller, wanted: &Wanted<'_>) -> Verdict {
+    fn verdict(&self, question: &Question<'_>) -> Verdict {
+        self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(question))
+    }
+
+    /// Puts what is wanted as policies are asked.
+    fn questioned<T>(&self, caller: &Caller, wanted: &Wanted<'_>, answer: impl FnOnce(&Question<'_>) -> T) -> T {
         let facts = |name: &str| fact(caller, wanted, name);
         let (action, resource) = (wanted.action.qualified(), self.arn_of_wanted(wanted));
-        let question = Question { caller, action: &action, resource: &resource, facts: &facts };
-        self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(&question))
+        answer(&Question { caller, action: &action, resource: &resource, facts: &facts })
     }
 
     /// Whether a caller may do something.
@@ -99,28 +109,24 @@ impl KnownBucket {
             Caller::AdminService => return false,
             Caller::Anonymous(_) | Caller::User(..) | Caller::Iam(..) | Caller::LogDelivery(_) => {}
         }
-        let resource = self.arn_of_wanted(wanted);
-        let facts = |name: &str| fact(caller, wanted, name);
-        let action = wanted.action.qualified();
-        let question = Question { caller, action: &action, resource: &resource, facts: &facts };
-        let verdict = self.rules.policy.as_ref().map_or(Verdict::Silent, |policy| policy.ask(&question));
-        let may = match caller.principal() {
-            None => self.lets_in(caller, wanted, verdict),
-            Some(principal) => {
-                let rights = principal.rights(&question);
-                let kept = principal.is_root() && wanted.action.is_kept_for_owner();
-                if rights.deny() || (verdict == Verdict::Denied && !kept) {
-                    return false;
-                }
-                // Its account's own bucket may let it in by its name; else it gets of what its account may do what its policies give it.
-                let by_name = verdict == Verdict::Allowed
-                    && caller.acts_in(&self.bucket.owner)
-                    && self.policy_reaches(wanted)
-                    && rights.are_within_session();
-                by_name || (rights.allow() && self.lets_in(caller, wanted, verdict))
-            }
-        };
-        may && (wanted.new_tags.is_empty() || self.allows_tags(caller, wanted))
+        self.questioned(caller, wanted, |question| self.allows_asked(question, wanted))
+            && (wanted.new_tags.is_empty() || self.allows_tags(caller, wanted))
+    }
+
+    fn allows_asked(&self, question: &Question<'_>, wanted: &Wanted<'_>) -> bool {
+        let (caller, verdict) = (question.caller, self.verdict(question));
+        let Some(principal) = caller.principal() else { return self.lets_in(caller, wanted, verdict) };
+        let rights = principal.rights(question);
+        let kept = principal.is_root() && wanted.action.is_kept_for_owner();
+        if rights.deny() || (verdict == Verdict::Denied && !kept) {
+            return false;
+        }
+        // Its account's own bucket may let it in by its name; else it gets of what its account may do what its policies give it.
+        let by_name = verdict == Verdict::Allowed
+            && caller.acts_in(&self.bucket.owner)
+            && self.policy_reaches(wanted)
+            && rights.are_within_session();
+        by_name || (rights.allow() && self.lets_in(caller, wanted, verdict))
     }
 
     /// Whether somebody may give tags to what it stores.
@@ -131,17 +137,6 @@ impl KnownBucket {
                 let giving = Wanted { new_tags, ..Wanted::at(Action::PutObjectTagging, key) };
                 self.allows_beside(caller, &giving)
             })
-    }
-
-    /// Whether a principal's own policies or, in its account's own bucket, the bucket's allow something.
-    fn allows_principal_itself(&self, caller: &Caller, wanted: &Wanted<'_>) -> bool {
-        if caller.acts_in(&self.bucket.owner) {
-            return self.allows(caller, wanted);
-        }
-        let Some(principal) = caller.principal() else { return true };
-        let (action, facts) = (wanted.action.qualified(), |name: &str| fact(caller, wanted, name));
-        let resource = self.arn_of_wanted(wanted);
-        principal.rights(&Question { caller, action: &action, resource: &resource, facts: &facts }).allow()
     }
 
     fn arn_of_wanted(&self, wanted: &Wanted<'_>) -> String {

@@ -29,27 +29,28 @@ pub(super) fn matches(pattern: &str, text: &str, facts: Facts<'_>) -> bool {
 /// The parts of a pattern; `None` when they want more characters than there are.
 fn read(pattern: &str, length_max: usize, facts: Facts<'_>) -> Option<Vec<Token>> {
     let mut tokens = Tokens { tokens: Vec::new(), room: length_max };
-    let mut rest = pattern;
+    for_each_part(pattern, facts, |part, is_literal| tokens.add(part, is_literal))?;
+    Some(tokens.tokens)
+}
+
+/// Goes through a text part by part, with variables filled in, and says of each whether it is meant as it is. Ends when `take` wants no more.
+fn for_each_part(text: &str, facts: Facts<'_>, mut take: impl FnMut(&str, bool) -> Option<()>) -> Option<()> {
+    let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
-        tokens.add(before, false)?;
+        take(before, false)?;
         let Some((name, behind)) = after.split_once('}') else {
-            tokens.add("${", true)?;
+            take("${", true)?;
             rest = after;
             continue;
         };
         match (name, facts(&name.to_ascii_lowercase()).as_deref()) {
-            ("*" | "?" | "$", _) => tokens.add(name, true)?,
-            (_, Some([value])) => tokens.add(value, true)?,
-            (_, Some(_) | None) => {
-                tokens.add("${", true)?;
-                tokens.add(name, true)?;
-                tokens.add("}", true)?;
-            }
+            ("*" | "?" | "$", _) => take(name, true)?,
+            (_, Some([value])) => take(value, true)?,
+            (_, Some(_) | None) => ["${", name, "}"].into_iter().try_for_each(|part| take(part, true))?,
         }
         rest = behind;
     }
-    tokens.add(rest, false)?;
-    Some(tokens.tokens)
+    take(rest, false)
 }
 
 struct Tokens {
@@ -104,22 +105,12 @@ fn fits(pattern: &[Token], text: &[char]) -> bool {
 /// A text in which variables are filled in, for comparisons without wildcards.
 pub(super) fn filled(text: &str, facts: Facts<'_>) -> String {
     let mut filled = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        filled.push_str(before);
-        let Some((name, behind)) = after.split_once('}') else {
-            filled.push_str("${");
-            rest = after;
-            continue;
-        };
-        match (name, facts(&name.to_ascii_lowercase()).as_deref()) {
-            ("*" | "?" | "$", _) => filled.push_str(name),
-            (_, Some([value])) => filled.push_str(value),
-            (_, Some(_) | None) => filled.extend(["${", name, "}"]),
-        }
-        rest = behind;
-    }
-    filled + rest
+    // It wants every part, so that it always comes to the end.
+    let _ = for_each_part(text, facts, |part, _| {
+        filled.push_str(part);
+        Some(())
+    });
+    filled
 }
 
 /// The same without regard to case, as actions are compared.
