@@ -1,11 +1,12 @@
 //! What a request tells of itself, for the conditions of policies. It is looked at only when a policy asks.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::extract::ConnectInfo;
 use engine::{Clock, Facts, RequestFacts};
 use http::header::{AUTHORIZATION, REFERER, USER_AGENT};
-use http::{HeaderMap, Uri};
+use http::{Extensions, HeaderMap, Uri};
 use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -67,6 +68,11 @@ impl std::fmt::Debug for Told {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Told").field("peer", &self.peer).field("is_secure", &self.is_secure).finish_non_exhaustive()
     }
+}
+
+/// The address that a request came from.
+pub(crate) fn peer_of(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
 }
 
 /// The facts of a request.

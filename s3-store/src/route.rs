@@ -1,12 +1,11 @@
 //! The way of a request: health check and preflight, then the check in front, then the protocol layer, then the last touch.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::Response;
 use engine::Engine;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RANGE};
@@ -103,7 +102,7 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
         uri: request.uri().clone(),
         version: request.version(),
         headers: request.headers().clone(),
-        peer: request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip()),
+        peer: facts::peer_of(request.extensions()),
         started: Instant::now(),
         started_us: door.check.engine.clock().now_us(),
     };
@@ -232,7 +231,7 @@ impl Door {
 
     fn facts_of(&self, request: &Request, context: &RequestContext) -> engine::Facts {
         facts::of(
-            peer_of(request),
+            facts::peer_of(request.extensions()),
             is_secure(request),
             request.headers(),
             request.uri(),
@@ -254,7 +253,7 @@ impl Door {
         }
         let bucket = self.bucket_of(request.headers(), request.uri()).ok_or_else(form::refused)?;
         context.set_operation("PostObject");
-        let (peer, is_secure) = (peer_of(&request), is_secure(&request));
+        let (peer, is_secure) = (facts::peer_of(request.extensions()), is_secure(&request));
         let (parts, body) = request.into_parts();
         let way = Way::of(&parts.extensions);
         let (headers, clock, request_id) = (&parts.headers, self.check.engine.clock(), context.request_id());
@@ -368,10 +367,6 @@ fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::H
 fn host(request: &Request) -> Option<&str> {
     let header = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     header.or_else(|| request.uri().authority().map(http::uri::Authority::as_str))
-}
-
-fn peer_of(request: &Request) -> Option<IpAddr> {
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip())
 }
 
 /// Whether a request came over TLS. The listener says so: the request line does not.

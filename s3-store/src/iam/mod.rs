@@ -16,13 +16,12 @@ mod roles;
 mod sessions;
 mod users;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::Response;
 use bytes::Bytes;
 use engine::{Engine, IamAction};
@@ -100,7 +99,7 @@ impl Identities {
         *asked = Some(action);
         claim.must_be_for(action)?;
         params.must_be_understood()?;
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+        let peer = crate::facts::peer_of(&parts.extensions);
         let is_secure = parts.extensions.get::<Scheme>() == Some(&Scheme::HTTPS);
         let facts = crate::facts::of(peer, is_secure, &parts.headers, &parts.uri, self.engine.clock(), request_id);
         let caller = claim.caller(facts);
