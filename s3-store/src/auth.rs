@@ -11,6 +11,7 @@ use s3s::{S3Error, S3Result, s3_error};
 use time::OffsetDateTime;
 
 use crate::error::{custom, from_engine};
+use crate::operations::is_unsigned_by_v2;
 use crate::region::{Resigned, with_plain_region};
 use crate::scheme::{Scheme, query_error, scheme_of};
 use crate::slash::{Signed, with_signed_slash};
@@ -54,7 +55,7 @@ impl FrontCheck {
         let token = session_token(headers, &query)?;
         let login = self.engine.key_login_with_token(&access_key, token).await.map_err(from_engine)?;
         let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
-        self.check_scheme(&scheme, headers)?;
+        self.check_scheme(&scheme, headers, &query)?;
         let resigned =
             signed_v4(&scheme, method, uri, headers).and_then(|signed| with_plain_region(&signed, &login.secret_key));
         let slashed =
@@ -67,7 +68,7 @@ impl FrontCheck {
         Ok(Some(Checked { claim: Claim { access_key, login }, authorization, target }))
     }
 
-    fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap) -> S3Result {
+    fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap, query: &[(String, String)]) -> S3Result {
         match scheme {
             Scheme::V4Header { credential, signed_headers, .. } => {
                 check_scope(credential).ok_or_else(|| {
@@ -91,7 +92,10 @@ impl FrontCheck {
                 check_signed_headers(signed_headers, headers)
             }
             Scheme::V2Header { .. } => self.check_v2_date(headers),
-            Scheme::V2Query { expires, .. } => self.check_v2_expires(expires),
+            Scheme::V2Query { expires, .. } => {
+                check_v2_subresources(query)?;
+                self.check_v2_expires(expires)
+            }
         }
     }
 
@@ -119,6 +123,17 @@ impl FrontCheck {
             return Err(s3_error!(AccessDenied, "Expires is too far in the future: a link may live {days} days."));
         }
         Ok(())
+    }
+}
+
+/// Refuses a link to an operation that its signature says nothing of: whoever was given it to store an object would lock one with it.
+fn check_v2_subresources(query: &[(String, String)]) -> S3Result {
+    match query.iter().find(|(name, _)| is_unsigned_by_v2(name)) {
+        Some((name, _)) => Err(s3_error!(
+            AccessDenied,
+            "A link of signature version 2 does not cover the parameter {name}: use signature version 4."
+        )),
+        None => Ok(()),
     }
 }
 

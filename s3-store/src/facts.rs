@@ -1,5 +1,6 @@
 //! What a request tells of itself, for the conditions of policies. It is looked at only when a policy asks.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -10,6 +11,8 @@ use http::{Extensions, HeaderMap, Uri};
 use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+
+use crate::operations::is_subresource;
 
 /// Where a request comes from, and what it says.
 struct Told {
@@ -42,7 +45,7 @@ fn is_compared(header: &str) -> bool {
 }
 
 /// Refuses a request of which policies could be told something else than is done: a parameter that stands twice, or what is too long to be
-/// compared.
+/// compared. Of a sub-resource that stands twice a signature of version 2 covers nothing, and it would still choose the operation.
 pub(crate) fn check(headers: &HeaderMap, uri: &Uri) -> S3Result {
     let too_long = |what: &str| s3_error!(InvalidRequest, "{what} is longer than {VALUE_BYTES_MAX} bytes.");
     if let Some((name, _)) =
@@ -50,14 +53,14 @@ pub(crate) fn check(headers: &HeaderMap, uri: &Uri) -> S3Result {
     {
         return Err(too_long(&format!("The header {name}")));
     }
-    let query = uri.query().unwrap_or_default();
-    for (_, wanted) in PARAMETERS {
-        let mut values = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
-        if values.next().is_some_and(|(_, value)| value.len() > VALUE_BYTES_MAX) {
-            return Err(too_long(&format!("The parameter {wanted}")));
+    let mut met = BTreeSet::new();
+    for (name, value) in url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
+        let is_compared = PARAMETERS.iter().any(|(_, compared)| *compared == name);
+        if is_compared && value.len() > VALUE_BYTES_MAX {
+            return Err(too_long(&format!("The parameter {name}")));
         }
-        if values.next().is_some() {
-            return Err(s3_error!(InvalidArgument, "The parameter {wanted} stands twice."));
+        if (is_compared || is_subresource(&name)) && !met.insert(name.clone()) {
+            return Err(s3_error!(InvalidArgument, "The parameter {name} stands twice."));
         }
     }
     Ok(())

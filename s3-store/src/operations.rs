@@ -198,6 +198,29 @@ const SUBRESOURCES: &[&str] = &[
     "website",
 ];
 
+/// Whether a parameter turns a request into another operation.
+pub(crate) fn is_subresource(name: &str) -> bool {
+    SUBRESOURCES.contains(&name)
+}
+
+/// Whether a parameter turns a request into another operation without a signature of version 2 covering it.
+pub(crate) fn is_unsigned_by_v2(name: &str) -> bool {
+    const UNSIGNED: &[&str] = &[
+        "attributes",
+        "encryption",
+        "intelligent-tiering",
+        "legal-hold",
+        "metadataConfiguration",
+        "metadataTable",
+        "ownershipControls",
+        "policyStatus",
+        "publicAccessBlock",
+        "retention",
+        "session",
+    ];
+    UNSIGNED.contains(&name)
+}
+
 /// The sub-resource in the query of a plain operation that stands for another operation, when there is one. A name without a value that
 /// nobody knows is one, too, where something would be changed.
 pub(crate) fn stray_subresource(operation: &str, query: &str) -> Option<String> {
@@ -209,7 +232,7 @@ pub(crate) fn stray_subresource(operation: &str, query: &str) -> Option<String> 
     let reads_part = matches!(operation, "GetObject" | "HeadObject");
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, value)| {
-            let known = SUBRESOURCES.contains(&name.as_ref()) && !(reads_part && name == "partNumber");
+            let known = is_subresource(&name) && !(reads_part && name == "partNumber");
             let nameless =
                 changes && value.is_empty() && !name.is_empty() && !name.to_ascii_lowercase().starts_with("x-");
             known || (nameless && name != "versionId")

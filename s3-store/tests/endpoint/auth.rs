@@ -170,6 +170,31 @@ async fn links_end() {
     assert_eq!(told(Signature::V2Link(now_s() + 605_000), 0).await, "403 AccessDenied");
 }
 
+/// Version 2 covers a list of parameters, each once. What it does not cover must not make another operation of a link.
+#[tokio::test]
+async fn a_link_cannot_be_turned_into_another_operation() {
+    const TAGS: &str = "<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>";
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/inbox", b"old").await;
+    let link = || Request::new("PUT", "/photos/inbox").signed(Signature::V2Link(now_s() + 60));
+    for name in ["retention", "legal-hold"] {
+        let answer = endpoint.ada.send(link().query(name, "").body("<LegalHold><Status>ON</Status></LegalHold>")).await;
+        assert_eq!(answer.told(), "403 AccessDenied", "{name}");
+        assert!(answer.element("Message").contains(name), "{}", answer.text());
+    }
+    let doubled = link().query("tagging", "").query("tagging", "").body(TAGS);
+    assert_eq!(endpoint.ada.send(doubled).await.told(), "400 InvalidArgument");
+    let doubled = Request::new("PUT", "/photos/inbox").query("tagging", "").query("tagging", "").body(TAGS);
+    assert_eq!(endpoint.ada.send(doubled).await.told(), "400 InvalidArgument");
+    assert_eq!(endpoint.ada.send(link().body("new")).await.told(), "200");
+    for name in ["encryption", "publicAccessBlock", "ownershipControls"] {
+        let link = Request::new("DELETE", "/photos").signed(Signature::V2Link(now_s() + 60)).query(name, "");
+        assert_eq!(endpoint.ada.send(link).await.told(), "403 AccessDenied", "{name}");
+    }
+    let tags = endpoint.ada.send(Request::new("GET", "/photos/inbox").query("tagging", "")).await;
+    assert!(!tags.text().contains("<Key>"), "{}", tags.text());
+}
+
 #[tokio::test]
 async fn a_link_cannot_be_given_more_headers() {
     let endpoint = Endpoint::with_bucket("photos").await;
