@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::response::Response;
 use engine::{IamAction, IamListing, IamService};
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use time::OffsetDateTime;
@@ -48,7 +48,11 @@ pub(super) fn of_failure(asked: Option<IamAction>, failure: &Failure, request_id
         wrap("Error", &error),
         text("RequestId", request_id),
     );
-    respond(failure.status, xml, request_id)
+    let mut response = respond(failure.status, xml, request_id);
+    if failure.passes {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 fn respond(status: StatusCode, xml: String, request_id: &str) -> Response {
@@ -94,4 +98,27 @@ pub(super) fn time(name: &str, us: i64) -> String {
 /// The text of a policy, which is encoded as in a URL.
 pub(super) fn document(name: &str, policy: &str) -> String {
     wrap(name, &utf8_percent_encode(policy, &UNRESERVED).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::Error;
+
+    use super::*;
+
+    #[test]
+    fn it_is_said_whether_to_ask_again() {
+        for (error, code, words, retry_after) in [
+            (Error::Busy, "Throttling", "Rate exceeded", Some("1")),
+            (Error::ReadOnly("a secret of the disk".to_owned()), "ServiceUnavailable", "read-only until", None),
+            (Error::DiskFull, "ServiceUnavailable", "no space left", None),
+        ] {
+            let failure = Failure::of(error);
+            let response = of_failure(None, &failure, "id");
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap()), retry_after, "{code}");
+            assert_eq!(failure.code, code);
+            assert!(failure.message.contains(words) && !failure.message.contains("secret"), "{}", failure.message);
+        }
+    }
 }

@@ -5,16 +5,20 @@ use std::error::Error as StdError;
 use engine::{Error, IamAction, IamError, IamService};
 use http::StatusCode;
 
+const READ_ONLY: &str = "The store is read-only until it is restarted: something could not be made durable.";
+
 /// An answer that is none.
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) code: &'static str,
     pub(super) status: StatusCode,
     pub(super) message: String,
+    /// Whether it passes by itself, so that the same may be asked again soon.
+    pub(super) passes: bool,
 }
 
 fn failure(code: &'static str, status: StatusCode, message: impl Into<String>) -> Failure {
-    Failure { code, status, message: message.into() }
+    Failure { code, status, message: message.into(), passes: false }
 }
 
 impl Failure {
@@ -23,7 +27,11 @@ impl Failure {
     }
 
     pub(super) fn busy() -> Self {
-        failure("Throttling", StatusCode::SERVICE_UNAVAILABLE, "Rate exceeded")
+        Self { passes: true, ..failure("Throttling", StatusCode::SERVICE_UNAVAILABLE, "Rate exceeded") }
+    }
+
+    fn unavailable(passes: bool, message: &str) -> Self {
+        Self { passes, ..failure("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
     pub(super) fn body() -> Self {
@@ -95,7 +103,13 @@ impl Failure {
             Error::Busy => Self::busy(),
             state @ (Error::ReadOnly(_) | Error::DiskFull | Error::DatabaseUnreachable { .. }) => {
                 tracing::warn!(error = &state as &dyn StdError, "a request about identities was refused");
-                failure("ServiceUnavailable", StatusCode::SERVICE_UNAVAILABLE, "Please try again later.")
+                match state {
+                    Error::ReadOnly(_) => Self::unavailable(false, READ_ONLY),
+                    Error::DiskFull => {
+                        Self::unavailable(false, "The store has no space left; try again when some was freed.")
+                    }
+                    _ => Self::unavailable(true, "Please try again."),
+                }
             }
             internal @ (Error::NoSuchGroup
             | Error::NoSuchCredential
