@@ -185,7 +185,7 @@ answer_s3! {
             = GetBucketRequestPayment,
               GetBucketRequestPaymentOutput { payer: Some(Payer::from_static(Payer::BUCKET_OWNER)) };
         delete_bucket_replication(DeleteBucketReplicationInput)
-            -> DeleteBucketReplicationOutput = GetReplicationConfiguration, DeleteBucketReplicationOutput::default();
+            -> DeleteBucketReplicationOutput = PutReplicationConfiguration, DeleteBucketReplicationOutput::default();
     }
     own {
         async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {

@@ -185,6 +185,8 @@ actions! {
     PutObjectVersionAcl = Object, OfObject(WriteAcp);
     /// Sets the tags of a version.
     PutObjectVersionTagging = Object, Never;
+    /// Sets whether a bucket is copied elsewhere.
+    PutReplicationConfiguration = Bucket, Never;
 }
 
 impl Action {

@@ -1,6 +1,7 @@
 //! The endpoint over real connections: a signing client of its own, a real engine, every point of the hardening list.
 
 mod access_logs;
+mod actions;
 mod answer;
 mod auth;
 mod bodies;
