@@ -27,6 +27,8 @@ pub(crate) enum Source {
         id: BlobId,
         /// The size that its row says.
         size_bytes: u64,
+        /// The checksum that its row says, where it has one.
+        crc64nvme: Option<u64>,
     },
 }
 
@@ -126,12 +128,14 @@ impl Flow {
                 }
                 opened(cipher.as_ref(), piece.range.start, bytes.slice(slice)).map(Some)
             }
-            Source::Blob { id, size_bytes } => {
+            Source::Blob { id, size_bytes, crc64nvme } => {
                 let store = self.store.clone();
                 let turn = self.turns.take().await?;
                 let reader = blocking(move || with(turn, move || store.open(id))).await?;
-                if reader.facts().size_bytes != size_bytes {
-                    return Err(Error::corrupt(format!("blob {id} has another size than its row says")));
+                // Its blocks are compared with the checksums that it carries; that it is the one that was meant is known by its row.
+                let facts = reader.facts();
+                if facts.size_bytes != size_bytes || crc64nvme.is_some_and(|crc| crc != facts.crc64nvme) {
+                    return Err(Error::corrupt(format!("blob {id} has another size or checksum than its row says")));
                 }
                 self.at = Some(Reached { reader, range: piece.range, cipher });
                 Ok(None)

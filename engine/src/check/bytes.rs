@@ -130,7 +130,7 @@ impl Checker {
         let store = self.inner.store.clone();
         let whole = bytes::blocking(move || {
             for source in sources {
-                if let crate::bytes::outflow::Source::Blob { id, size_bytes: _ } = source
+                if let crate::bytes::outflow::Source::Blob { id, .. } = source
                     && !store.contains(id)?
                 {
                     return Ok(false);

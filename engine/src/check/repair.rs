@@ -85,7 +85,7 @@ impl Checker {
         for source in sources {
             let store = self.inner.store.clone();
             match source {
-                Source::Blob { id, size_bytes: _ } => blobs.push(id),
+                Source::Blob { id, .. } => blobs.push(id),
                 Source::Inline(data) => {
                     let id = BlobId::random();
                     bytes::blocking(move || {

@@ -115,11 +115,11 @@ pub(crate) async fn insert_from_parts(tx: &mut Tx, id: ContentId, upload_id: &st
 /// Where a row says that its bytes are; `None` when they are in pieces. The row's own bytes are compared with its size and checksum.
 pub(crate) fn source_of(row: &Row) -> Result<Option<Source>> {
     let size_bytes = row.size("size_bytes")?;
+    let crc64nvme = row.opt_int("crc64nvme")?.map(i64::cast_unsigned);
     if let Some(blob_id) = row.opt_blob("blob_id")? {
-        return Ok(Some(Source::Blob { id: BlobId::stored(&blob_id)?, size_bytes }));
+        return Ok(Some(Source::Blob { id: BlobId::stored(&blob_id)?, size_bytes, crc64nvme }));
     }
     let Some(data) = row.opt_blob("data")? else { return Ok(None) };
-    let crc64nvme = row.opt_int("crc64nvme")?.map(i64::cast_unsigned);
     if data.len() as u64 != size_bytes || crc64nvme.is_some_and(|crc| crc != digest::crc64nvme(&data)) {
         metrics::counter!("cloudhold_damaged_blocks_total").increment(1);
         return Err(Error::corrupt("bytes in the database do not match their checksum"));

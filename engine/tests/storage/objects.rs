@@ -237,6 +237,21 @@ async fn a_read_that_began_before_a_delete_finishes() {
     assert_eq!(world.blob_count(), 0);
 }
 
+/// A blob that is whole, but not the one that was stored.
+#[tokio::test]
+async fn a_blob_with_another_checksum_than_its_row_is_refused() {
+    let world = World::new().await;
+    let bucket = world.bucket("mixed-up").await;
+    for (name, size) in [("small", 100), ("packed", 140_000), ("own", 300_000)] {
+        world.put(&bucket, name, noise(size)).await;
+        assert_eq!(world.get(&bucket, name).await.unwrap(), noise(size));
+    }
+    world.sql("UPDATE contents SET crc64nvme = -crc64nvme").await;
+    for name in ["small", "packed", "own"] {
+        assert!(world.get(&bucket, name).await.is_err(), "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_flipped_bit_of_a_blob_is_found() {
     let world = World::new().await;
@@ -251,12 +266,16 @@ async fn every_flipped_bit_of_a_blob_is_found() {
         file.read_exact_at(&mut whole, at.start as u64).unwrap();
         // What fills a slot up to whole pages says nothing.
         let padding = 4096 + size..whole.len() - 64 - 4 * size.div_ceil(128 << 10);
-        let places = (0..whole.len()).step_by(997).chain(whole.len() - 64..whole.len());
+        let places = (0..64).chain((64..whole.len()).step_by(997)).chain(whole.len() - 64..whole.len());
         for place in places.filter(|place| !padding.contains(place)) {
             let flip = |bit: u8| file.write_all_at(&[whole[place] ^ bit], (at.start + place) as u64).unwrap();
-            flip(1 << (place % 8));
-            let read = world.get(&bucket, "o").await;
-            assert!(read.is_err(), "a flipped bit of byte {place} went unseen");
+            // All bits of what says how the rest is to be read, one of each other byte.
+            let bits = if place < 64 || place >= whole.len() - 64 { 0..8 } else { place % 8..place % 8 + 1 };
+            for bit in bits {
+                flip(1 << bit);
+                let read = world.get(&bucket, "o").await;
+                assert!(read.is_err(), "bit {bit} of byte {place} was flipped unseen");
+            }
             flip(0);
         }
         assert_eq!(world.get(&bucket, "o").await.unwrap(), bytes);
