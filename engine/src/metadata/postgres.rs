@@ -5,6 +5,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -61,6 +62,29 @@ pub(super) async fn connect_migrated(postgres: &PostgresSettings) -> Result<PgCo
     Ok(connection)
 }
 
+/// Has the connection answer commits once they are durable, whatever the server's or the role's default is. What asks for more, as that
+/// another server has it too, is left.
+async fn commit_durably(connection: &mut PgConnection) -> sqlx::Result<()> {
+    const ON: &str =
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
+    sqlx::query(ON).execute(connection).await.map(drop)
+}
+
+/// A server that syncs nothing cannot be told otherwise from here.
+async fn warn_unless_synced(connection: &mut PgConnection) -> Result<()> {
+    let fsync: String = sqlx::query_scalar("SELECT current_setting('fsync')")
+        .fetch_one(connection)
+        .await
+        .map_err(|e| database_error("open", e))?;
+    if fsync != "on" {
+        tracing::warn!(
+            fsync,
+            "PostgreSQL does not sync what it commits: metadata is lost when its machine loses power"
+        );
+    }
+    Ok(())
+}
+
 /// What a write takes along.
 #[derive(Clone, Debug)]
 struct Shared {
@@ -80,11 +104,13 @@ impl Postgres {
             .acquire_timeout(QUEUE_WAIT)
             // A ping costs as much as a lookup. A connection that broke meanwhile is noticed by BEGIN, which is tried again.
             .test_before_acquire(false)
+            .after_connect(|connection, _| commit_durably(connection).boxed())
             .connect_with(options)
             .await
             .map_err(|e| database_error("open", e))?;
         let mut connection = pool.acquire().await.map_err(|e| database_error("open", e))?;
         migrate::postgres(&mut connection).await?;
+        warn_unless_synced(&mut connection).await?;
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
         let turns = Slots::new(Limits { slots, slots_of_one: slots, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use engine::{
-    Body, Caller, CheckOptions, DeleteTarget, Engine, Error, ListEntry, ListRequest, NewObject, OnProgress, ReadObject,
-    Settings, VersionListRequest, Versioning, WriteConditions,
+    Body, Caller, CheckOptions, DeleteTarget, Durability, Engine, Error, ListEntry, ListRequest, NewObject, OnProgress,
+    ReadObject, Settings, VersionListRequest, Versioning, WriteConditions,
 };
-use test_databases::{new_postgres, run_sql};
+use test_databases::{change_rows, new_postgres, run_sql};
 
 use crate::databases::postgres;
 use crate::world::{key, noise, tenant_with_bucket};
@@ -195,4 +195,31 @@ async fn what_is_current_is_the_newest_when_a_put_races_a_deletion() {
     let check = store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await;
     assert!(check.as_ref().is_ok_and(engine::CheckReport::is_clean), "{check:?}");
     store.engine.close().await;
+}
+
+/// The server of the tests has `synchronous_commit` off, which must not decide over what is acknowledged.
+#[tokio::test]
+async fn commits_are_durable_whatever_the_server_has_by_default() {
+    let store = shared().await;
+    run_sql(
+        &store.url,
+        "CREATE TABLE seen (number SERIAL, setting TEXT);
+         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             INSERT INTO seen (setting) VALUES (current_setting('synchronous_commit'));
+             RETURN NULL;
+         END $$;
+         CREATE TRIGGER see AFTER INSERT ON versions FOR EACH ROW EXECUTE FUNCTION see();",
+    );
+    let seen = |setting: &str| change_rows(&store.url, &format!("DELETE FROM seen WHERE setting = '{setting}'"));
+    for number in 0..5 {
+        store.put(&format!("{number}"), 10).await.unwrap();
+    }
+    assert_eq!((seen("on"), seen("off")), (5, 0));
+    store.engine.set_durability(&store.ada, &store.bucket, Durability::Relaxed).await.unwrap();
+    store.put("relaxed", 10).await.unwrap();
+    assert_eq!((seen("on"), seen("off")), (0, 1));
+    store.engine.set_durability(&store.ada, &store.bucket, Durability::Strict).await.unwrap();
+    store.put("strict", 10).await.unwrap();
+    assert_eq!((seen("on"), seen("off")), (1, 0));
 }
