@@ -130,7 +130,7 @@ impl Engine {
         let found = self
             .inner
             .db
-            .read("find_version", |tx| {
+            .read_for(caller.share(), "find_version", |tx| {
                 async move { versions::find(tx, &ids, bucket_id, &named.key, named.version_id.as_ref()).await }.boxed()
             })
             .await;

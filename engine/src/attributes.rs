@@ -54,7 +54,7 @@ impl Engine {
         let mut parts = self
             .inner
             .db
-            .read_statement("object_parts", |tx| {
+            .read_statement_for(caller.share(), "object_parts", |tx| {
                 async move { contents::parts_of(tx, content_id, after, parts_max.saturating_add(1)).await }.boxed()
             })
             .await?;

@@ -147,7 +147,11 @@ impl Caller {
 
     /// On whose account this caller's work is done.
     pub(crate) fn share(&self) -> Share {
-        self.account().map_or(Share::Store, |account| Share::Tenant(account.canonical_id.clone()))
+        match (self, self.account()) {
+            (_, Some(account)) => Share::Tenant(account.canonical_id.clone()),
+            (Self::Anonymous(_), None) => Share::Anonymous,
+            (_, None) => Share::Store,
+        }
     }
 
     /// Groups, users, keys and usage of everybody.

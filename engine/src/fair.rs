@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::names::CanonicalId;
 use crate::{Error, Result};
@@ -17,6 +17,10 @@ pub(crate) enum Share {
     /// The store's own work, and that of its administrators.
     #[default]
     Store,
+    /// That of everybody who says no name.
+    Anonymous,
+    /// Look-ups of several that are asked for together.
+    Together,
     /// A tenant's.
     Tenant(CanonicalId),
 }
@@ -121,10 +125,13 @@ pub(crate) struct Slots(Arc<Shared>);
 struct Shared {
     limits: Limits,
     state: Mutex<State>,
+    /// Told of each place that comes back once they are closed.
+    returned: Notify,
 }
 
 #[derive(Debug)]
 struct State {
+    is_closed: bool,
     free: usize,
     held: HashMap<Share, usize>,
     waiting: FairQueue<oneshot::Sender<Slot>>,
@@ -139,8 +146,9 @@ pub(crate) struct Slot {
 
 impl Slots {
     pub(crate) fn new(limits: Limits) -> Self {
-        let state = State { free: limits.slots, held: HashMap::new(), waiting: FairQueue::new(limits.waiting_max) };
-        Self(Arc::new(Shared { limits, state: Mutex::new(state) }))
+        let waiting = FairQueue::new(limits.waiting_max);
+        let state = State { is_closed: false, free: limits.slots, held: HashMap::new(), waiting };
+        Self(Arc::new(Shared { limits, state: Mutex::new(state), returned: Notify::new() }))
     }
 
     /// Takes a place, waiting for it in turn. [`Error::Busy`] when too many wait, or the wait is too long.
@@ -159,6 +167,23 @@ impl Slots {
     /// Takes a place when one is free now.
     pub(crate) fn try_take(&self, share: &Share) -> Option<Slot> {
         self.0.lock().take_free(&self.0, share)
+    }
+
+    /// Gives out no more places, refuses who waits, and waits until all are back.
+    pub(crate) async fn close(&self) {
+        loop {
+            let returned = self.0.returned.notified();
+            let waiting = {
+                let mut state = self.0.lock();
+                state.is_closed = true;
+                if state.free == self.0.limits.slots {
+                    return;
+                }
+                std::mem::replace(&mut state.waiting, FairQueue::new(0))
+            };
+            drop(waiting);
+            returned.await;
+        }
     }
 
     fn take_or_wait(&self, share: &Share) -> Taken {
@@ -191,7 +216,7 @@ impl Shared {
 impl State {
     fn take_free(&mut self, shared: &Arc<Shared>, share: &Share) -> Option<Slot> {
         let held = self.held.get(share).copied().unwrap_or_default();
-        if self.free == 0 || held >= shared.limits.slots_of_one {
+        if self.is_closed || self.free == 0 || held >= shared.limits.slots_of_one {
             return None;
         }
         self.free -= 1;
@@ -233,7 +258,10 @@ impl Drop for Slot {
                 state.free += usize::from(next.is_none());
                 next
             };
-            let Some((sender, slot)) = next else { return };
+            let Some((sender, slot)) = next else {
+                shared.returned.notify_waiters();
+                return;
+            };
             // Sent outside of the lock: a receiver that is gone drops the place, which takes the lock again.
             let Err(mut unwanted) = sender.send(slot) else { return };
             let Some((_, of_unwanted)) = unwanted.held.take() else { return };

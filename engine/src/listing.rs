@@ -95,7 +95,7 @@ impl Engine {
         let (mut page, metas) = self
             .inner
             .db
-            .read("list_objects", |tx| {
+            .read_for(caller.share(), "list_objects", |tx| {
                 async move {
                     let page = metadata::listing::objects(tx, bucket_id, &request).await?;
                     let metas = match request.described {
@@ -130,7 +130,7 @@ impl Engine {
         let (request, ids) = (request.clone(), self.inner.version_ids.clone());
         self.inner
             .db
-            .read("list_versions", |tx| {
+            .read_for(caller.share(), "list_versions", |tx| {
                 async move { metadata::listing::versions(tx, &ids, bucket_id, &request).await }.boxed()
             })
             .await

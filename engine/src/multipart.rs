@@ -390,7 +390,7 @@ impl Engine {
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
-            .read("list_parts", |tx| {
+            .read_for(caller.share(), "list_parts", |tx| {
                 async move {
                     let open = rows::find(tx, bucket_id, &key, &upload).await?;
                     let mut parts = rows::parts(tx, &upload, after, parts_max.saturating_add(1)).await?;
@@ -413,7 +413,12 @@ impl Engine {
         let wanted = Wanted::on_bucket(Action::ListBucketMultipartUploads);
         let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
         let request = request.clone();
-        self.inner.db.read("list_uploads", |tx| async move { rows::list(tx, bucket_id, &request).await }.boxed()).await
+        self.inner
+            .db
+            .read_for(caller.share(), "list_uploads", |tx| {
+                async move { rows::list(tx, bucket_id, &request).await }.boxed()
+            })
+            .await
     }
 
     async fn open_upload(
@@ -428,7 +433,7 @@ impl Engine {
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
-            .read_statement("open_upload", |tx| {
+            .read_statement_for(caller.share(), "open_upload", |tx| {
                 async move { Ok((known, rows::find(tx, bucket_id, &key, &upload).await?)) }.boxed()
             })
             .await

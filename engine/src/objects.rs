@@ -205,7 +205,7 @@ impl Engine {
     ) -> Result<Option<Copied>> {
         check_source(&version, source)?;
         let (in_flight, key, seq) = (self.inner.in_flight.clone(), source.key.clone(), version.seq);
-        let found = self.inner.db.read("copied_bytes", |tx| {
+        let found = self.inner.db.read_for(caller.share(), "copied_bytes", |tx| {
             async move {
                 let versioning = metadata::buckets::versioning(tx, from).await?;
                 let Some(version) = versions::by_seq(tx, from, &key, seq).await? else { return Ok(None) };
@@ -293,7 +293,7 @@ impl Engine {
         let (bucket_id, key, conditions) = (known.bucket.id, key.clone(), conditions.clone());
         self.inner
             .db
-            .read("conditions_of_write", |tx| {
+            .read_for(caller.share(), "conditions_of_write", |tx| {
                 async move {
                     let current = rows::current(tx, bucket_id, &key).await?;
                     rows::check_conditions(current.as_ref().map(|version| version.etag.as_str()), &conditions)

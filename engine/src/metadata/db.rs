@@ -6,6 +6,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::changes::Changes;
+use super::look_ups::LookUps;
+use super::objects::{Located, Place};
 use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::tx::Tx;
@@ -17,13 +19,20 @@ use crate::{Clock, Durability, Error, Result, Settings};
 /// The metadata database.
 #[derive(Debug)]
 pub(crate) struct Db {
-    backend: Backend,
-    clock: Clock,
+    backend: Arc<Backend>,
+    look_ups: Arc<LookUps>,
     read_only: ReadOnly,
 }
 
+/// The database behind it.
 #[derive(Debug)]
-enum Backend {
+pub(super) struct Backend {
+    kind: Kind,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+enum Kind {
     Sqlite(Sqlite),
     Postgres(Postgres),
 }
@@ -31,13 +40,14 @@ enum Backend {
 impl Db {
     /// Opens the database, brings its schema up to date, and refuses one of a newer program.
     pub(crate) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
-        let backend = match &settings.database {
-            Database::Embedded => Backend::Sqlite(Sqlite::open(settings, read_only.clone()).await?),
+        let kind = match &settings.database {
+            Database::Embedded => Kind::Sqlite(Sqlite::open(settings, read_only.clone()).await?),
             Database::Postgres(postgres) => {
-                Backend::Postgres(Postgres::open(postgres, settings, read_only.clone()).await?)
+                Kind::Postgres(Postgres::open(postgres, settings, read_only.clone()).await?)
             }
         };
-        Ok(Self { backend, clock: settings.clock.clone(), read_only })
+        let backend = Arc::new(Backend { kind, clock: settings.clock.clone() });
+        Ok(Self { look_ups: LookUps::new(backend.clone()), backend, read_only })
     }
 
     /// Runs a named transaction of the store's own.
@@ -59,9 +69,9 @@ impl Db {
         if let Some(why) = self.read_only.reason() {
             return Err(Error::ReadOnly(why));
         }
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.write(share, name, body).await,
-            Backend::Postgres(postgres) => postgres.write(share, name, Durability::Strict, body).await,
+        match &self.backend.kind {
+            Kind::Sqlite(sqlite) => sqlite.write(share, name, body).await,
+            Kind::Postgres(postgres) => postgres.write(share, name, Durability::Strict, body).await,
         }
     }
 
@@ -70,9 +80,9 @@ impl Db {
         if let Some(why) = self.read_only.reason() {
             return Err(Error::ReadOnly(why));
         }
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.change(share, changes).await,
-            Backend::Postgres(postgres) => {
+        match &self.backend.kind {
+            Kind::Sqlite(sqlite) => sqlite.change(share, changes).await,
+            Kind::Postgres(postgres) => {
                 let (name, durability, changes) = (changes.name, changes.durability, Arc::new(changes));
                 postgres
                     .write(share, name, durability, move |tx| {
@@ -84,34 +94,49 @@ impl Db {
         }
     }
 
-    /// Runs a named transaction that only reads, on one consistent state.
+    /// Runs a named transaction of the store's own that only reads.
     pub(crate) async fn read<T, F>(&self, name: &'static str, body: F) -> Result<T>
     where
         T: Send,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
-        super::tx::count_read(name);
-        let mut running = match &self.backend {
-            Backend::Sqlite(sqlite) => Running::begin(sqlite.reader(name, &self.clock).await?, "BEGIN").await?,
-            Backend::Postgres(postgres) => postgres.begin_read(name).await?,
-        };
-        let answer = body(&mut running.tx).await;
-        running.end("COMMIT").await?;
-        answer
+        self.read_for(Share::Store, name, body).await
     }
 
-    /// Runs a body of one statement that only reads. By itself a statement sees one consistent state, so SQLite needs no transaction.
+    /// Runs a named transaction that only reads, on one consistent state. Those that wait are run in turn by share. [`Error::Busy`] when
+    /// too many wait.
+    pub(crate) async fn read_for<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
+        super::tx::count_read(name);
+        self.backend.read(&share, name, body).await
+    }
+
+    /// Runs a body of one statement that only reads, for the store itself.
     pub(crate) async fn read_statement<T, F>(&self, name: &'static str, body: F) -> Result<T>
     where
         T: Send,
         F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
     {
-        let Backend::Sqlite(sqlite) = &self.backend else { return self.read(name, body).await };
+        self.read_statement_for(Share::Store, name, body).await
+    }
+
+    /// Runs a body of one statement that only reads, otherwise as [`Db::read_for`].
+    pub(crate) async fn read_statement_for<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
         super::tx::count_read(name);
-        let mut running = Running { tx: sqlite.reader(name, &self.clock).await?, ended: false };
-        let answer = body(&mut running.tx).await;
-        running.ended = !running.tx.failed;
-        answer
+        self.backend.read_statement(&share, name, body).await
+    }
+
+    /// Looks up the current version of a key and where its bytes are, together with others that wait. [`Error::Busy`] when too many wait.
+    pub(crate) async fn look_up(&self, share: Share, name: &'static str, place: Place) -> Result<Option<Located>> {
+        super::tx::count_read(name);
+        self.look_ups.find(share, place).await
     }
 
     /// Why no writes are taken, when none are.
@@ -121,10 +146,44 @@ impl Db {
 
     /// Waits for what runs and closes the connections.
     pub(crate) async fn close(&self) {
-        match &self.backend {
-            Backend::Sqlite(sqlite) => sqlite.close().await,
-            Backend::Postgres(postgres) => postgres.close().await,
+        match &self.backend.kind {
+            Kind::Sqlite(sqlite) => sqlite.close().await,
+            Kind::Postgres(postgres) => postgres.close().await,
         }
+    }
+}
+
+impl Backend {
+    async fn read<T, F>(&self, share: &Share, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
+        let (mut running, _turn) = match &self.kind {
+            Kind::Sqlite(sqlite) => {
+                (Running::begin(sqlite.reader(share, name, &self.clock).await?, "BEGIN").await?, None)
+            }
+            Kind::Postgres(postgres) => {
+                let (running, turn) = postgres.begin_read(share, name).await?;
+                (running, Some(turn))
+            }
+        };
+        let answer = body(&mut running.tx).await;
+        running.end("COMMIT").await?;
+        answer
+    }
+
+    /// By itself a statement sees one consistent state, so SQLite needs no transaction.
+    pub(super) async fn read_statement<T, F>(&self, share: &Share, name: &'static str, body: F) -> Result<T>
+    where
+        T: Send,
+        F: for<'t> FnOnce(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send,
+    {
+        let Kind::Sqlite(sqlite) = &self.kind else { return self.read(share, name, body).await };
+        let mut running = Running { tx: sqlite.reader(share, name, &self.clock).await?, ended: false };
+        let answer = body(&mut running.tx).await;
+        running.ended = !running.tx.failed;
+        answer
     }
 }
 

@@ -7,6 +7,7 @@ mod copy;
 mod db;
 mod lent;
 mod link;
+mod look_ups;
 mod many;
 mod migrate;
 mod occupied;

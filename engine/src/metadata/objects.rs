@@ -1,7 +1,7 @@
 //! SQL of object versions: making one, and reading the current one.
 
 use super::contents::NewContent;
-use super::many::{Many, Part, execute_many};
+use super::many::{Many, Part, execute_many, fetch_many};
 use super::tx::UsageDelta;
 use super::{Row, Tx, Value, contents, values, versions};
 use crate::buckets::Versioning;
@@ -287,25 +287,52 @@ fn joined_version(row: &Row, place: (i64, &ObjectKey)) -> Result<Option<Version>
     }
 }
 
-/// Looks an object's current version and its content up in one statement: the version with where its bytes are, or `None` there when they
-/// are in pieces. `None` when there is no such object.
-pub(crate) async fn look_up(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<Option<(Version, Option<Source>)>> {
-    let row = tx
-        .fetch_optional(
-            concat!(
-                "SELECT o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
-                version_columns!(),
-                " FROM current c
-                  JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
-                  LEFT JOIN contents o ON o.id = v.content_id
-                  WHERE c.bucket_id = $1 AND c.key = $2"
-            ),
-            values![bucket_id, key.as_bytes()],
-        )
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let version = from_row(&row, (bucket_id, key))?;
-    let source = checked_source(&row, &version, row.opt_int("content_size_bytes")?)?;
+/// A key of a bucket that is looked up.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) bucket_id: i64,
+    pub(crate) key: ObjectKey,
+}
+
+/// A current version with where its bytes are, or `None` there when they are in pieces.
+pub(crate) type Located = (Version, Option<Source>);
+
+/// The current version at each of some places, with its content.
+static LOCATE: Many = Many::new(
+    3,
+    &[Part {
+        before: "WITH wanted (place, bucket_id, key) AS (VALUES ",
+        row: "($1, $2, $3)",
+        between: ", ",
+        after: concat!(
+            ")
+            SELECT w.place, o.id AS content_row, o.blob_id, o.data, o.crc64nvme, o.size_bytes AS content_size_bytes, ",
+            version_columns!(),
+            " FROM wanted w
+            LEFT JOIN current c ON c.bucket_id = w.bucket_id AND c.key = w.key
+            LEFT JOIN versions v ON v.bucket_id = c.bucket_id AND v.key = c.key AND v.seq = c.seq
+            LEFT JOIN contents o ON o.id = v.content_id"
+        ),
+    }],
+);
+
+/// The rows of the current versions at some places, in their order, from as few statements as for one.
+pub(super) async fn locate(tx: &mut Tx, places: &[Place]) -> Result<Vec<Row>> {
+    let mut rows: Vec<Option<Row>> = places.iter().map(|_| None).collect();
+    let wanted = (0_i64..).zip(places).map(|(at, place)| values![at, place.bucket_id, place.key.as_bytes()]).collect();
+    for row in fetch_many(tx, &LOCATE, wanted).await? {
+        let at = usize::try_from(row.int("place")?).unwrap_or(usize::MAX);
+        if let Some(found) = rows.get_mut(at) {
+            *found = Some(row);
+        }
+    }
+    rows.into_iter().map(|row| row.ok_or(Error::Internal("a look-up lost a key"))).collect()
+}
+
+/// What a row of [`locate`] has. `None` when there is no such object.
+pub(super) fn located(row: &Row, place: &Place) -> Result<Option<Located>> {
+    let Some(version) = joined_version(row, (place.bucket_id, &place.key))? else { return Ok(None) };
+    let source = checked_source(row, &version, row.opt_int("content_size_bytes")?)?;
     Ok(Some((version, source)))
 }
 

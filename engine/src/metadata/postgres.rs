@@ -16,7 +16,7 @@ use super::db::{Running, database_error};
 use super::lent::Lent;
 use super::migrate;
 use super::tx::{Connection, Sequence, Tx, UsageChanges};
-use crate::fair::{Limits, Share, Slots};
+use crate::fair::{Limits, Share, Slot, Slots};
 use crate::read_only::ReadOnly;
 use crate::settings::{Faults, PostgresSettings};
 use crate::{Clock, Durability, Error, Result, Settings};
@@ -25,7 +25,7 @@ use crate::{Clock, Durability, Error, Result, Settings};
 pub(super) const APPLICATION: &str = "cloudhold";
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
-/// Most writes that may wait for a connection.
+/// Most transactions that may wait for a connection.
 const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
 const RUNS_MAX: u32 = 30;
@@ -92,7 +92,7 @@ struct Shared {
     clock: Clock,
     faults: Faults,
     read_only: ReadOnly,
-    /// Which writes may have a connection.
+    /// Which transactions may have a connection.
     turns: Slots,
 }
 
@@ -137,8 +137,11 @@ impl Postgres {
         self.writes.spawn(work).await.map_err(|_| Error::Internal("a transaction panicked"))?
     }
 
-    pub(super) async fn begin_read(&self, name: &'static str) -> Result<Running> {
-        self.shared.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    /// Begins to read, with a connection in turn.
+    pub(super) async fn begin_read(&self, share: &Share, name: &'static str) -> Result<(Running, Slot)> {
+        let turn = self.shared.turns.take(share).await?;
+        let running = self.shared.begin(name, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        Ok((running, turn))
     }
 
     pub(super) async fn close(&self) {

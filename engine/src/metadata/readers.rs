@@ -7,20 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::link::{self, Link};
-use crate::{Error, Result};
+use crate::Result;
+use crate::fair::{Limits, Share, Slot, Slots};
 
 /// How long a read waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// Most reads that may wait for a connection.
+const WAITING_MAX: usize = 4096;
 
 /// The reading connections of a database file.
 #[derive(Debug)]
 pub(super) struct Readers {
     options: Box<SqliteConnectOptions>,
-    slots: Arc<Semaphore>,
-    count_max: u32,
+    turns: Slots,
     idle: Arc<Idle>,
 }
 
@@ -37,14 +38,15 @@ impl Idle {
 
 impl Readers {
     pub(super) fn new(options: SqliteConnectOptions, count_max: u32) -> Self {
-        let slots = Arc::new(Semaphore::new(count_max as usize));
-        Self { options: Box::new(options), slots, count_max, idle: Arc::default() }
+        let slots = usize::try_from(count_max).unwrap_or(usize::MAX);
+        let turns = Slots::new(Limits { slots, slots_of_one: slots, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
+        Self { options: Box::new(options), turns, idle: Arc::default() }
     }
 
-    /// A connection to read with. [`Error::Busy`] when none becomes free for a while.
-    pub(super) async fn take(&self, transaction: &'static str) -> Result<Reader> {
-        let slot = tokio::time::timeout(QUEUE_WAIT, self.slots.clone().acquire_owned()).await;
-        let slot = slot.map_err(|_| Error::Busy)?.map_err(|_| Error::Internal("the store is closed"))?;
+    /// A connection to read with; those who wait have them in turn. [`Error::Busy`](crate::Error::Busy) when too many wait, none becomes
+    /// free for a while, or they are closed.
+    pub(super) async fn take(&self, share: &Share, transaction: &'static str) -> Result<Reader> {
+        let slot = self.turns.take(share).await?;
         let idle = self.idle.lock().pop();
         let link = match idle {
             Some(link) => link,
@@ -55,9 +57,7 @@ impl Readers {
 
     /// Waits for what reads, and closes the connections.
     pub(super) async fn close(&self) {
-        let all = self.slots.acquire_many(self.count_max).await;
-        self.slots.close();
-        drop(all);
+        self.turns.close().await;
         let idle = std::mem::take(&mut *self.idle.lock());
         for link in idle {
             link.close().await;
@@ -73,7 +73,7 @@ pub(super) struct Reader {
     idle: Arc<Idle>,
     returns: bool,
     /// Given back last, when the connection lies among the idle ones.
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
 
 impl Reader {

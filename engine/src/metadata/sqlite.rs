@@ -63,8 +63,8 @@ impl Sqlite {
     }
 
     /// A connection to read with, on which nothing is begun yet.
-    pub(super) async fn reader(&self, name: &'static str, clock: &Clock) -> Result<Tx> {
-        let connection = Connection::Reader(self.readers.take(name).await?);
+    pub(super) async fn reader(&self, share: &Share, name: &'static str, clock: &Clock) -> Result<Tx> {
+        let connection = Connection::Reader(self.readers.take(share, name).await?);
         // A read takes no number of the commit sequence.
         Ok(Tx::new(connection, name, clock.clone(), Sequence::Counted { next: 0 }))
     }

@@ -13,7 +13,7 @@ use crate::bytes::cipher::{DataKey, Nonce};
 use crate::bytes::in_flight::Reading;
 use crate::bytes::outflow::{Piece, stream_pieces};
 use crate::metadata::contents;
-use crate::metadata::objects::{self as rows, Version};
+use crate::metadata::objects::{self as rows, Place, Version};
 use crate::metadata::{Tx, versions};
 use crate::rules::KnownBucket;
 use crate::version_ids::VersionIds;
@@ -37,7 +37,9 @@ impl Engine {
         let found = self
             .inner
             .db
-            .read("head_object", |tx| async move { find_view(tx, &ids, &found, &wanted).await }.boxed())
+            .read_for(caller.share(), "head_object", |tx| {
+                async move { find_view(tx, &ids, &found, &wanted).await }.boxed()
+            })
             .await;
         let found = admit(&known, caller, key, read, found)?;
         // A part or range that is not there needs no key to say so.
@@ -78,21 +80,11 @@ impl Engine {
         if read.version_id.is_some() || matches!(read.selection, Some(Selection::Part(_))) {
             return Ok(None);
         }
-        let (in_flight, bucket_id, wanted) = (self.inner.in_flight.clone(), known.bucket.id, key.clone());
-        let found = self
-            .inner
-            .db
-            .read_statement(name, |tx| {
-                async move {
-                    let found = rows::look_up(tx, bucket_id, &wanted).await?;
-                    // Freeing waits for a while after the last row is gone, so that this comes in time.
-                    let reading = found.as_ref().map(|(version, _)| in_flight.read(version.content_id));
-                    Ok(found.zip(reading))
-                }
-                .boxed()
-            })
-            .await?;
-        let Some(((version, Some(source)), reading)) = found else { return Ok(None) };
+        let place = Place { bucket_id: known.bucket.id, key: key.clone() };
+        let found = self.inner.db.look_up(caller.share(), name, place).await?;
+        let Some((version, Some(source))) = found else { return Ok(None) };
+        // Freeing waits for a while after the last row is gone, so that this comes in time.
+        let reading = self.inner.in_flight.read(version.content_id);
         known.must_allow(caller, &Wanted::on_object(Action::GetObject, key, known.side_of(&version.meta)))?;
         selection::check_read(&version.etag, version.modified_us, &read.conditions)?;
         let range = match read.selection {
@@ -118,7 +110,7 @@ impl Engine {
         let found = self
             .inner
             .db
-            .read("get_object", |tx| {
+            .read_for(caller.share(), "get_object", |tx| {
                 async move {
                     let found = find_view(tx, &ids, &bucket, &wanted).await?;
                     let reading = in_flight.read(found.version.content_id);

@@ -1,11 +1,12 @@
 //! Much to do at once: no transaction grows without bound, and nobody's requests keep another's waiting in proportion.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use engine::{
-    Body, BucketName, Caller, CompleteUpload, CompletedPart, Digests, Engine, Error, Faults, GroupId, NewObject,
-    Settings, UploadId, UserId,
+    Body, BucketName, Caller, CompleteUpload, CompletedPart, Database, Digests, Engine, Error, Faults, GroupId,
+    ListRequest, NewObject, Settings, UploadId, UserId,
 };
 
 use crate::recorder::Events;
@@ -158,4 +159,47 @@ async fn one_write_among_thousands_of_another_tenant_waits_for_a_few_commits() {
         one.await.unwrap().unwrap();
     }
     engine.close().await;
+}
+
+/// On both kinds of database.
+#[tokio::test]
+async fn one_listing_among_hundreds_of_another_tenant_does_not_wait_for_them() {
+    let mut world = World::new().await;
+    world
+        .restart_with(|settings| {
+            settings.readers = 1;
+            if let Database::Postgres(postgres) = &mut settings.database {
+                postgres.connections_max = 1;
+            }
+        })
+        .await;
+    let bucket = world.bucket("of-ada").await;
+    let of_eve = BucketName::new("of-eve").unwrap();
+    world.engine.create_bucket(&world.eve, &of_eve).await.unwrap();
+    world.put(&bucket, "o", noise(10)).await;
+    let list = |who: &Caller, bucket: &BucketName| {
+        let (engine, who, bucket) = (world.engine.clone(), who.clone(), bucket.clone());
+        async move { engine.list_objects(&who, &bucket, &ListRequest { entries_max: 10, ..ListRequest::default() }).await }
+    };
+    // Both are known before, so that only the listings themselves wait.
+    list(&world.eve, &of_eve).await.unwrap();
+    let done = Arc::new(AtomicUsize::new(0));
+    let many: Vec<_> = (0..400)
+        .map(|_| {
+            let (one, done) = (list(&world.ada, &bucket), done.clone());
+            tokio::spawn(async move {
+                let page = one.await.unwrap();
+                assert_eq!(page.entries.len(), 1);
+                done.fetch_add(1, Ordering::SeqCst);
+            })
+        })
+        .collect();
+    // All of them wait when the other one comes.
+    tokio::task::yield_now().await;
+    list(&world.eve, &of_eve).await.unwrap();
+    let before = done.load(Ordering::SeqCst);
+    assert!(before < 100, "{before} of 400 others went first");
+    for one in many {
+        one.await.unwrap();
+    }
 }

@@ -177,3 +177,64 @@ async fn copies_keep_their_bytes_when_what_they_were_copied_from_goes() {
     let usage = world.engine.bucket(&world.ada, &bucket).await.unwrap().usage;
     assert_eq!((usage.object_count, usage.size_bytes), (32, 20 * 40_000 + 10 * 41_000 + 2 * 42_000));
 }
+
+#[tokio::test]
+async fn reads_that_wait_together_are_asked_for_together() {
+    let world = World::new().await;
+    let (bucket, other) = (world.bucket("together").await, world.bucket("other").await);
+    let names = names(200);
+    join_all(names.iter().map(|name| world.put(&bucket, name, noise(50 + name.len())))).await;
+    world.put(&other, "7", noise(1000)).await;
+    let events = Events::default();
+    let _listening = metrics::set_default_local_recorder(&events);
+    let asked = || events.of("cloudhold_metadata_look_ups_total").len();
+    let found = join_all(names.iter().map(|name| world.get(&bucket, name)));
+    let missing = join_all((0..50).map(|number| world.get(&bucket, ["no", "none"][number % 2])));
+    let (found, missing, of_other) = tokio::join!(found, missing, world.get(&other, "7"));
+    for (name, bytes) in names.iter().zip(found) {
+        assert_eq!(bytes.unwrap(), noise(50 + name.len()), "{name}");
+    }
+    assert!(missing.iter().all(|one| matches!(one, Err(Error::NoSuchKey { marker: None }))));
+    assert_eq!(of_other.unwrap(), noise(1000));
+    assert!((1..=40).contains(&asked()), "{} questions for 251 look-ups", asked());
+    // One that is alone is asked for at once.
+    events.clear();
+    world.get(&bucket, "0").await.unwrap();
+    assert_eq!(asked(), 1);
+}
+
+/// Who goes away while it waits takes nobody along.
+#[tokio::test]
+async fn a_read_that_is_given_up_does_not_end_those_that_wait_with_it() {
+    let world = World::new().await;
+    let bucket = world.bucket("together").await;
+    world.put(&bucket, "o", noise(100)).await;
+    for _ in 0..20 {
+        let mut reads: Vec<_> = (0..30).map(|_| Box::pin(world.get(&bucket, "o"))).collect();
+        for read in &mut reads {
+            assert!(futures::poll!(read.as_mut()).is_pending());
+        }
+        let kept = reads.split_off(15);
+        drop(reads);
+        for read in join_all(kept).await {
+            assert_eq!(read.unwrap(), noise(100));
+        }
+    }
+}
+
+/// A row that cannot be read is the trouble of who asked for it.
+#[tokio::test]
+async fn what_is_damaged_at_one_key_is_not_told_of_others() {
+    let world = World::on(Database::Embedded).await;
+    let bucket = world.bucket("together").await;
+    let names = names(20);
+    join_all(names.iter().map(|name| world.put(&bucket, name, noise(50)))).await;
+    world.sql("UPDATE versions SET meta = '{' WHERE key = CAST('7' AS BLOB)").await;
+    let found = join_all(names.iter().map(|name| world.get(&bucket, name))).await;
+    for (name, found) in names.iter().zip(found) {
+        match found {
+            Ok(bytes) => assert!(name != "7" && bytes == noise(50), "{name}"),
+            Err(error) => assert!(name == "7" && matches!(error, Error::Corrupt(_)), "{name}: {error}"),
+        }
+    }
+}
