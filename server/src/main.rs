@@ -5,6 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use server::commands::{Cli, is_broken_pipe, run};
+use tikv_jemallocator::Jemalloc;
+
+/// A request takes and gives back memory some hundred times, on one thread and on another, which costs the system's allocator a fifth of its
+/// time.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
