@@ -152,7 +152,8 @@ impl Engine {
                     Some(Holding { entity, documents }) => match entity.kind {
                         IamKind::User => (Who::UserSession(entity), documents),
                         IamKind::Role => {
-                            (Who::RoleSession { role: entity, session_name: session.session_name }, documents)
+                            let (session_name, access_key) = (session.session_name, access_key.to_owned());
+                            (Who::RoleSession { role: entity, session_name, access_key }, documents)
                         }
                         IamKind::Group | IamKind::Policy => {
                             return Err(Error::corrupt("a session is of what takes on no rights"));

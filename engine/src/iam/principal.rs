@@ -26,8 +26,8 @@ pub(crate) enum Who {
     User(IamEntity),
     /// A user, by a temporary key.
     UserSession(IamEntity),
-    /// A role that was taken on.
-    RoleSession { role: IamEntity, session_name: String },
+    /// A role that was taken on, and the temporary key of that.
+    RoleSession { role: IamEntity, session_name: String, access_key: String },
     /// The account's root, by a temporary key.
     RootSession,
 }
@@ -95,7 +95,7 @@ impl Principal {
     pub(crate) fn arn(&self) -> String {
         match &self.who {
             Who::User(user) | Who::UserSession(user) => user.arn(),
-            Who::RoleSession { role, session_name } => assumed_role_arn(role, session_name),
+            Who::RoleSession { role, session_name, .. } => assumed_role_arn(role, session_name),
             Who::RootSession => root_arn(&self.account),
         }
     }
@@ -104,7 +104,7 @@ impl Principal {
     pub(crate) fn user_id(&self) -> String {
         match &self.who {
             Who::User(user) | Who::UserSession(user) => user.id.clone(),
-            Who::RoleSession { role, session_name } => format!("{}:{session_name}", role.id),
+            Who::RoleSession { role, session_name, .. } => format!("{}:{session_name}", role.id),
             Who::RootSession => self.account.canonical_id.to_string(),
         }
     }

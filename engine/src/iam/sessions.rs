@@ -84,6 +84,8 @@ struct Session {
     account: CanonicalId,
     /// The account of who asks.
     caller: CanonicalId,
+    /// The temporary key with which it is asked for, of a role that was taken on before.
+    parent: Option<String>,
     entity: String,
     name: String,
     policy: Option<String>,
@@ -103,9 +105,9 @@ impl Engine {
     /// another account, the caller's policies must allow it, too. No root takes roles on.
     pub async fn assume_role(&self, caller: &Caller, asked: AssumeRole) -> Result<SessionKey> {
         let who = caller.principal().map(super::Principal::who);
-        let is_chained = match who {
-            Some(Who::User(_) | Who::UserSession(_)) => false,
-            Some(Who::RoleSession { .. }) => true,
+        let parent = match who {
+            Some(Who::User(_) | Who::UserSession(_)) => None,
+            Some(Who::RoleSession { access_key, .. }) => Some(access_key.clone()),
             Some(Who::RootSession) | None => return Err(Error::AccessDenied),
         };
         check_session_name(&asked.session_name)?;
@@ -115,13 +117,14 @@ impl Engine {
         let role = self.find_role(&asked.role_arn).await?;
         may_assume(caller, &asked, role.as_ref())?;
         let role = role.ok_or(Error::AccessDenied)?;
-        let longest = role.session_seconds_max().min(if is_chained { CHAINED_SECONDS_MAX } else { u32::MAX });
+        let longest = role.session_seconds_max().min(if parent.is_some() { CHAINED_SECONDS_MAX } else { u32::MAX });
         let seconds = check_seconds(asked.duration_seconds, (ROLE_SECONDS_USUAL, longest))?;
         let (user_id, arn) =
             (format!("{}:{}", role.id, asked.session_name), assumed_role_arn(&role, &asked.session_name));
         let session = Session {
             account: role.account,
             caller: caller.must_act_in_account()?.canonical_id.clone(),
+            parent,
             entity: role.id,
             name: asked.session_name,
             policy: asked.policy,
@@ -149,7 +152,8 @@ impl Engine {
         };
         let seconds = check_seconds(seconds, (OWN_SECONDS.0.min(seconds_max), seconds_max))?;
         let caller = account.clone();
-        self.open_key_session(Session { account, caller, entity, name: String::new(), policy: None, seconds }).await
+        let name = String::new();
+        self.open_key_session(Session { account, caller, parent: None, entity, name, policy: None, seconds }).await
     }
 
     /// Forgets sessions that ended an hour ago, and returns how many. Writes nothing when there are none.
@@ -194,6 +198,7 @@ impl Engine {
             access_key: access_key.clone(),
             account: session.account,
             caller: session.caller,
+            parent: session.parent,
             entity: session.entity,
             session_name: session.name,
             policy: session.policy,

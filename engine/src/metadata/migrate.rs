@@ -11,7 +11,7 @@ use crate::{Error, Result};
 macro_rules! migrations {
     ($folder:literal) => {
         migrations!($folder: 1 "first", 2 "leftovers", 3 "durability", 4 "bucket_settings", 5 "uploads", 6 "encryption", 7 "iam",
-                    8 "event_outbox")
+                    8 "event_outbox", 9 "session_chains")
     };
     ($folder:literal: $($version:literal $name:literal),*) => {
         LazyLock::new(|| Migrator::with_migrations(vec![$(Migration::new(

@@ -230,6 +230,55 @@ async fn suspending_who_took_a_role_on_ends_the_session_in_the_other_account() {
     assert!(!works().await, "it is over");
 }
 
+/// Three accounts: a user of the first takes on a role of the second, and with it a role of the third.
+#[tokio::test]
+async fn suspending_who_took_a_role_on_ends_what_was_taken_on_with_it() {
+    let account = Account::new().await;
+    let engine = account.engine();
+    for group in ["first", "third"] {
+        account.store.group(group).await;
+    }
+    let first = caller(&account.store.user("first", "first").await);
+    let third = caller(&account.store.user("third", "third").await);
+    engine.create_iam_entity(&first, IamKind::User, new("eve")).await.expect("a user");
+    let eve = as_iam_user(engine, &first, "eve").await;
+    let role = async |root: &Caller, name: &'static str, trusted: &str| {
+        let role = NewIamEntity { document: trust(trusted), ..new(name) };
+        engine.create_iam_entity(root, IamKind::Role, role).await.expect("a role").arn()
+    };
+    let guest = role(&account.root, "guest", &engine.caller_identity(&eve).expect("an identity").arn).await;
+    let deep = role(&third, "deep", &guest).await;
+    let deeper = role(&third, "deeper", &deep).await;
+    let assume = async |who: &Caller, role_arn: &str| {
+        let asked =
+            AssumeRole { role_arn: role_arn.to_owned(), session_name: "visit".to_owned(), ..AssumeRole::default() };
+        engine.assume_role(who, asked).await
+    };
+    let works =
+        async |key: &SessionKey| login(engine, &key.access_key, Some(key.token.expose_secret())).await.is_some();
+    let visit = assume(&eve, &guest).await.expect("a session");
+    let guest_session = as_session(engine, &visit).await;
+    let below = assume(&guest_session, &deep).await.expect("a session");
+    let lowest = assume(&as_session(engine, &below).await, &deeper).await.expect("a session");
+    // One that has nothing to do with the first account stays.
+    let local = as_iam_user(engine, &account.root, "ada").await;
+    let of_own = role(&account.root, "own", &engine.caller_identity(&local).expect("an identity").arn).await;
+    let kept = assume(&local, &of_own).await.expect("a session");
+    for key in [&visit, &below, &lowest, &kept] {
+        assert!(works(key).await);
+    }
+    let change = UserChange { active: Some(false), ..UserChange::default() };
+    engine.change_user(OPERATOR, &gid("first"), &uid("first"), change).await.expect("suspended");
+    for key in [&visit, &below, &lowest] {
+        assert!(!works(key).await);
+    }
+    assert!(works(&kept).await);
+    assert!(
+        matches!(assume(&guest_session, &deep).await, Err(Error::AccessDenied)),
+        "with a session that ended meanwhile"
+    );
+}
+
 #[tokio::test]
 async fn a_temporary_key_needs_its_own_token_until_it_ends() {
     let account = Account::new().await;

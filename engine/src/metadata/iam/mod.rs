@@ -11,12 +11,12 @@ use crate::{CanonicalId, Result};
 
 /// Deletes everything of an account's own but its keys.
 pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Result<()> {
-    const OF_ACCOUNT: [&str; 6] = [
+    sessions::delete_of_account(tx, account).await?;
+    const OF_ACCOUNT: [&str; 5] = [
         "DELETE FROM iam_members WHERE group_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
         "DELETE FROM iam_attachments WHERE entity_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
         "DELETE FROM iam_inline_policies WHERE entity_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
         "DELETE FROM iam_policy_versions WHERE policy_ref IN (SELECT id FROM iam_entities WHERE account_ref = $1)",
-        "DELETE FROM iam_sessions WHERE account_ref = $1 OR caller_ref = $1",
         "DELETE FROM iam_entities WHERE account_ref = $1",
     ];
     for sql in OF_ACCOUNT {

@@ -11,6 +11,8 @@ pub(crate) struct SessionRow {
     pub(crate) account: CanonicalId,
     /// The account of who asked for it.
     pub(crate) caller: CanonicalId,
+    /// The temporary key with which it was asked for.
+    pub(crate) parent: Option<String>,
     /// The user or role; empty for the account's root.
     pub(crate) entity: String,
     pub(crate) session_name: String,
@@ -26,19 +28,20 @@ pub(crate) struct SessionLogin {
     pub(crate) account: Identity,
 }
 
-/// Stores a temporary key; `false` when its account or the account's group is not active, or gone.
+/// Stores a temporary key; `false` when its account or the account's group is not active, or gone, or the session is that asked for it.
 pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
     let now_us = tx.now_us();
     let inserted = tx
         .execute(
             "INSERT INTO iam_sessions (access_key, account_ref, entity_ref, session_name, policy, secret, token_hash,
-                                   created_us, expires_us, caller_ref)
-         SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10
+                                   created_us, expires_us, caller_ref, parent_key)
+         SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11
          FROM users u
          JOIN groups g ON g.id = u.group_ref
          WHERE u.id = $2
            AND u.active = 1
-           AND g.active = 1",
+           AND g.active = 1
+           AND (CAST($11 AS TEXT) IS NULL OR EXISTS (SELECT 1 FROM iam_sessions p WHERE p.access_key = $11))",
             values![
                 &row.access_key,
                 row.account.as_str(),
@@ -49,7 +52,8 @@ pub(crate) async fn insert(tx: &mut Tx, row: &SessionRow) -> Result<bool> {
                 &row.token_hash,
                 now_us,
                 row.expires_us,
-                row.caller.as_str()
+                row.caller.as_str(),
+                row.parent.as_ref()
             ],
         )
         .await?;
@@ -73,6 +77,7 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<S
     let row = tx
         .fetch_optional(
             "SELECT s.caller_ref AS caller_ref,
+                    s.parent_key AS parent_key,
                     s.entity_ref AS entity_ref,
                     s.session_name AS session_name,
                     s.policy AS policy,
@@ -103,6 +108,7 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<S
             access_key: access_key.to_owned(),
             account: account.canonical_id.clone(),
             caller: CanonicalId::stored(row.text("caller_ref")?),
+            parent: row.opt_text("parent_key")?,
             entity: row.text("entity_ref")?,
             session_name: row.text("session_name")?,
             policy: row.opt_text("policy")?,
@@ -115,28 +121,43 @@ pub(crate) async fn find_login(tx: &mut Tx, access_key: &str) -> Result<Option<S
     .transpose()
 }
 
+/// Deletes the sessions that a condition is true of, and those that were asked for with them, however far down.
+macro_rules! delete_with_those_below {
+    ($of:literal) => {
+        concat!(
+            "DELETE FROM iam_sessions WHERE access_key IN (
+                 WITH RECURSIVE ended (access_key) AS (
+                     SELECT access_key FROM iam_sessions WHERE ",
+            $of,
+            "
+                     UNION
+                     SELECT s.access_key FROM ended e JOIN iam_sessions s ON s.parent_key = e.access_key
+                 )
+                 SELECT access_key FROM ended)"
+        )
+    };
+}
+
 /// Ends the sessions of a user or role.
 pub(crate) async fn delete_of_entity(tx: &mut Tx, account: &CanonicalId, entity: &str) -> Result<()> {
-    tx.execute(
-        "DELETE FROM iam_sessions WHERE account_ref = $1 AND entity_ref = $2",
-        values![account.as_str(), entity],
-    )
-    .await?;
+    tx.execute(delete_with_those_below!("account_ref = $1 AND entity_ref = $2"), values![account.as_str(), entity])
+        .await?;
     Ok(())
 }
 
 /// Ends all sessions of an account, and those that it has in others.
 pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Result<()> {
-    tx.execute("DELETE FROM iam_sessions WHERE account_ref = $1 OR caller_ref = $1", values![account.as_str()]).await?;
+    tx.execute(delete_with_those_below!("account_ref = $1 OR caller_ref = $1"), values![account.as_str()]).await?;
     Ok(())
 }
 
 /// Ends the sessions of all accounts of a group of users, and those that they have in others.
 pub(crate) async fn delete_of_group(tx: &mut Tx, group_ref: &str) -> Result<()> {
     tx.execute(
-        "DELETE FROM iam_sessions
-         WHERE account_ref IN (SELECT id FROM users WHERE group_ref = $1)
-            OR caller_ref IN (SELECT id FROM users WHERE group_ref = $1)",
+        delete_with_those_below!(
+            "account_ref IN (SELECT id FROM users WHERE group_ref = $1)
+                        OR caller_ref IN (SELECT id FROM users WHERE group_ref = $1)"
+        ),
         values![group_ref],
     )
     .await?;
