@@ -116,6 +116,33 @@ async fn reopen(disk: Arc<dyn Disk>, root: &Path, prepared: &Prepared, expected:
     store.engine.close().await;
 }
 
+/// Nothing else is written: only the time for which a relaxed write may wait is what makes it durable.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relaxed_write_becomes_durable_by_itself() {
+    let prepared = Prepared::new().await;
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let model = perform_all(&store, BUCKET, &[Operation::CreateBucket, Operation::Relax, put("small", 300)]).await;
+    let before = disk.trail().len();
+    let is_synced = || disk.trail()[before..].iter().any(|step| step.starts_with("sync"));
+    for _ in 0..600 {
+        if is_synced() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(is_synced(), "nothing was synced after it: {:?}", &disk.trail()[before..]);
+    disk.crash_now();
+    store.engine.close().await;
+    for seed in 0..20 {
+        let cut = scratch();
+        disk.cut_power(seed, cut.path()).unwrap();
+        let after = Arc::new(SimulatedDisk::open(cut.path()).unwrap());
+        reopen(after, cut.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+    }
+}
+
 const CLIENTS: usize = 5;
 
 fn own_bucket(number: usize) -> String {
