@@ -113,16 +113,17 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// Appends a text as XML has it.
+/// Appends a text as XML has it. Parsers make a line feed of a carriage return that is no reference: a key would be named as another.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
     let mut rest = text;
-    while let Some(at) = rest.find(['&', '<', '>', '"', '\'']) {
+    while let Some(at) = rest.find(['&', '<', '>', '"', '\'', '\r']) {
         out.push_str(&rest[..at]);
         out.push_str(match rest.as_bytes()[at] {
             b'&' => "&amp;",
             b'<' => "&lt;",
             b'>' => "&gt;",
             b'"' => "&quot;",
+            b'\r' => "&#13;",
             _ => "&apos;",
         });
         rest = &rest[at + 1..];

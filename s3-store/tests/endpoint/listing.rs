@@ -102,6 +102,17 @@ async fn url_coding_is_for_every_name() {
     assert_eq!(endpoint.get("/photos?q:encoding-type=base64").await.told(), "400 InvalidArgument");
 }
 
+/// A parser of XML makes a line feed of a carriage return: the client would go on with another key.
+#[tokio::test]
+async fn a_carriage_return_in_a_key_is_told_as_one() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/a\rb", b"x").await;
+    for listing in ["/photos?q:list-type=2", "/photos"] {
+        let text = endpoint.get(listing).await.text();
+        assert!(text.contains("<Key>a&#13;b</Key>"), "{listing}: {text}");
+    }
+}
+
 #[tokio::test]
 async fn limits_of_a_page() {
     let endpoint = filled().await;
