@@ -12,7 +12,7 @@ use crate::fair::Share;
 use crate::lifecycle::Day;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
-use crate::rules::{self, KnownBucket, Rules};
+use crate::rules::{self, BucketSetting as _, KnownBucket, Rules};
 use crate::usage::Usage;
 use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result, RuleError};
 
@@ -77,13 +77,13 @@ pub enum BucketCreated {
 }
 
 impl Engine {
-    /// Makes a bucket for the calling user, or for the account that the caller acts in. [`Error::BucketExists`] with `owned: false` when somebody else has the name (also in the
-    /// trash).
+    /// Makes a bucket for the calling user, or for the account that the caller acts in. [`Error::BucketExists`] with `owned: false` when
+    /// somebody else has the name, or anybody's bucket in the trash; with `owned: true` when the caller has it otherwise than it is asked for.
     pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
         self.create_bucket_with(caller, name, NewBucket::default()).await
     }
 
-    /// Makes a bucket with settings of its own; one that the caller has already keeps what it has.
+    /// Makes a bucket with settings of its own. One that the caller has already keeps what it has, so that only what it has can be asked for.
     pub async fn create_bucket_with(
         &self,
         caller: &Caller,
@@ -93,6 +93,9 @@ impl Engine {
         let owner = caller.must_be_allowed_in_account(Action::CreateBucket, name.as_str())?.clone();
         if new.acl != GivenAcl::None {
             caller.must_be_allowed_in_account(Action::PutBucketAcl, name.as_str())?;
+        }
+        if new.ownership.is_some() {
+            caller.must_be_allowed_in_account(Action::PutBucketOwnershipControls, name.as_str())?;
         }
         if new.object_lock {
             caller.must_be_allowed_in_account(Action::PutBucketObjectLockConfiguration, name.as_str())?;
@@ -259,9 +262,16 @@ async fn find(tx: &mut Tx, name: &BucketName, lifecycle_day: Day) -> Result<Know
     Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day })
 }
 
-/// The list among the settings of a bucket that is about to be made.
-fn acl_in(settings: &[(&'static str, String)]) -> Option<String> {
-    settings.iter().find(|(kind, _)| *kind == rules::ACL).map(|(_, value)| value.clone())
+/// Whether a bucket has what it is asked to be made with: its list in any case, and what is said of its lock and of who owns what others
+/// store.
+async fn is_as_asked(tx: &mut Tx, bucket: &Bucket, settings: &[(&'static str, String)]) -> Result<bool> {
+    let Rules { acl, ownership, object_lock, .. } = Rules::load(tx, bucket).await?;
+    let given_away = acl.filter(|acl| *acl != Acl::private(&bucket.owner)).as_ref().map(rules::to_json).transpose()?;
+    let asked = |kind: &str| settings.iter().find(|(asked, _)| *asked == kind).map(|(_, value)| value);
+    let ownership = rules::to_json(&ownership.unwrap_or_default())?;
+    Ok(asked(rules::ACL) == given_away.as_ref()
+        && asked(ObjectOwnership::KIND).is_none_or(|asked| *asked == ownership)
+        && (asked(ObjectLock::KIND).is_none() || object_lock.is_some()))
 }
 
 async fn insert(
@@ -274,9 +284,9 @@ async fn insert(
 ) -> Result<BucketCreated> {
     if let Some(named) = metadata::buckets::by_name(tx, name).await? {
         let owned = named.bucket.owner == *owner && !named.trashed;
-        // To make it again as it is changes nothing; with another list it would have to.
-        let same = owned && metadata::settings::acl_of(tx, named.bucket.id).await? == acl_in(settings);
-        return if same { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned: false }) };
+        // To make it again as it is changes nothing; otherwise it would have to, or would not be what it was asked to be.
+        let same = owned && is_as_asked(tx, &named.bucket, settings).await?;
+        return if same { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned }) };
     }
     metadata::users::find_by_id(tx, owner).await?.ok_or(Error::NoSuchUser)?;
     if metadata::buckets::count_of_owner(tx, owner).await? >= u64::from(count_max) {

@@ -104,8 +104,10 @@ async fn ensure_user(engine: &Engine, group: &GroupId, user: &UserId) -> anyhow:
 
 async fn ensure_bucket(engine: &Engine, owner: &CanonicalId, bucket: &BucketName) -> anyhow::Result<()> {
     match engine.create_bucket_for(&CALLER, owner, bucket).await {
-        Ok(BucketCreated::New | BucketCreated::AlreadyOwned) => Ok(()),
-        Err(engine::Error::BucketExists { .. }) => {
+        Ok(BucketCreated::New | BucketCreated::AlreadyOwned) | Err(engine::Error::BucketExists { owned: true }) => {
+            Ok(())
+        }
+        Err(engine::Error::BucketExists { owned: false }) => {
             bail!("the bucket {bucket} belongs to somebody else: choose another with --bucket")
         }
         Err(error) => Err(error.into()),

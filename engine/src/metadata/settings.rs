@@ -1,7 +1,7 @@
 //! SQL of what is set on buckets: a row for each kind of setting.
 
 use super::{Tx, values};
-use crate::{Result, rules};
+use crate::Result;
 
 /// Everything that is set on a bucket, as kind and value.
 pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String, String)>> {
@@ -20,12 +20,6 @@ pub(crate) async fn of_kind(tx: &mut Tx, bucket_id: i64, kind: &'static str) -> 
         )
         .await?;
     row.map(|row| row.text("value")).transpose()
-}
-
-/// The list of a bucket, as it is written.
-pub(crate) async fn acl_of(tx: &mut Tx, bucket_id: i64) -> Result<Option<String>> {
-    let kept = of_bucket(tx, bucket_id).await?;
-    Ok(kept.into_iter().find(|(kind, _)| kind == rules::ACL).map(|(_, value)| value))
 }
 
 /// Sets a kind, or takes it away.

@@ -23,6 +23,32 @@ async fn making_a_bucket_takes_any_location_and_repeats() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_made_again_only_as_it_is() {
+    const LOCK: (&str, &str) = ("x-amz-bucket-object-lock-enabled", "true");
+    const ENFORCED: (&str, &str) = ("x-amz-object-ownership", "BucketOwnerEnforced");
+    const BY_WRITER: (&str, &str) = ("x-amz-object-ownership", "ObjectWriter");
+    let endpoint = Endpoint::start().await;
+    let make = async |bucket: &str, headers: &[(&str, &str)]| {
+        let request = headers.iter().fold(Request::new("PUT", bucket), |to, (name, value)| to.header(name, value));
+        endpoint.ada.send(request).await.told()
+    };
+    assert_eq!(make("/plain", &[]).await, "200");
+    assert_eq!(make("/plain", &[BY_WRITER, ("x-amz-acl", "private")]).await, "200", "that is what it has");
+    assert_eq!(make("/plain", &[LOCK]).await, "409 BucketAlreadyOwnedByYou");
+    assert_eq!(make("/plain", &[ENFORCED]).await, "409 BucketAlreadyOwnedByYou");
+    let lock = endpoint.get("/plain?q:object-lock").await;
+    assert_eq!(lock.told(), "404 ObjectLockConfigurationNotFoundError");
+    assert_eq!(endpoint.get("/plain?q:ownershipControls").await.status, 404);
+    for headers in [&[LOCK, ENFORCED][..], &[LOCK, ENFORCED], &[LOCK], &[ENFORCED], &[]] {
+        assert_eq!(make("/locked", headers).await, "200", "{headers:?}");
+    }
+    assert_eq!(make("/locked", &[LOCK, BY_WRITER]).await, "409 BucketAlreadyOwnedByYou");
+    let by_list = Request::new("PUT", "/plain?q:acl").header("x-amz-acl", "private");
+    assert_eq!(endpoint.ada.send(by_list).await.told(), "200");
+    assert_eq!(make("/plain", &[]).await, "200", "a list that gives nothing away is as none");
+}
+
+#[tokio::test]
 async fn names_follow_the_rules_of_s3() {
     let endpoint = Endpoint::start().await;
     for name in ["ab", "Photos", "a_b", "-ab", "ab-", "a..b", "10.0.0.1", &"x".repeat(64)] {

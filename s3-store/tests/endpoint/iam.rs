@@ -254,3 +254,28 @@ async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
     let some = done(&endpoint, &endpoint.ada, &[("Action", "ListUsers"), ("PathPrefix", "/x")]).await;
     assert_eq!(some.elements("UserName"), ["dora"]);
 }
+
+/// A policy that allows some actions on everything.
+fn allowing(actions: &[&str]) -> String {
+    let actions = actions.join("\",\"");
+    format!(r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["{actions}"],"Resource":"*"}}]}}"#)
+}
+
+#[tokio::test]
+async fn a_bucket_is_made_with_settings_by_who_may_set_them() {
+    let endpoint = Endpoint::start().await;
+    for (index, (header, value, action)) in [
+        ("x-amz-acl", "public-read", "s3:PutBucketAcl"),
+        ("x-amz-object-ownership", "BucketOwnerPreferred", "s3:PutBucketOwnershipControls"),
+        ("x-amz-bucket-object-lock-enabled", "true", "s3:PutBucketObjectLockConfiguration"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let make = || Request::new("PUT", &format!("/made-{index}")).header(header, value);
+        let without = iam_user(&endpoint, &format!("without{index}"), Some(&allowing(&["s3:CreateBucket"]))).await;
+        assert_eq!(without.send(make()).await.told(), "403 AccessDenied", "{header}");
+        let with = iam_user(&endpoint, &format!("with{index}"), Some(&allowing(&["s3:CreateBucket", action]))).await;
+        assert_eq!(with.send(make()).await.told(), "200", "{header}");
+    }
+}
