@@ -10,6 +10,7 @@ use crate::access::action::Action;
 use crate::access::public::ObjectOwnership;
 use crate::access::{ObjectSide, Wanted};
 use crate::events::{EventKind, Happened, Notify};
+use crate::lock::SaidLock;
 use crate::meta::Meta;
 use crate::metadata::{self, Tx, objects as rows, users, versions};
 use crate::rules::KnownBucket;
@@ -114,16 +115,15 @@ impl Engine {
         object: &ObjectName,
         action: Action,
     ) -> Result<(Arc<KnownBucket>, rows::Version)> {
-        self.find_version_given(caller, object, action, &[]).await
+        self.find_version_for(caller, object, Wanted::at(action, &object.key)).await
     }
 
-    /// The same for an action that gives it tags.
-    pub(crate) async fn find_version_given(
+    /// The same for an action of which more is known, such as the tags that it gives.
+    pub(crate) async fn find_version_for(
         &self,
         caller: &Caller,
         object: &ObjectName,
-        action: Action,
-        new_tags: &[(String, String)],
+        wanted: Wanted<'_>,
     ) -> Result<(Arc<KnownBucket>, rows::Version)> {
         let known = self.known_bucket(&object.bucket).await?;
         let (ids, bucket_id, named) = (self.inner.version_ids.clone(), known.bucket.id, object.clone());
@@ -135,8 +135,7 @@ impl Engine {
             })
             .await;
         let version = found.map_err(|error| known.hide_absence(caller, &object.key, error))?;
-        let wanted = Wanted::on_object(action, &object.key, known.side_of(&version.meta));
-        known.must_allow(caller, &Wanted { new_tags, ..wanted })?;
+        known.must_allow(caller, &Wanted { object: Some(known.side_of(&version.meta)), ..wanted })?;
         Ok((known, version))
     }
 
@@ -219,7 +218,7 @@ impl Engine {
         given: &GivenAcl,
         lock: &NewLock,
     ) -> Result<Possession> {
-        known.must_allow_beside(caller, key, given, lock)?;
+        known.must_allow_beside(caller, key, given, SaidLock::of_new(lock, self.clock().now_us()))?;
         let bucket_owner = &known.bucket.owner;
         // What nobody signed belongs to the bucket's owner, who else could not get rid of it.
         let writer = caller.account().map_or(bucket_owner, |account| &account.canonical_id);

@@ -65,6 +65,8 @@ pub struct NewBucket {
     pub ownership: Option<ObjectOwnership>,
     /// Whether its versions can be locked; it keeps versions then.
     pub object_lock: bool,
+    /// Where it is asked to be, for the conditions of policies: every bucket is here.
+    pub location: Option<String>,
 }
 
 /// What [`Engine::create_bucket`] found.
@@ -90,7 +92,9 @@ impl Engine {
         name: &BucketName,
         new: NewBucket,
     ) -> Result<BucketCreated> {
-        let owner = caller.must_be_allowed_in_account(Action::CreateBucket, name.as_str())?.clone();
+        let told = new.location.as_deref().map(|location| ("s3:locationconstraint", location));
+        let owner =
+            caller.must_be_allowed_in_account_told(Action::CreateBucket, name.as_str(), told.as_slice())?.clone();
         if new.acl != GivenAcl::None {
             caller.must_be_allowed_in_account(Action::PutBucketAcl, name.as_str())?;
         }
@@ -246,20 +250,20 @@ impl Engine {
             return Ok(known);
         }
         let (seen, wanted) = (self.inner.buckets.generation(), name.clone());
-        let day = Day::of(&self.inner.settings);
-        let known = self.inner.db.read("find_bucket", |tx| async move { find(tx, &wanted, day).await }.boxed()).await?;
-        let known = Arc::new(known);
+        let of_store = (Day::of(&self.inner.settings), self.inner.settings.region.clone());
+        let found = self.inner.db.read("find_bucket", |tx| async move { find(tx, &wanted, of_store).await }.boxed());
+        let known = Arc::new(found.await?);
         self.inner.buckets.insert(seen, name.as_str(), known.clone());
         Ok(known)
     }
 }
 
-async fn find(tx: &mut Tx, name: &BucketName, lifecycle_day: Day) -> Result<KnownBucket> {
+async fn find(tx: &mut Tx, name: &BucketName, (lifecycle_day, region): (Day, Arc<str>)) -> Result<KnownBucket> {
     let named = metadata::buckets::by_name(tx, name).await?.filter(|named| !named.trashed);
     let bucket = named.ok_or(Error::NoSuchBucket)?.bucket;
     let owner = metadata::users::find_by_id(tx, &bucket.owner).await?;
     let owner_name = owner.map(|owner| owner.display_name()).unwrap_or_default();
-    Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day })
+    Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day, region })
 }
 
 /// Whether a bucket has what it is asked to be made with: its list in any case, and what is said of its lock and of who owns what others

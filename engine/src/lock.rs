@@ -1,6 +1,8 @@
 //! Object lock: versions that may not be deleted before a time, or as long as they are held.
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::access::Wanted;
 use crate::access::action::Action;
@@ -100,6 +102,37 @@ impl NewLock {
     }
 }
 
+/// What a request says of the lock of a version, and when it does: what the conditions of policies are about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SaidLock {
+    pub(crate) retention: Option<Retention>,
+    pub(crate) legal_hold: Option<bool>,
+    at_us: i64,
+}
+
+impl SaidLock {
+    pub(crate) fn of_new(new: &NewLock, at_us: i64) -> Self {
+        Self { retention: new.retention, legal_hold: new.legal_hold.then_some(true), at_us }
+    }
+
+    /// A fact by its name in lower case. A day that has begun is a remaining one.
+    pub(crate) fn fact(&self, name: &str) -> Option<String> {
+        match name {
+            "s3:object-lock-mode" => Some(self.retention?.mode.as_str().to_owned()),
+            "s3:object-lock-retain-until-date" => {
+                let until = OffsetDateTime::from_unix_timestamp(self.retention?.until_us.div_euclid(1_000_000)).ok()?;
+                until.format(&Rfc3339).ok()
+            }
+            "s3:object-lock-remaining-retention-days" => {
+                let remaining_us = self.retention?.until_us.saturating_sub(self.at_us);
+                Some(remaining_us.saturating_add(DAY_US - 1).div_euclid(DAY_US).to_string())
+            }
+            "s3:object-lock-legal-hold" => Some(if self.legal_hold? { "ON" } else { "OFF" }.to_owned()),
+            _ => None,
+        }
+    }
+}
+
 impl ObjectLock {
     /// Checks a default retention. [`RuleError::InvalidRetentionPeriod`].
     pub fn new(default: Option<DefaultRetention>) -> Result<Self> {
@@ -169,19 +202,21 @@ impl Engine {
         retention: Option<Retention>,
         bypass: bool,
     ) -> Result<TouchedVersion> {
-        let known = self.known_bucket(&object.bucket).await?;
-        let (known, _) = match known.rules.object_lock {
-            Some(_) => self.find_version(caller, object, Action::PutObjectRetention).await?,
+        let (known, now_us) = (self.known_bucket(&object.bucket).await?, self.clock().now_us());
+        let said_lock = Some(SaidLock { retention, legal_hold: None, at_us: now_us });
+        let wanted = Wanted { said_lock, ..Wanted::at(Action::PutObjectRetention, &object.key) };
+        let (known, version) = match known.rules.object_lock {
+            Some(_) => self.find_version_for(caller, object, wanted).await?,
             None => {
-                known.must_allow(caller, &Wanted::at(Action::PutObjectRetention, &object.key))?;
+                known.must_allow(caller, &wanted)?;
                 return Err(RuleError::NoObjectLock.into());
             }
         };
-        let (now_us, bypass) = (self.clock().now_us(), known.may_bypass(caller, &object.key, bypass));
+        let bypass = known.may_bypass(caller, &object.key, bypass);
         if retention.is_some_and(|retention| retention.until_us <= now_us) {
             return Err(Error::invalid("retain until date", "must be in the future"));
         }
-        self.change_meta(caller, object, Action::PutObjectRetention, None, move |meta| {
+        self.write_meta(caller, &known, &object.key, &version, None, move |meta| {
             let kept = meta.retention().filter(|kept| kept.until_us > now_us);
             if kept.is_some_and(|kept| !may_follow(kept, retention, bypass)) {
                 return Err(Error::ObjectLocked);
@@ -207,15 +242,18 @@ impl Engine {
         held: bool,
     ) -> Result<TouchedVersion> {
         let known = self.known_bucket(&object.bucket).await?;
+        let said_lock = SaidLock { retention: None, legal_hold: Some(held), at_us: self.clock().now_us() };
+        let wanted = Wanted { said_lock: Some(said_lock), ..Wanted::at(Action::PutObjectLegalHold, &object.key) };
         if known.must_lock().is_err() {
-            known.must_allow(caller, &Wanted::at(Action::PutObjectLegalHold, &object.key))?;
+            known.must_allow(caller, &wanted)?;
             return Err(RuleError::NoObjectLock.into());
         }
+        let (known, version) = self.find_version_for(caller, object, wanted).await?;
         let change = move |meta: &mut Meta| {
             meta.set_legal_hold(held);
             Ok(())
         };
-        self.change_meta(caller, object, Action::PutObjectLegalHold, None, change).await
+        self.write_meta(caller, &known, &object.key, &version, None, change).await
     }
 
     /// Lets versions of a bucket be locked from now on, and sets what new ones get. [`RuleError::BucketState`] where it keeps no versions.

@@ -11,6 +11,7 @@ use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::bytes::cipher::Nonce;
 use crate::encryption::{CustomerKey, Encryption};
 use crate::events::{EventKind, Happened, Notify};
+use crate::lock::SaidLock;
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
@@ -160,7 +161,8 @@ impl Engine {
         new: NewObject,
         checksum: Option<UploadChecksum>,
     ) -> Result<Upload> {
-        let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
+        let said_lock = Some(SaidLock::of_new(&new.lock, self.clock().now_us()));
+        let wanted = Wanted { new_tags: new.tags.pairs(), said_lock, ..Wanted::at(Action::PutObject, key) };
         let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         complete::check_kind(checksum)?;
         let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;

@@ -25,6 +25,7 @@ use crate::encryption::{Encryption, NewEncryption, SealedKey};
 use crate::events::{EventKind, Happened, Notify};
 use crate::fair::Share;
 use crate::lifecycle::Aged;
+use crate::lock::SaidLock;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done};
 use crate::metadata::contents::{self, NewContent, Place};
@@ -60,7 +61,8 @@ impl Engine {
         new: NewObject,
         body: Body,
     ) -> Result<ObjectInfo> {
-        let wanted = Wanted { new_tags: new.tags.pairs(), ..Wanted::at(Action::PutObject, key) };
+        let said_lock = Some(SaidLock::of_new(&new.lock, self.clock().now_us()));
+        let wanted = Wanted { new_tags: new.tags.pairs(), said_lock, ..Wanted::at(Action::PutObject, key) };
         let known = self.bucket_for_write(caller, bucket, &wanted, &new.conditions).await?;
         let bucket = &known.bucket;
         self.must_fit(&known, quota::Place::Object(key.clone()), body.size_bytes).await?;
@@ -140,7 +142,8 @@ impl Engine {
     ) -> Result<Copied> {
         let from = self.known_bucket(&source.bucket).await?.bucket.id;
         let new_tags = copy.tags.as_ref().map_or(&[][..], Tags::pairs);
-        let wanted = Wanted { new_tags, ..Wanted::at(Action::PutObject, key) };
+        let said_lock = Some(SaidLock::of_new(&copy.lock, self.clock().now_us()));
+        let wanted = Wanted { new_tags, said_lock, ..Wanted::at(Action::PutObject, key) };
         let to = self.bucket_for_write(caller, bucket, &wanted, &copy.conditions).await?;
         let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
         let changes = copy.replace.is_some()

@@ -1,5 +1,7 @@
 //! What is set on buckets beside how they keep versions: lists, policies, tags and the like, each a row of its own.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,8 @@ pub(crate) struct KnownBucket {
     pub(crate) rules: Rules,
     /// How long a day of its lifecycle is.
     pub(crate) lifecycle_day: Day,
+    /// The region of the store.
+    pub(crate) region: Arc<str>,
 }
 
 /// Something that can be set on a bucket by itself.

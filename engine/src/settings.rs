@@ -27,6 +27,8 @@ pub struct Settings {
     /// Length of those shared files, at most 256 MiB; tests make them short.
     #[doc(hidden)]
     pub pack_bytes: u64,
+    /// The region that conditions of policies are told of.
+    pub region: Arc<str>,
     /// Names of the keys that SSE-KMS may use beside the default one.
     pub kms_keys: Vec<String>,
     /// Least size of a part that is not the last.
@@ -112,6 +114,7 @@ impl Settings {
             inline_size_bytes_max: 16 << 10,
             pack_size_bytes_max: 256 << 10,
             pack_bytes: 64 << 20,
+            region: "us-east-1".into(),
             kms_keys: Vec::new(),
             part_size_bytes_min: 5 << 20,
             keys_per_user_max: 5,

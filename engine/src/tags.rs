@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::acls::either;
 use crate::events::EventKind;
@@ -93,7 +94,8 @@ impl Engine {
     /// Gives an object other tags.
     pub async fn set_object_tags(&self, caller: &Caller, object: &ObjectName, tags: Tags) -> Result<TouchedVersion> {
         let action = either(object, Action::PutObjectTagging, Action::PutObjectVersionTagging);
-        let (known, version) = self.find_version_given(caller, object, action, tags.pairs()).await?;
+        let wanted = Wanted { new_tags: tags.pairs(), ..Wanted::at(action, &object.key) };
+        let (known, version) = self.find_version_for(caller, object, wanted).await?;
         let change = move |meta: &mut Meta| {
             meta.set_tags(tags.clone());
             Ok(())

@@ -225,7 +225,7 @@ pub(crate) fn check_signed_headers(signed_headers: &str, headers: &HeaderMap) ->
 }
 
 /// Reads the dates that version 2 clients send: RFC 2822 with `GMT` or an offset, or the form of version 4.
-fn parse_date(text: &str) -> Option<OffsetDateTime> {
+pub(crate) fn parse_date(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok().or_else(|| parse_basic_date(text))
 }
 

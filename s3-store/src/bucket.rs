@@ -29,10 +29,12 @@ pub(crate) async fn create(
     let who = caller(&request);
     let ownership = text(&request.headers, "x-amz-object-ownership");
     let ownership = ownership.map(|name| settings_of_bucket::ownership_named(&name)).transpose()?;
+    let location = request.input.create_bucket_configuration.as_ref().and_then(|at| at.location_constraint.as_ref());
     let new = NewBucket {
         acl: acl::of_headers(&request.headers)?,
         ownership,
         object_lock: request.input.object_lock_enabled_for_bucket.unwrap_or_default(),
+        location: location.map(|location| location.as_str().to_owned()),
     };
     // Making an own bucket again is no error: CloudStack repeats it.
     match engine.create_bucket_with(&who, &name, new).await.map_err(from_engine)? {

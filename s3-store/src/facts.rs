@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use engine::{Clock, Facts, RequestFacts};
-use http::header::{AUTHORIZATION, REFERER, USER_AGENT};
+use http::header::{AUTHORIZATION, DATE, REFERER, USER_AGENT};
 use http::{Extensions, HeaderMap, Uri};
 use s3s::{S3Result, s3_error};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::Settings;
+use crate::auth::parse_date;
 use crate::operations::is_subresource;
 
 /// Where a request comes from, and what it says.
@@ -24,6 +26,7 @@ struct Told {
     /// Where a proof stands that is in no header and no query, and of which version it is.
     proof_beside: Option<(&'static str, &'static str)>,
     clock: Clock,
+    settings: Arc<Settings>,
     request_id: String,
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn of(
     is_secure: bool,
     headers: &HeaderMap,
     uri: &Uri,
-    clock: &Clock,
+    (clock, settings): (&Clock, &Arc<Settings>),
     request_id: &str,
 ) -> Facts {
     Facts::new(Arc::new(Told {
@@ -94,6 +97,7 @@ pub(crate) fn of(
         query: uri.query().map(str::to_owned),
         proof_beside: None,
         clock: clock.clone(),
+        settings: settings.clone(),
         request_id: request_id.to_owned(),
     }))
 }
@@ -104,6 +108,7 @@ pub(crate) struct FormSender<'a> {
     pub(crate) is_secure: bool,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) clock: &'a Clock,
+    pub(crate) settings: &'a Arc<Settings>,
     pub(crate) request_id: &'a str,
 }
 
@@ -124,6 +129,7 @@ impl FormSender<'_> {
             query: None,
             proof_beside: proof.map(|version| ("POST", version)),
             clock: self.clock.clone(),
+            settings: self.settings.clone(),
             request_id: self.request_id.to_owned(),
         }))
     }
@@ -172,6 +178,16 @@ impl Told {
         }
         (None, None)
     }
+
+    /// How long ago the request was signed, in milliseconds, where it says when: links of version 2 say only how long they live.
+    fn signature_age_ms(&self) -> Option<i64> {
+        self.signature().1?;
+        let signed = self.parameter("X-Amz-Date").or_else(|| self.header("x-amz-date"));
+        let signed =
+            signed.or_else(|| self.header(DATE.as_str()).filter(|_| self.signature().0 == Some("REST-HEADER")));
+        let signed_ms = parse_date(&signed?)?.unix_timestamp().saturating_mul(1_000);
+        Some(self.clock.now_ms().saturating_sub(signed_ms).max(0))
+    }
 }
 
 impl RequestFacts for Told {
@@ -185,6 +201,8 @@ impl RequestFacts for Told {
             "aws:useragent" => self.of_itself(USER_AGENT.as_str()),
             "aws:currenttime" => self.now().format(&Rfc3339).ok(),
             "aws:epochtime" => Some(self.now().unix_timestamp().to_string()),
+            "aws:requestedregion" => Some(self.settings.region.clone()),
+            "s3:signatureage" => self.signature_age_ms().map(|age_ms| age_ms.to_string()),
             "s3:authtype" => self.signature().0.map(str::to_owned),
             "s3:signatureversion" => self.signature().1.map(str::to_owned),
             _ => match PARAMETERS.iter().find(|(fact, _)| *fact == name) {
@@ -198,6 +216,8 @@ impl RequestFacts for Told {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn told(headers: HeaderMap, uri: &str) -> Told {
@@ -209,6 +229,7 @@ mod tests {
             query: uri.query().map(str::to_owned),
             proof_beside: None,
             clock: Clock::system(),
+            settings: Arc::new(Settings { region: "lan-1".to_owned(), ..Settings::default() }),
             request_id: "R".to_owned(),
         }
     }
@@ -237,7 +258,28 @@ mod tests {
         assert_eq!(value("s3:delimiter"), None, "the protocol layer reads no such name");
         assert_eq!(value("s3:x-amz-copy-source"), None);
         assert_eq!(value("s3:authorization"), None);
+        assert_eq!(value("aws:requestedregion").as_deref(), Some("lan-1"));
+        assert_eq!(value("s3:signatureage"), None, "it does not say when it was signed");
         assert_eq!(value("aws:unknown"), None);
+    }
+
+    #[test]
+    fn a_signature_has_an_age_where_its_time_is_said() {
+        let basic = time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+        let signed = OffsetDateTime::now_utc() - Duration::from_secs(3_600);
+        let date = signed.format(basic).expect("a date");
+        let age_s = |told: &Told| told.values("s3:signatureage")?.first()?.parse::<i64>().ok().map(|ms| ms / 1_000);
+        let is_an_hour = |age_s: Option<i64>| age_s.is_some_and(|age_s| (3_600..4_200).contains(&age_s));
+        let link = told(HeaderMap::new(), &format!("/b/k?X-Amz-Date={date}&X-Amz-Signature=0"));
+        assert!(is_an_hour(age_s(&link)));
+        let of = |pairs: &[(&'static str, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (name.parse().expect("name"), value.parse().expect("value")));
+            told(pairs.collect(), "/b/k")
+        };
+        assert!(is_an_hour(age_s(&of(&[("authorization", "AWS4-HMAC-SHA256 Credential=x"), ("x-amz-date", &date)]))));
+        assert_eq!(age_s(&of(&[("x-amz-date", &date)])), None, "nobody signed");
+        let old = told(HeaderMap::new(), "/b/k?AWSAccessKeyId=a&Expires=1&Signature=0");
+        assert_eq!(age_s(&old), None);
     }
 
     #[test]

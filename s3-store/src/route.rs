@@ -235,7 +235,7 @@ impl Door {
             is_secure(request),
             request.headers(),
             request.uri(),
-            self.check.engine.clock(),
+            (self.check.engine.clock(), &self.settings),
             context.request_id(),
         )
     }
@@ -257,7 +257,7 @@ impl Door {
         let (parts, body) = request.into_parts();
         let way = Way::of(&parts.extensions);
         let (headers, clock, request_id) = (&parts.headers, self.check.engine.clock(), context.request_id());
-        let sender = FormSender { peer, is_secure, headers, clock, request_id };
+        let sender = FormSender { peer, is_secure, headers, clock, settings: &self.settings, request_id };
         form::upload(&self.check.engine, &bucket, (context, way), &sender, body).await
     }
 

@@ -9,7 +9,7 @@ use self::acl::{Acl, GivenAcl, Permission};
 use self::action::{Action, ByAcl, Level};
 use self::policy::{Question, Verdict};
 use self::public::ObjectOwnership;
-use crate::lock::NewLock;
+use crate::lock::SaidLock;
 use crate::rules::KnownBucket;
 use crate::{Caller, CanonicalId, Error, ObjectKey, Result};
 
@@ -33,6 +33,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) object: Option<ObjectSide<'a>>,
     /// The tags that are given to it.
     pub(crate) new_tags: &'a [(String, String)],
+    /// What is said of its lock.
+    pub(crate) said_lock: Option<SaidLock>,
     /// The prefix of a listing that no request asked for, where the answer depends on one.
     pub(crate) prefix: Option<&'a str>,
 }
@@ -40,7 +42,7 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// An action on the bucket itself.
     pub(crate) fn on_bucket(action: Action) -> Self {
-        Self { action, key: None, object: None, new_tags: &[], prefix: None }
+        Self { action, key: None, object: None, new_tags: &[], said_lock: None, prefix: None }
     }
 
     /// An action at a key, whatever is there.
@@ -66,12 +68,14 @@ impl KnownBucket {
         caller: &Caller,
         key: &ObjectKey,
         acl: &GivenAcl,
-        lock: &NewLock,
+        lock: SaidLock,
     ) -> Result<()> {
-        let locks =
-            [(lock.retention.is_some(), Action::PutObjectRetention), (lock.legal_hold, Action::PutObjectLegalHold)];
+        let locks = [
+            (lock.retention.is_some(), Action::PutObjectRetention),
+            (lock.legal_hold == Some(true), Action::PutObjectLegalHold),
+        ];
         // What is locked keeps the bucket's owner from its own, so that it has to be allowed by it.
-        let may_lock = |action| self.allows(caller, &Wanted::at(action, key));
+        let may_lock = |action| self.allows(caller, &Wanted { said_lock: Some(lock), ..Wanted::at(action, key) });
         let may = locks.into_iter().all(|(is_said, action)| !is_said || may_lock(action))
             && (*acl == GivenAcl::None || self.allows_beside(caller, &Wanted::at(Action::PutObjectAcl, key)));
         if may { Ok(()) } else { Err(Error::AccessDenied) }
@@ -96,7 +100,7 @@ impl KnownBucket {
 
     /// Puts what is wanted as policies are asked.
     fn questioned<T>(&self, caller: &Caller, wanted: &Wanted<'_>, answer: impl FnOnce(&Question<'_>) -> T) -> T {
-        let facts = |name: &str| fact(caller, wanted, name);
+        let facts = |name: &str| self.fact(caller, wanted, name);
         let (action, resource) = (wanted.action.qualified(), self.arn_of_wanted(wanted));
         answer(&Question { caller, action: &action, resource: &resource, facts: &facts })
     }
@@ -203,6 +207,28 @@ impl KnownBucket {
         }
     }
 
+    /// The values of a fact of a request: what the store knows itself, then what the request told.
+    fn fact(&self, caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>> {
+        if let Some(tag) = name.strip_prefix("s3:existingobjecttag/") {
+            return tag_values(wanted.object?.tags, tag);
+        }
+        if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
+            return tag_values(wanted.new_tags, tag);
+        }
+        let one = |text: &str| Some(vec![text.to_owned()]);
+        match name {
+            "s3:requestobjecttagkeys" if !wanted.new_tags.is_empty() => {
+                Some(wanted.new_tags.iter().map(|(key, _)| key.clone()).collect())
+            }
+            "s3:prefix" if wanted.prefix.is_some() => wanted.prefix.and_then(one),
+            "aws:resourceaccount" | "s3:resourceaccount" => one(self.bucket.owner.as_str()),
+            // Not every door has a region of its own.
+            "aws:requestedregion" => caller_fact(caller, name).or_else(|| one(&self.region)),
+            _ if name.starts_with("s3:object-lock-") => wanted.said_lock?.fact(name).map(|value| vec![value]),
+            _ => caller_fact(caller, name),
+        }
+    }
+
     /// Who owns what others store here.
     pub(crate) fn ownership(&self) -> ObjectOwnership {
         self.rules.ownership.unwrap_or_default()
@@ -216,29 +242,15 @@ fn tag_values(tags: &[(String, String)], name: &str) -> Option<Vec<String>> {
     (!values.is_empty()).then_some(values)
 }
 
-/// The values of a fact of a request: what the store knows itself, then what the request told.
-fn fact(caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>> {
-    if let Some(tag) = name.strip_prefix("s3:existingobjecttag/") {
-        return tag_values(wanted.object?.tags, tag);
-    }
-    if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
-        return tag_values(wanted.new_tags, tag);
-    }
-    let one = |text: &str| Some(vec![text.to_owned()]);
-    match name {
-        "s3:requestobjecttagkeys" if !wanted.new_tags.is_empty() => {
-            Some(wanted.new_tags.iter().map(|(key, _)| key.clone()).collect())
-        }
-        "s3:prefix" if wanted.prefix.is_some() => wanted.prefix.and_then(one),
-        _ => caller_fact(caller, name),
-    }
-}
-
 /// The values of a fact that has nothing to do with what is asked for: who asks, then what the request told.
 pub(crate) fn caller_fact(caller: &Caller, name: &str) -> Option<Vec<String>> {
     let value = match (name, caller) {
         ("aws:userid" | "aws:username" | "aws:principalaccount" | "aws:principalarn" | "aws:principaltype", _) => {
             caller.named(name)
+        }
+        // The delivery of access logs says itself that it is a service; nobody else is one, nor asked by one.
+        ("aws:principalisawsservice" | "aws:viaawsservice", _) => {
+            return caller.facts().values(name).or_else(|| Some(vec!["false".to_owned()]));
         }
         _ => return caller.facts().values(name),
     };
@@ -254,9 +266,24 @@ impl Caller {
     /// Lets a caller do something with its account that is not about a bucket that is there, and says which account that is.
     /// [`Error::AccessDenied`].
     pub(crate) fn must_be_allowed_in_account(&self, action: Action, resource: &str) -> Result<&CanonicalId> {
+        self.must_be_allowed_in_account_told(action, resource, &[])
+    }
+
+    /// The same where the request tells facts, by their names in lower case, that are in no header.
+    pub(crate) fn must_be_allowed_in_account_told(
+        &self,
+        action: Action,
+        resource: &str,
+        told: &[(&str, &str)],
+    ) -> Result<&CanonicalId> {
         let account = self.must_act_in_account()?;
         let Some(principal) = self.principal() else { return Ok(&account.canonical_id) };
-        let facts = |name: &str| caller_fact(self, name);
+        let one = |text: &str| Some(vec![text.to_owned()]);
+        let facts = |name: &str| match (told.iter().find(|(told, _)| *told == name), name) {
+            (Some((_, value)), _) => one(value),
+            (None, "aws:resourceaccount" | "s3:resourceaccount") => one(account.canonical_id.as_str()),
+            (None, _) => caller_fact(self, name),
+        };
         let (action, resource) = (action.qualified(), arn_of(resource));
         let rights = principal.rights(&Question { caller: self, action: &action, resource: &resource, facts: &facts });
         if rights.allow() { Ok(&account.canonical_id) } else { Err(Error::AccessDenied) }

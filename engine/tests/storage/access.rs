@@ -251,7 +251,7 @@ async fn what_is_set_on_a_bucket_goes_with_it() {
     let new = NewBucket {
         acl: GivenAcl::Canned(CannedAcl::PublicRead),
         ownership: Some(ObjectOwnership::BucketOwnerPreferred),
-        object_lock: false,
+        ..NewBucket::default()
     };
     world.engine.create_bucket_with(&world.ada, &name, new).await.unwrap();
     let tags = Tags::of_bucket(vec![("a".to_owned(), "b".to_owned())]).unwrap();

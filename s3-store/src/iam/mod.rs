@@ -101,7 +101,8 @@ impl Identities {
         params.must_be_understood()?;
         let peer = crate::facts::peer_of(&parts.extensions);
         let is_secure = parts.extensions.get::<Scheme>() == Some(&Scheme::HTTPS);
-        let facts = crate::facts::of(peer, is_secure, &parts.headers, &parts.uri, self.engine.clock(), request_id);
+        let told_by = (self.engine.clock(), &self.settings);
+        let facts = crate::facts::of(peer, is_secure, &parts.headers, &parts.uri, told_by, request_id);
         let caller = claim.caller(facts);
         dispatch::run(&self.engine, &caller, action, &params).await.map_err(|failure| failure.named(action))
     }

@@ -7,6 +7,7 @@ mod auth;
 mod bodies;
 mod buckets;
 mod client;
+mod conditions;
 mod cors;
 mod encryption;
 mod forms;

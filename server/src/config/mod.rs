@@ -200,6 +200,7 @@ impl Config {
     /// When a file with a secret cannot be read.
     pub(crate) fn engine_settings(&self) -> anyhow::Result<engine::Settings> {
         let mut settings = self.engine.settings(&self.data)?;
+        settings.region = self.s3.region.as_str().into();
         if let Some(disk) = &self.disk {
             settings.disk = disk.clone();
         }

@@ -5,7 +5,7 @@ use super::principal::Principals;
 use super::{Malformed, Policy};
 
 /// Facts of requests to S3 that conditions may be about, beside tags and headers.
-const OF_S3: [&str; 13] = [
+const OF_S3: [&str; 20] = [
     "s3:prefix",
     "s3:delimiter",
     "s3:max-keys",
@@ -15,6 +15,13 @@ const OF_S3: [&str; 13] = [
     "s3:if-match",
     "s3:if-none-match",
     "s3:requestobjecttagkeys",
+    "s3:signatureage",
+    "s3:locationconstraint",
+    "s3:resourceaccount",
+    "s3:object-lock-mode",
+    "s3:object-lock-retain-until-date",
+    "s3:object-lock-remaining-retention-days",
+    "s3:object-lock-legal-hold",
     // There are no access points, so that these are never there, as for a request to AWS that comes through none.
     "s3:dataaccesspointarn",
     "s3:dataaccesspointaccount",
