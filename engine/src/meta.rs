@@ -54,6 +54,9 @@ pub(crate) struct Meta {
     /// Whether it is held.
     #[serde(rename = "lh", skip_serializing_if = "std::ops::Not::not")]
     legal_hold: bool,
+    /// Of an open upload: the facts of the request that began it, by name.
+    #[serde(rename = "b", skip_serializing_if = "Option::is_none")]
+    told_at_beginning: Option<Vec<(String, String)>>,
 }
 
 /// Digests in hexadecimal.
@@ -183,6 +186,16 @@ impl Meta {
 
     pub(crate) fn set_legal_hold(&mut self, held: bool) {
         self.legal_hold = held;
+    }
+
+    /// With the facts of the request that begins an upload; without them for the object that it becomes.
+    pub(crate) fn begun_with(mut self, told: Option<Vec<(String, String)>>) -> Self {
+        self.told_at_beginning = told;
+        self
+    }
+
+    pub(crate) fn told_at_beginning(&self) -> Option<&[(String, String)]> {
+        self.told_at_beginning.as_deref()
     }
 
     pub(crate) fn redirected_to(mut self, location: Option<String>) -> Self {

@@ -164,6 +164,7 @@ impl Engine {
         let said_lock = Some(SaidLock::of_new(&new.lock, self.clock().now_us()));
         let wanted = Wanted { new_tags: new.tags.pairs(), said_lock, ..Wanted::at(Action::PutObject, key) };
         let known = self.allowed_bucket(caller, bucket, &wanted).await?;
+        let told = known.told_at_beginning(caller, &wanted);
         complete::check_kind(checksum)?;
         let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;
         let encryption = self.encryption_of_new(&known, &new.encryption)?;
@@ -173,6 +174,7 @@ impl Engine {
             .encrypted(sealed)
             .possessed(possession, &known.bucket.owner)
             .with_tags(new.tags)
+            .begun_with(Some(told))
             .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
         let bucket_id = known.bucket.id;
         let upload = Upload {
@@ -212,7 +214,8 @@ impl Engine {
         if !(1..=PART_NUMBER_MAX).contains(&number) {
             return Err(Error::invalid("part number", format!("must be 1 to {PART_NUMBER_MAX}")));
         }
-        let (known, open) = self.open_upload(caller, bucket, key, upload).await?;
+        let (known, open) = self.judged_upload(caller, bucket, key, upload).await?;
+        let open = open.ok_or(Error::NoSuchUpload)?;
         self.must_fit(&known, quota::Place::Part(upload.clone(), number), body.size_bytes).await?;
         let bucket_id = known.bucket.id;
         // The whole's checksum is made of the parts', so every part has it, whether its client sent it or not.
@@ -284,27 +287,6 @@ impl Engine {
         self.put_part(caller, bucket, key, upload, number, body).await
     }
 
-    /// Refuses another key than that of an open upload.
-    async fn must_be_key_of_upload(
-        &self,
-        customer_key: &CustomerKey,
-        bucket_id: i64,
-        key: &ObjectKey,
-        upload: &UploadId,
-    ) -> Result<()> {
-        let (key, upload) = (key.clone(), upload.clone());
-        let open = self
-            .inner
-            .db
-            .read("find_upload", |tx| async move { rows::find(tx, bucket_id, &key, &upload).await }.boxed())
-            .await;
-        match open {
-            // It may have been completed before, which is said so by the transaction.
-            Err(Error::NoSuchUpload) => Ok(()),
-            open => self.data_key(&open?.meta, Some(customer_key)).map(|_| ()),
-        }
-    }
-
     /// Makes the object of its parts, in one transaction of rows.
     pub async fn complete_upload(
         &self,
@@ -314,10 +296,11 @@ impl Engine {
         upload: &UploadId,
         complete: CompleteUpload,
     ) -> Result<ObjectInfo> {
-        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
+        let (known, open) = self.judged_upload(caller, bucket, key, upload).await?;
         let (key, upload) = (key.clone(), upload.clone());
-        if let Some(customer_key) = &complete.customer_key {
-            self.must_be_key_of_upload(customer_key, known.bucket.id, &key, &upload).await?;
+        // It may have been completed before, which the transaction says then.
+        if let (Some(customer_key), Some(open)) = (&complete.customer_key, &open) {
+            self.data_key(&open.meta, Some(customer_key))?;
         }
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (Arc::new(complete), self.inner.version_ids.clone());
@@ -423,22 +406,26 @@ impl Engine {
             .await
     }
 
-    async fn open_upload(
+    /// An upload that the caller may store parts of, judged by what was said when it was begun; `None` when there is none such.
+    async fn judged_upload(
         &self,
         caller: &Caller,
         bucket: &BucketName,
         key: &ObjectKey,
         upload: &UploadId,
-    ) -> Result<(Arc<KnownBucket>, OpenUpload)> {
-        let known = self.allowed_bucket(caller, bucket, &Wanted::at(Action::PutObject, key)).await?;
-        let bucket_id = known.bucket.id;
-        let (key, upload) = (key.clone(), upload.clone());
-        self.inner
-            .db
-            .read_statement_for(caller.share(), "open_upload", |tx| {
-                async move { Ok((known, rows::find(tx, bucket_id, &key, &upload).await?)) }.boxed()
-            })
-            .await
+    ) -> Result<(Arc<KnownBucket>, Option<OpenUpload>)> {
+        let known = self.known_bucket(bucket).await?;
+        let (bucket_id, named, upload) = (known.bucket.id, key.clone(), upload.clone());
+        let found = self.inner.db.read_statement_for(caller.share(), "open_upload", |tx| {
+            async move { rows::find(tx, bucket_id, &named, &upload).await }.boxed()
+        });
+        let open = match found.await {
+            Err(Error::NoSuchUpload) => None,
+            found => Some(found?),
+        };
+        let meta = open.as_ref().map(|open| &open.meta);
+        known.must_allow(caller, &Wanted { upload: meta, ..Wanted::at(Action::PutObject, key) })?;
+        Ok((known, open))
     }
 }
 
@@ -481,7 +468,7 @@ async fn make_object(
         storage_class: upload.storage_class,
         parts_count: Some(u32::try_from(complete.parts.len()).unwrap_or(PART_NUMBER_MAX)),
         content_id,
-        meta: meta.with_checksums(&whole.checksums, whole.checksum_type),
+        meta: meta.with_checksums(&whole.checksums, whole.checksum_type).begun_with(None),
     };
     objects::put(tx, ids, bucket, &upload.key, &new, None, &complete.conditions).await
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod acl;
 pub(crate) mod action;
+mod begun;
 pub(crate) mod policy;
 pub(crate) mod public;
 
@@ -10,6 +11,7 @@ use self::action::{Action, ByAcl, Level};
 use self::policy::{Question, Verdict};
 use self::public::ObjectOwnership;
 use crate::lock::SaidLock;
+use crate::meta::Meta;
 use crate::rules::KnownBucket;
 use crate::{Caller, CanonicalId, Error, ObjectKey, Result};
 
@@ -35,6 +37,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) new_tags: &'a [(String, String)],
     /// What is said of its lock.
     pub(crate) said_lock: Option<SaidLock>,
+    /// The upload that it is a part or the end of.
+    pub(crate) upload: Option<&'a Meta>,
     /// The prefix of a listing that no request asked for, where the answer depends on one.
     pub(crate) prefix: Option<&'a str>,
 }
@@ -42,7 +46,7 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// An action on the bucket itself.
     pub(crate) fn on_bucket(action: Action) -> Self {
-        Self { action, key: None, object: None, new_tags: &[], said_lock: None, prefix: None }
+        Self { action, key: None, object: None, new_tags: &[], said_lock: None, upload: None, prefix: None }
     }
 
     /// An action at a key, whatever is there.
@@ -209,16 +213,20 @@ impl KnownBucket {
 
     /// The values of a fact of a request: what the store knows itself, then what the request told.
     fn fact(&self, caller: &Caller, wanted: &Wanted<'_>, name: &str) -> Option<Vec<String>> {
+        if let Some(told) = wanted.upload.and_then(|upload| upload.fact_at_beginning(name)) {
+            return told;
+        }
+        let new_tags = wanted.upload.map_or(wanted.new_tags, |upload| upload.tags().pairs());
         if let Some(tag) = name.strip_prefix("s3:existingobjecttag/") {
             return tag_values(wanted.object?.tags, tag);
         }
         if let Some(tag) = name.strip_prefix("s3:requestobjecttag/") {
-            return tag_values(wanted.new_tags, tag);
+            return tag_values(new_tags, tag);
         }
         let one = |text: &str| Some(vec![text.to_owned()]);
         match name {
-            "s3:requestobjecttagkeys" if !wanted.new_tags.is_empty() => {
-                Some(wanted.new_tags.iter().map(|(key, _)| key.clone()).collect())
+            "s3:requestobjecttagkeys" if !new_tags.is_empty() => {
+                Some(new_tags.iter().map(|(key, _)| key.clone()).collect())
             }
             "s3:prefix" if wanted.prefix.is_some() => wanted.prefix.and_then(one),
             "aws:resourceaccount" | "s3:resourceaccount" => one(self.bucket.owner.as_str()),

@@ -97,3 +97,41 @@ async fn the_place_that_a_bucket_is_asked_for_is_told() {
     assert_eq!(make("eu-west-2").await.told(), "403 AccessDenied");
     assert_eq!(make("eu-west-1").await.told(), "200");
 }
+
+#[tokio::test]
+async fn parts_are_judged_by_what_their_upload_was_begun_with() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let begin = async |headers: &[(&str, &str)]| {
+        let request = Request::new("POST", "/photos/key?q:uploads");
+        endpoint.ada.send(headers.iter().fold(request, |to, (name, value)| to.header(name, value))).await
+    };
+    for (fact, value, header, given) in [
+        ("s3:x-amz-server-side-encryption", "AES256", "x-amz-server-side-encryption", "AES256"),
+        ("s3:x-amz-acl", "bucket-owner-full-control", "x-amz-acl", "bucket-owner-full-control"),
+        ("s3:RequestObjectTag/kind", "photo", "x-amz-tagging", "kind=photo"),
+    ] {
+        deny(&endpoint, "s3:PutObject", &json!({ "StringNotEquals": { fact: value } })).await;
+        assert_eq!(begin(&[]).await.told(), "403 AccessDenied", "{fact}");
+        let upload = begin(&[(header, given)]).await.element("UploadId");
+        let at = |method: &str| Request::new(method, "/photos/key").query("uploadId", &upload);
+        let part = endpoint.ada.send(at("PUT").query("partNumber", "1").body("content")).await;
+        assert_eq!(part.told(), "200", "{fact}: {}", part.text());
+        let etag = part.header("etag").expect("a tag");
+        let document = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+        );
+        let complete = endpoint.ada.send(at("POST").body(document)).await;
+        assert_eq!(complete.told(), "200", "{fact}: {}", complete.text());
+        assert_eq!(endpoint.get("/photos/key").await.text(), "content");
+    }
+}
+
+#[tokio::test]
+async fn a_part_says_nothing_that_its_upload_did_not_say() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let upload = endpoint.ada.send(Request::new("POST", "/photos/key?q:uploads")).await.element("UploadId");
+    deny(&endpoint, "s3:PutObject", &json!({ "StringNotEquals": { "s3:x-amz-acl": "private" } })).await;
+    let part = Request::new("PUT", "/photos/key").query("uploadId", &upload).query("partNumber", "1");
+    let part = part.header("x-amz-acl", "private").body("content");
+    assert_eq!(endpoint.ada.send(part).await.told(), "403 AccessDenied");
+}
