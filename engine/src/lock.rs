@@ -160,19 +160,30 @@ pub(crate) fn kept_until_us(meta: &Meta, now_us: i64) -> Option<i64> {
 }
 
 impl KnownBucket {
-    /// The lock of a new version. [`RuleError::NoObjectLock`] where versions cannot be locked, [`Error::Invalid`] for a time that has passed.
+    /// The lock of a new version: what is said of it, else the default. Errors as of [`Self::check_lock`].
     pub(crate) fn lock_of_new(&self, new: &NewLock, now_us: i64) -> Result<NewLock> {
-        let Some(lock) = &self.rules.object_lock else {
-            return if new.is_none() { Ok(*new) } else { Err(RuleError::NoObjectLock.into()) };
-        };
+        self.check_lock(new, now_us)?;
+        Ok(self.lock_with_default(new, now_us))
+    }
+
+    /// Refuses a lock. [`RuleError::NoObjectLock`] where versions cannot be locked, [`Error::Invalid`] for a time that has passed.
+    pub(crate) fn check_lock(&self, new: &NewLock, now_us: i64) -> Result<()> {
+        if !new.is_none() {
+            self.must_lock()?;
+        }
         if new.retention.is_some_and(|retention| retention.until_us <= now_us) {
             return Err(Error::invalid("retain until date", "must be in the future"));
         }
-        let default = lock.default.map(|default| Retention {
+        Ok(())
+    }
+
+    /// A lock with the default retention of the bucket, from now on, where none was said.
+    pub(crate) fn lock_with_default(&self, said: &NewLock, now_us: i64) -> NewLock {
+        let default = self.rules.object_lock.and_then(|lock| lock.default).map(|default| Retention {
             mode: default.mode,
             until_us: now_us.saturating_add(default.period.length_us()),
         });
-        Ok(NewLock { retention: new.retention.or(default), legal_hold: new.legal_hold })
+        NewLock { retention: said.retention.or(default), legal_hold: said.legal_hold }
     }
 
     /// Whether a caller who asks for it may pass a governance lock.

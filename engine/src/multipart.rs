@@ -11,7 +11,7 @@ use crate::body::{Body, ChecksumAlgorithm, Digests};
 use crate::bytes::cipher::Nonce;
 use crate::encryption::{CustomerKey, Encryption};
 use crate::events::{EventKind, Happened, Notify};
-use crate::lock::SaidLock;
+use crate::lock::{NewLock, SaidLock};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
@@ -166,6 +166,7 @@ impl Engine {
         let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         let told = known.told_at_beginning(caller, &wanted);
         complete::check_kind(checksum)?;
+        known.check_lock(&new.lock, self.clock().now_us())?;
         let possession = self.possession_of_new(caller, (&known, key), &new.acl, &new.lock).await?;
         let encryption = self.encryption_of_new(&known, &new.encryption)?;
         let sealed =
@@ -175,7 +176,8 @@ impl Engine {
             .possessed(possession, &known.bucket.owner)
             .with_tags(new.tags)
             .begun_with(Some(told))
-            .locked(&known.lock_of_new(&new.lock, self.clock().now_us())?);
+            // The default retention counts from Complete on, and is the one that the bucket has then.
+            .locked(&new.lock);
         let bucket_id = known.bucket.id;
         let upload = Upload {
             upload_id: UploadId::random(),
@@ -321,7 +323,7 @@ impl Engine {
                         }
                         open => open?,
                     };
-                    let made = make_object(tx, &ids, known.bucket.id, open, &complete, part_size_bytes_min).await?;
+                    let made = make_object(tx, &ids, &known, open, &complete, part_size_bytes_min).await?;
                     rows::remember(tx, known.bucket.id, &key, &upload, made.version.seq).await?;
                     if let Some(notify) = &notify {
                         let happened = Happened::to_version(EventKind::CreatedOfParts, &key, &made.version);
@@ -448,12 +450,15 @@ async fn made_before(
 async fn make_object(
     tx: &mut Tx,
     ids: &VersionIds,
-    bucket: i64,
+    known: &KnownBucket,
     open: OpenUpload,
     complete: &CompleteUpload,
     part_size_bytes_min: u64,
 ) -> Result<Made> {
     let OpenUpload { upload, meta } = open;
+    let bucket = known.bucket.id;
+    let said = NewLock { retention: meta.retention(), legal_hold: meta.legal_hold() };
+    let lock = known.lock_with_default(&said, tx.now_us());
     let stored = rows::parts(tx, &upload.upload_id, 0, usize::try_from(PART_NUMBER_MAX).unwrap_or(usize::MAX)).await?;
     let whole = complete::check(&stored, complete, upload.checksum, part_size_bytes_min)?;
     for number in &whole.unnamed {
@@ -468,7 +473,7 @@ async fn make_object(
         storage_class: upload.storage_class,
         parts_count: Some(u32::try_from(complete.parts.len()).unwrap_or(PART_NUMBER_MAX)),
         content_id,
-        meta: meta.with_checksums(&whole.checksums, whole.checksum_type).begun_with(None),
+        meta: meta.with_checksums(&whole.checksums, whole.checksum_type).begun_with(None).locked(&lock),
     };
     objects::put(tx, ids, bucket, &upload.key, &new, None, &complete.conditions).await
 }

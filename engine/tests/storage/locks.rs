@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use engine::{
-    Body, BucketName, Caller, DefaultRetention, DeleteTarget, Error, GroupId, LockMode, LockPeriod, NewBucket, NewLock,
-    NewObject, ObjectInfo, ObjectLock, ObjectName, Result, Retention, RuleError, UserId, Versioning,
+    Body, BucketName, Caller, CompleteUpload, CompletedPart, DefaultRetention, DeleteTarget, Digests, Error, GroupId,
+    LockMode, LockPeriod, NewBucket, NewLock, NewObject, ObjectInfo, ObjectLock, ObjectName, Result, Retention,
+    RuleError, UserId, Versioning,
 };
 
 use crate::world::{World, key};
@@ -102,6 +103,33 @@ async fn new_versions_get_what_the_bucket_has_for_them() {
     assert!(kept.until_us > in_days(&world, 1) && kept.until_us <= in_days(&world, 2));
     let suspended = world.engine.set_versioning(&world.ada, &bucket, Versioning::Suspended).await;
     assert!(matches!(suspended, Err(Error::Rule(RuleError::BucketState(_)))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_gets_what_the_bucket_has_when_it_is_complete() {
+    let (world, bucket) = with_locks().await;
+    let said = Retention { mode: LockMode::Governance, until_us: in_days(&world, 9) };
+    let begin = async |retention| {
+        let new = NewObject { lock: NewLock { retention, legal_hold: false }, ..NewObject::default() };
+        let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), new, None).await.unwrap().upload_id;
+        let body = Body::from_bytes("kept");
+        let part = world.engine.put_part(&world.ada, &bucket, &key("o"), &upload, 1, body).await.unwrap();
+        let part = CompletedPart { number: 1, etag: part.etag, checksums: Digests::default() };
+        (upload, CompleteUpload { parts: vec![part], ..CompleteUpload::default() })
+    };
+    let (plain, locked) = (begin(None).await, begin(Some(said)).await);
+    let default = DefaultRetention { mode: LockMode::Compliance, period: LockPeriod::Days(2) };
+    world.engine.set_object_lock(&world.ada, &bucket, &ObjectLock::new(Some(default)).unwrap()).await.unwrap();
+    world.clock.advance(DAY);
+    let complete = async |(upload, complete)| {
+        world.engine.complete_upload(&world.ada, &bucket, &key("o"), &upload, complete).await.unwrap()
+    };
+    let made = complete(plain).await;
+    let kept = made.retention.expect("a retention");
+    assert_eq!(kept.mode, LockMode::Compliance);
+    assert!(kept.until_us > in_days(&world, 1) && kept.until_us <= in_days(&world, 2), "it counts from the end on");
+    assert!(matches!(delete(&world, &bucket, &made, true).await, Err(Error::ObjectLocked)));
+    assert_eq!(complete(locked).await.retention, Some(said));
 }
 
 #[tokio::test(flavor = "multi_thread")]
