@@ -165,20 +165,21 @@ impl Engine {
     /// Changes how a bucket keeps versions, from the next write on. [`Error::Invalid`] for [`Versioning::Off`]: a bucket that kept versions
     /// can only be suspended.
     pub async fn set_versioning(&self, caller: &Caller, name: &BucketName, versioning: Versioning) -> Result<()> {
-        let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(Action::PutBucketVersioning)).await?;
-        if versioning == Versioning::Suspended && known.rules.object_lock.is_some() {
-            return Err(RuleError::BucketState(
-                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
-            )
-            .into());
-        }
-        let bucket = known.bucket.id;
+        let bucket = self.bucket_id_for(caller, name, Action::PutBucketVersioning).await?;
         if versioning == Versioning::Off {
             return Err(Error::invalid("versioning", "can be suspended, but not be taken back"));
         }
         self.change_bucket(caller.share(), "set_versioning", move |tx| {
             async move {
                 metadata::buckets::must_exist(tx, bucket).await?;
+                // What is locked would be replaced as the version `null`.
+                let is_locked = metadata::settings::of_kind(tx, bucket, ObjectLock::KIND).await?.is_some();
+                if versioning == Versioning::Suspended && is_locked {
+                    return Err(RuleError::BucketState(
+                        "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+                    )
+                    .into());
+                }
                 metadata::buckets::set_versioning(tx, bucket, versioning).await
             }
             .boxed()

@@ -1,5 +1,6 @@
 //! Object lock: versions that may not be deleted before a time, or as long as they are held.
 
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -7,9 +8,10 @@ use time::format_description::well_known::Rfc3339;
 use crate::access::Wanted;
 use crate::access::action::Action;
 use crate::meta::Meta;
-use crate::rules::{BucketSetting, KnownBucket};
+use crate::metadata;
+use crate::rules::{BucketSetting, KnownBucket, to_json};
 use crate::tags::TouchedVersion;
-use crate::{Caller, Engine, Error, ObjectKey, ObjectName, Result, RuleError};
+use crate::{Caller, Engine, Error, ObjectKey, ObjectName, Result, RuleError, Versioning};
 
 /// Longest default retention, as in S3.
 const DAYS_MAX: u32 = 36_500;
@@ -270,13 +272,21 @@ impl Engine {
     /// Lets versions of a bucket be locked from now on, and sets what new ones get. [`RuleError::BucketState`] where it keeps no versions.
     pub async fn set_object_lock(&self, caller: &Caller, name: &crate::BucketName, lock: &ObjectLock) -> Result<()> {
         let known = self.allowed_bucket(caller, name, &Wanted::on_bucket(ObjectLock::WRITE)).await?;
-        if known.bucket.versioning != crate::Versioning::Enabled {
-            return Err(RuleError::BucketState(
-                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
-            )
-            .into());
-        }
-        self.set_bucket_setting(caller, name, Some(lock)).await
+        let (bucket_id, lock) = (known.bucket.id, to_json(lock)?);
+        self.change_bucket(caller.share(), "set_object_lock", move |tx| {
+            let lock = lock.clone();
+            async move {
+                if metadata::buckets::versioning(tx, bucket_id).await? != Versioning::Enabled {
+                    return Err(RuleError::BucketState(
+                        "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+                    )
+                    .into());
+                }
+                metadata::settings::set(tx, bucket_id, ObjectLock::KIND, Some(&lock)).await
+            }
+            .boxed()
+        })
+        .await
     }
 }
 

@@ -150,6 +150,24 @@ async fn where_nothing_can_be_locked_nothing_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_a_lock_and_a_suspension_at_once_one_is_refused() {
+    let world = World::new().await;
+    for number in 0..8 {
+        let bucket = world.bucket(&format!("both-{number}")).await;
+        world.engine.set_versioning(&world.ada, &bucket, Versioning::Enabled).await.unwrap();
+        put(&world, &bucket, NewLock::default()).await.unwrap();
+        let lock = ObjectLock::default();
+        let (locked, suspended) = tokio::join!(
+            world.engine.set_object_lock(&world.ada, &bucket, &lock),
+            world.engine.set_versioning(&world.ada, &bucket, Versioning::Suspended),
+        );
+        assert_ne!(locked.is_ok(), suspended.is_ok(), "{locked:?} {suspended:?}");
+        let refused = locked.and(suspended);
+        assert!(matches!(refused, Err(Error::Rule(RuleError::BucketState(_)))), "{refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_locked_outlives_the_grace_period_and_can_be_brought_back() {
     let (world, bucket) = with_locks().await;
     let retention = Some(Retention { mode: LockMode::Compliance, until_us: in_days(&world, 20) });
