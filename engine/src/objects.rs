@@ -141,8 +141,12 @@ impl Engine {
         copy: CopyObject,
     ) -> Result<Copied> {
         let from = self.known_bucket(&source.bucket).await?.bucket.id;
-        let new_tags = copy.tags.as_ref().map_or(&[][..], Tags::pairs);
+        let carries_tags = copy.tags.is_none();
+        // What is wrong with the destination is said before what is wrong with the source.
+        let found = self.must_read(caller, source, carries_tags).await;
         let said_lock = Some(SaidLock::of_new(&copy.lock, self.clock().now_us()));
+        let carried = found.as_ref().ok().map(|version| version.meta.tags());
+        let new_tags = copy.tags.as_ref().or(carried).map_or(&[][..], Tags::pairs);
         let wanted = Wanted { new_tags, said_lock, ..Wanted::at(Action::PutObject, key) };
         let to = self.bucket_for_write(caller, bucket, &wanted, &copy.conditions).await?;
         let onto_itself = from == to.bucket.id && source.key == *key && source.version_id.is_none();
@@ -160,42 +164,56 @@ impl Engine {
         let notify = Notify::of(&to, caller);
         let copy = CopyObject { lock, ..copy };
         let copy = Arc::new(CopyJob { to, key: key.clone(), copy, possession, encryption, notify });
+        let mut version = found?;
         for _ in 0..COPY_ATTEMPTS_MAX {
             // What is copied is the version that the caller was judged by: one that came in its place may be somebody else's.
-            let version = self.must_read(caller, source).await?;
-            let seq = version.seq;
-            if !copy.can_share(&version) {
-                match self.copy_bytes(caller, source, (from, version), &copy).await? {
-                    Some(copied) => return Ok(copied),
-                    None => continue,
-                }
+            let copied = if copy.can_share(&version) {
+                self.copy_shared(caller, source, (from, version), &copy).await?
+            } else {
+                self.copy_bytes(caller, source, (from, version), &copy).await?
+            };
+            if let Some(copied) = copied {
+                return Ok(copied);
             }
-            let (named, ids, shared) = (source.clone(), self.inner.version_ids.clone(), copy.clone());
-            let made = self
-                .inner
-                .db
-                .write_for(caller.share(), "copy_object", move |tx| {
-                    let (named, ids, shared) = (named.clone(), ids.clone(), shared.clone());
-                    async move { copy_rows(tx, &ids, (from, &named, seq), &shared).await }.boxed()
-                })
-                .await?;
-            if let Some((made, source_version_id)) = made {
-                self.ring(copy.notify.is_some());
-                let info = info(key.clone(), made.version, &copy.to, made.versioning)?;
-                return Ok(Copied { info, source_version_id });
-            }
+            version = self.must_read(caller, source, carries_tags).await?;
+            let new_tags = copy.tags_of(&version).pairs();
+            copy.to.must_allow(caller, &Wanted { new_tags, said_lock, ..Wanted::at(Action::PutObject, key) })?;
         }
         Err(Error::Busy)
     }
 
-    /// Refuses to copy what the caller may not read; returns the version that it may.
-    async fn must_read(&self, caller: &Caller, source: &CopySource) -> Result<Version> {
+    /// Refuses to copy what the caller may not read, its tags among it where they come along; returns the version that it may.
+    async fn must_read(&self, caller: &Caller, source: &CopySource, carries_tags: bool) -> Result<Version> {
         let CopySource { bucket, key, version_id, conditions: _, customer_key } = source.clone();
         let object = ObjectName { bucket, key, version_id };
         let action = either(&object, Action::GetObject, Action::GetObjectVersion);
-        let version = self.find_version(caller, &object, action).await?.1;
+        let (known, version) = self.find_version(caller, &object, action).await?;
+        if carries_tags && !version.meta.tags().is_empty() {
+            let action = either(&object, Action::GetObjectTagging, Action::GetObjectVersionTagging);
+            known.must_allow(caller, &Wanted::on_object(action, &object.key, known.side_of(&version.meta)))?;
+        }
         self.data_key(&version.meta, customer_key.as_ref())?;
         Ok(version)
+    }
+
+    /// Copies a version by sharing its bytes; `None` when it is gone, or has other tags, meanwhile.
+    async fn copy_shared(
+        &self,
+        caller: &Caller,
+        source: &CopySource,
+        (from, version): (i64, Version),
+        job: &Arc<CopyJob>,
+    ) -> Result<Option<Copied>> {
+        let (named, ids, shared) = (source.clone(), self.inner.version_ids.clone(), job.clone());
+        let version = Arc::new(version);
+        let made = self.inner.db.write_for(caller.share(), "copy_object", move |tx| {
+            let (named, ids, shared, version) = (named.clone(), ids.clone(), shared.clone(), version.clone());
+            async move { copy_rows(tx, &ids, (from, &named, &version), &shared).await }.boxed()
+        });
+        let Some((made, source_version_id)) = made.await? else { return Ok(None) };
+        self.ring(job.notify.is_some());
+        let info = info(job.key.clone(), made.version, &job.to, made.versioning)?;
+        Ok(Some(Copied { info, source_version_id }))
     }
 
     /// Copies a version by reading and storing its bytes; `None` when it is gone meanwhile.
@@ -461,13 +479,18 @@ impl CopyJob {
         }
     }
 
+    /// The tags of a copy of a version.
+    fn tags_of<'a>(&'a self, version: &'a Version) -> &'a Tags {
+        self.copy.tags.as_ref().unwrap_or(version.meta.tags())
+    }
+
     /// What is kept with a copy of a version beside its checksums and its key.
     fn meta_of(&self, version: &Version) -> Result<Meta> {
         let meta = match &self.copy.replace {
             Some((headers, user_metadata)) => Meta::new(headers, user_metadata)?,
             None => version.meta.clone(),
         };
-        let tags = self.copy.tags.clone().unwrap_or_else(|| version.meta.tags().clone());
+        let tags = self.tags_of(version).clone();
         let owned = meta.possessed(self.possession.clone(), &self.to.bucket.owner);
         let redirected = owned.redirected_to(self.copy.redirect_location.clone());
         Ok(redirected.with_tags(tags).locked(&self.copy.lock))
@@ -483,16 +506,17 @@ fn check_source(version: &Version, source: &CopySource) -> Result<()> {
     })
 }
 
-/// Copies a version by its number; `None` when it is gone.
+/// Copies a version; `None` when it is gone, or would bring other tags along than the caller was judged by.
 async fn copy_rows(
     tx: &mut Tx,
     ids: &VersionIds,
-    (from, source, seq): (i64, &CopySource, i64),
+    (from, source, judged): (i64, &CopySource, &Version),
     job: &CopyJob,
 ) -> Result<Option<(Made, Option<VersionId>)>> {
     let CopyJob { to, key, copy, notify, possession: _, encryption: _ } = job;
     let source_versioning = metadata::buckets::versioning(tx, from).await?;
-    let Some(version) = versions::by_seq(tx, from, &source.key, seq).await? else { return Ok(None) };
+    let found = versions::by_seq(tx, from, &source.key, judged.seq).await?;
+    let Some(version) = found.filter(|found| job.tags_of(found) == job.tags_of(judged)) else { return Ok(None) };
     check_source(&version, source)?;
     let meta = job
         .meta_of(&version)?

@@ -135,3 +135,35 @@ async fn a_part_says_nothing_that_its_upload_did_not_say() {
     let part = part.header("x-amz-acl", "private").body("content");
     assert_eq!(endpoint.ada.send(part).await.told(), "403 AccessDenied");
 }
+
+#[tokio::test]
+async fn a_copy_carries_tags_by_who_may_read_and_give_them() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let tagged = Request::new("PUT", "/photos/tagged").header("x-amz-tagging", "kind=photo").body("content");
+    assert_eq!(endpoint.ada.send(tagged).await.told(), "200");
+    endpoint.put("/photos/plain", b"content").await;
+    let user = async |name: &str, statements: Value| {
+        let policy = json!({ "Version": "2012-10-17", "Statement": statements }).to_string();
+        iam_user(&endpoint, name, Some(&policy)).await
+    };
+    let allow = |actions: &[&str]| json!({ "Effect": "Allow", "Action": actions, "Resource": "*" });
+    let copy = async |client: &Client, source: &str, directive: &str| {
+        let request = Request::new("PUT", "/photos/copy").header("x-amz-copy-source", source);
+        client.send(request.header("x-amz-tagging-directive", directive)).await.told()
+    };
+    let whole = ["s3:GetObject", "s3:PutObject", "s3:GetObjectTagging", "s3:PutObjectTagging"];
+    for (index, missing) in ["s3:GetObjectTagging", "s3:PutObjectTagging"].into_iter().enumerate() {
+        let actions: Vec<&str> = whole.into_iter().filter(|action| *action != missing).collect();
+        let user = user(&format!("without{index}"), allow(&actions)).await;
+        assert_eq!(copy(&user, "photos/tagged", "COPY").await, "403 AccessDenied", "{missing}");
+        assert_eq!(copy(&user, "photos/tagged", "REPLACE").await, "200", "no tags come along");
+        assert_eq!(copy(&user, "photos/plain", "COPY").await, "200", "there are none");
+    }
+    let deny = json!({
+        "Effect": "Deny", "Action": "s3:PutObject", "Resource": "*",
+        "Condition": { "StringNotEquals": { "s3:RequestObjectTag/kind": "photo" } },
+    });
+    let photographer = user("photographer", json!([allow(&whole), deny])).await;
+    assert_eq!(copy(&photographer, "photos/tagged", "COPY").await, "200", "they are judged as if they were given");
+    assert_eq!(copy(&photographer, "photos/plain", "COPY").await, "403 AccessDenied");
+}
