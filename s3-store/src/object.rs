@@ -17,7 +17,7 @@ use crate::access_log::DeletedKey;
 use crate::checksums::{self, Shown, show_checksums};
 use crate::context::RequestContext;
 use crate::encryption::{self, Way};
-use crate::error::{default_message, from_engine};
+use crate::error::{default_message, from_engine, not_implemented};
 use crate::headers::{
     bucket, caller, check_owner, etag, key, object_headers, read_conditions, refuse_unsupported, signed, storage_class,
     storage_class_name, timestamp, user_metadata, version, write_conditions,
@@ -217,6 +217,7 @@ pub(crate) async fn delete(
     let who = caller(&request);
     let input = request.input;
     check_owner(engine, &bucket(&input.bucket)?, input.expected_bucket_owner.as_deref()).await?;
+    refuse_conditions(input.if_match_size.is_some(), input.if_match_last_modified_time.is_some())?;
     let target = DeleteTarget {
         key: key(&input.key)?,
         version_id: version(input.version_id.as_deref())?,
@@ -244,6 +245,9 @@ pub(crate) async fn delete_many(
     let bypass = lock::bypasses(input.bypass_governance_retention);
     if objects.is_empty() || objects.len() > DELETE_OBJECTS_MAX {
         return Err(s3_error!(MalformedXML));
+    }
+    for object in &objects {
+        refuse_conditions(object.size.is_some(), object.last_modified_time.is_some())?;
     }
     let bucket = bucket(&input.bucket)?;
     let targets: Vec<S3Result<DeleteTarget>> = objects.iter().map(|object| target_of(object, bypass)).collect();
@@ -274,6 +278,14 @@ pub(crate) async fn delete_many(
         context.set_deleted_keys(deleted_keys);
     }
     Ok(S3Response::new(output))
+}
+
+/// Refuses conditions of a deletion that are those of directory buckets: to pass them over would delete what was to stay.
+fn refuse_conditions(on_size: bool, on_time: bool) -> S3Result {
+    if on_size || on_time {
+        return Err(not_implemented("Deleting by size or time of the last change"));
+    }
+    Ok(())
 }
 
 fn target_of(object: &ObjectIdentifier, bypass_governance: bool) -> S3Result<DeleteTarget> {

@@ -258,6 +258,26 @@ async fn copies() {
 }
 
 #[tokio::test]
+async fn conditions_of_a_deletion_that_are_not_offered_are_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    endpoint.put("/photos/key", b"content").await;
+    for (name, value) in [
+        ("x-amz-if-match-size", "1"),
+        ("x-amz-if-match-size", "7"),
+        ("x-amz-if-match-last-modified-time", "Tue, 01 Oct 2024 10:00:00 GMT"),
+    ] {
+        let delete = Request::new("DELETE", "/photos/key").header(name, value);
+        assert_eq!(endpoint.ada.send(delete).await.told(), "501 NotImplemented", "{name}");
+    }
+    for condition in ["<Size>1</Size>", "<LastModifiedTime>Tue, 01 Oct 2024 10:00:00 GMT</LastModifiedTime>"] {
+        let document = format!("<Delete><Object><Key>key</Key>{condition}</Object></Delete>");
+        let delete = Request::new("POST", "/photos?q:delete").body(document);
+        assert_eq!(endpoint.ada.send(delete).await.told(), "501 NotImplemented", "{condition}");
+    }
+    assert_eq!(endpoint.get("/photos/key").await.text(), "content");
+}
+
+#[tokio::test]
 async fn many_objects_are_deleted_at_once() {
     let endpoint = Endpoint::with_bucket("photos").await;
     for key in ["a", "b&c", "größe/x"] {
