@@ -153,6 +153,7 @@ impl Engine {
         let changes = copy.replace.is_some()
             || copy.storage_class.is_some()
             || copy.redirect_location.is_some()
+            || copy.checksum.is_some()
             || !matches!(copy.encryption, NewEncryption::OfBucket)
             || source.customer_key.is_some();
         if onto_itself && !changes {
@@ -167,7 +168,7 @@ impl Engine {
         let mut version = found?;
         for _ in 0..COPY_ATTEMPTS_MAX {
             // What is copied is the version that the caller was judged by: one that came in its place may be somebody else's.
-            let copied = if copy.can_share(&version) {
+            let copied = if copy.can_share(&version)? {
                 self.copy_shared(caller, source, (from, version), &copy).await?
             } else {
                 self.copy_bytes(caller, source, (from, version), &copy).await?
@@ -241,7 +242,10 @@ impl Engine {
         let turns = self.inner.reads.turns_of(caller.share());
         let stream = stream_pieces(self.inner.store.clone(), turns, pieces, data_key, Some(reading));
         let checksums = version.meta.checksums()?;
-        let keep = ChecksumAlgorithm::ALL.into_iter().filter(|algorithm| checksums.has(*algorithm)).collect();
+        let keep = match job.copy.checksum {
+            Some(algorithm) => vec![algorithm],
+            None => ChecksumAlgorithm::ALL.into_iter().filter(|algorithm| checksums.has(*algorithm)).collect(),
+        };
         let body = Body { size_bytes: Some(version.size_bytes), keep, ..Body::new(stream) };
         let sealed = job.encryption.clone().map(|shown| self.new_key(shown, &job.copy.encryption)).transpose()?;
         let whole = Whole {
@@ -470,13 +474,16 @@ struct Whole {
 }
 
 impl CopyJob {
-    /// Whether the stored bytes of a version can be the copy's, too.
-    fn can_share(&self, version: &Version) -> bool {
-        match (version.meta.encryption(), &self.encryption) {
+    /// Whether the stored bytes of a version can be the copy's, too, and nothing has to be computed of them.
+    fn can_share(&self, version: &Version) -> Result<bool> {
+        let is_encrypted_so = match (version.meta.encryption(), &self.encryption) {
             (None, None) => true,
             (Some(sealed), Some(wanted)) => sealed.serves(wanted),
             (Some(_), None) | (None, Some(_)) => false,
-        }
+        };
+        let Some(algorithm) = self.copy.checksum else { return Ok(is_encrypted_so) };
+        let is_of_whole = version.meta.checksum_type() == ChecksumType::FullObject;
+        Ok(is_encrypted_so && is_of_whole && version.meta.checksums()?.has(algorithm))
     }
 
     /// The tags of a copy of a version.
@@ -518,9 +525,14 @@ async fn copy_rows(
     let found = versions::by_seq(tx, from, &source.key, judged.seq).await?;
     let Some(version) = found.filter(|found| job.tags_of(found) == job.tags_of(judged)) else { return Ok(None) };
     check_source(&version, source)?;
+    let checksums = version.meta.checksums()?;
+    let kept = match copy.checksum {
+        Some(algorithm) => kept_checksums(&checksums, &[algorithm]),
+        None => checksums,
+    };
     let meta = job
         .meta_of(&version)?
-        .with_checksums(&version.meta.checksums()?, version.meta.checksum_type())
+        .with_checksums(&kept, version.meta.checksum_type())
         .encrypted(version.meta.encryption().cloned());
     // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
     contents::add_ref(tx, version.content_id).await?;

@@ -9,7 +9,7 @@ use s3s::dto::{
 };
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
-use crate::checksums::{Shown, show_checksums};
+use crate::checksums::{Shown, algorithm, show_checksums};
 use crate::encryption::{self, Way};
 use crate::error::{from_engine, not_implemented};
 use crate::headers::{
@@ -50,6 +50,7 @@ pub(crate) async fn object(
         acl: acl::of_headers(&headers)?,
         lock: lock::of_headers(&headers)?,
         encryption: encryption::of_new(&headers, way)?,
+        checksum: input.checksum_algorithm.as_ref().map(|named| algorithm(named.as_str())).transpose()?,
         tags: if replaces_tags { Some(tagging::of_headers(&headers)?.unwrap_or_default()) } else { None },
         conditions: write_conditions(tag("if-match")?.as_ref(), tag("if-none-match")?.as_ref()),
     };

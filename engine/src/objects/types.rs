@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::access::acl::GivenAcl;
-use crate::body::{ByteStream, Digests};
+use crate::body::{ByteStream, ChecksumAlgorithm, Digests};
 use crate::encryption::{CustomerKey, Encryption, NewEncryption};
 use crate::lock::{NewLock, Retention};
 use crate::tags::Tags;
@@ -210,7 +210,7 @@ pub struct CopySource {
 /// How a copy is made.
 #[derive(Clone, Debug, Default)]
 pub struct CopyObject {
-    /// New headers and user metadata; the source's when `None`. Copying an object onto itself needs new ones, unless a version is named.
+    /// New headers and user metadata; the source's when `None`. Copying an object onto itself must change something, unless a version is named.
     pub replace: Option<(ObjectHeaders, Vec<(String, String)>)>,
     /// Where visitors of a website are sent; this is not copied.
     pub redirect_location: Option<String>,
@@ -222,6 +222,8 @@ pub struct CopyObject {
     pub tags: Option<Tags>,
     /// How the copy is locked; locks are not copied.
     pub lock: NewLock,
+    /// The checksum that is kept with the copy, of the whole; those of the source when `None`.
+    pub checksum: Option<ChecksumAlgorithm>,
     /// How the copy is encrypted, however its source is.
     pub encryption: NewEncryption,
     /// Conditions on what the destination has now.

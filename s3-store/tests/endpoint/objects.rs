@@ -1,8 +1,10 @@
 //! Objects: keys, headers, ranges, conditions, copies, deletions.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 
-use crate::client::{Client, Payload, Request, Signature};
+use crate::client::{Client, Payload, Request, Signature, sha256_hex};
 use crate::harness::Endpoint;
 
 #[tokio::test]
@@ -255,6 +257,30 @@ async fn copies() {
     let foreign = Request::new("PUT", "/bobs/copy").header("x-amz-copy-source", "photos/a%20b%2B%C3%BC%25");
     assert_eq!(endpoint.bob.send(Request::new("PUT", "/bobs")).await.told(), "200");
     assert_eq!(endpoint.bob.send(foreign).await.told(), "403 AccessDenied");
+}
+
+#[tokio::test]
+async fn a_copy_has_the_checksum_that_is_asked_for() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let sha256 = |body: &[u8]| STANDARD.encode(hex::decode(sha256_hex(body)).expect("a digest"));
+    for body in [b"content".to_vec(), vec![7; 100_000]] {
+        endpoint.put("/photos/key", &body).await;
+        let copy = |target: &str, algorithm: &str| {
+            let request = Request::new("PUT", target).header("x-amz-copy-source", "photos/key");
+            request.header("x-amz-checksum-algorithm", algorithm)
+        };
+        assert_eq!(endpoint.ada.send(copy("/photos/copy", "SHA512")).await.told(), "400 InvalidRequest");
+        // The second onto itself: what was asked for is there, and shared.
+        for target in ["/photos/copy", "/photos/key", "/photos/key"] {
+            let copied = endpoint.ada.send(copy(target, "SHA256")).await;
+            assert_eq!(copied.told(), "200", "{target}: {}", copied.text());
+            assert_eq!(copied.element("ChecksumSHA256"), sha256(&body), "{target}");
+            assert_eq!(copied.element("ChecksumType"), "FULL_OBJECT");
+            let got = endpoint.ada.send(Request::new("GET", target).header("x-amz-checksum-mode", "ENABLED")).await;
+            assert_eq!(got.header("x-amz-checksum-sha256"), Some(sha256(&body).as_str()));
+            assert!(got.header("x-amz-checksum-crc64nvme").is_none() && got.body == body);
+        }
+    }
 }
 
 #[tokio::test]
