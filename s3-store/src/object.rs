@@ -1,7 +1,8 @@
 //! Objects: put, get, head, delete.
 
 use engine::{
-    DeleteTarget, Deleted, Engine, NewObject, ObjectInfo, ObjectView, ReadObject, Selection, VersionId, Versioning,
+    Caller, DeleteTarget, Deleted, Engine, NewObject, ObjectInfo, ObjectView, ReadObject, Selection, VersionId,
+    Versioning,
 };
 use http::header::EXPIRES;
 use http::{HeaderName, HeaderValue};
@@ -70,6 +71,21 @@ pub(crate) async fn put(engine: &Engine, request: S3Request<PutObjectInput>) -> 
 macro_rules! read_of {
     ($request:expr) => {{
         let input = &$request.input;
+        let overrides = [
+            input.response_cache_control.is_some(),
+            input.response_content_disposition.is_some(),
+            input.response_content_encoding.is_some(),
+            input.response_content_language.is_some(),
+            input.response_content_type.is_some(),
+            input.response_expires.is_some(),
+        ];
+        if overrides.contains(&true) && matches!(caller(&$request), Caller::Anonymous(_)) {
+            // Whoever passes an address on could give what is there another meaning.
+            return Err(s3_error!(
+                InvalidRequest,
+                "Request specific response headers cannot be used for anonymous GET requests."
+            ));
+        }
         ReadObject {
             customer_key: encryption::reading_key(&$request.headers, Way::of(&$request.extensions))?,
             version_id: version(input.version_id.as_deref())?,

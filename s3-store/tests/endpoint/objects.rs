@@ -284,6 +284,26 @@ async fn a_copy_has_the_checksum_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn headers_of_an_answer_are_chosen_by_who_signs() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let put = Request::new("PUT", "/photos/key").header("x-amz-acl", "public-read").body("content");
+    assert_eq!(endpoint.ada.send(put).await.told(), "200");
+    for name in
+        ["cache-control", "content-disposition", "content-encoding", "content-language", "content-type", "expires"]
+    {
+        let value = if name == "expires" { "Tue, 01 Oct 2024 10:00:00 GMT" } else { "text/html" };
+        let get = || Request::new("GET", "/photos/key").query(&format!("response-{name}"), value);
+        let signed = endpoint.ada.send(get().signed(Signature::V4Link(60))).await;
+        assert_eq!((signed.status, signed.header(name)), (200, Some(value)));
+        let unsigned = endpoint.ada.send(get().signed(Signature::None)).await;
+        assert_eq!(unsigned.told(), "400 InvalidRequest", "{name}");
+        let head = Request { method: "HEAD".to_owned(), ..get() };
+        assert_eq!(endpoint.ada.send(head.signed(Signature::None)).await.status, 400, "{name}");
+    }
+    assert_eq!(endpoint.ada.send(Request::new("GET", "/photos/key").signed(Signature::None)).await.status, 200);
+}
+
+#[tokio::test]
 async fn conditions_of_a_deletion_that_are_not_offered_are_refused() {
     let endpoint = Endpoint::with_bucket("photos").await;
     endpoint.put("/photos/key", b"content").await;
