@@ -102,7 +102,9 @@ pub use iam::{
 };
 pub use install::OldDatabase;
 pub use key_logins::KeyLogin;
-pub use lifecycle::{Expiration, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration};
+pub use lifecycle::{
+    Expiration, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleFilter, LifecycleRule, MoveSize, NoncurrentExpiration,
+};
 pub use listing::{Description, ListEntry, ListPage, ListRequest, ListedObject, VersionListRequest};
 pub use lock::{DefaultRetention, LockMode, LockPeriod, NewLock, ObjectLock, Retention};
 pub use logins::Session;

@@ -15,8 +15,63 @@ const DAYS_MAX: u32 = 1_000_000;
 
 /// The rules of a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Lifecycle(Vec<LifecycleRule>);
+#[serde(from = "Stored", into = "Stored")]
+pub struct Lifecycle {
+    rules: Vec<LifecycleRule>,
+    move_size: MoveSize,
+}
+
+/// Which objects are too small to be moved to another storage class when nothing else is said. Moves are not offered, so it is kept and
+/// shown alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MoveSize {
+    /// Those below 128 KiB.
+    #[default]
+    AllStorageClasses128K,
+    /// That depends on the storage class.
+    VariesByStorageClass,
+}
+
+impl MoveSize {
+    /// The word of S3.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AllStorageClasses128K => "all_storage_classes_128K",
+            Self::VariesByStorageClass => "varies_by_storage_class",
+        }
+    }
+
+    /// Reads the word of S3.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::AllStorageClasses128K, Self::VariesByStorageClass].into_iter().find(|size| size.as_str() == text)
+    }
+}
+
+/// Rules as they are kept: at first they were all there was.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Rules(Vec<LifecycleRule>),
+    WithSize { rules: Vec<LifecycleRule>, move_size: MoveSize },
+}
+
+impl From<Stored> for Lifecycle {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Rules(rules) => Self { rules, move_size: MoveSize::default() },
+            Stored::WithSize { rules, move_size } => Self { rules, move_size },
+        }
+    }
+}
+
+impl From<Lifecycle> for Stored {
+    fn from(Lifecycle { rules, move_size }: Lifecycle) -> Self {
+        match move_size {
+            MoveSize::AllStorageClasses128K => Self::Rules(rules),
+            MoveSize::VariesByStorageClass => Self::WithSize { rules, move_size },
+        }
+    }
+}
 
 /// A rule.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,16 +195,28 @@ impl Lifecycle {
             }
             rule.check()?;
         }
-        Ok(Self(rules))
+        Ok(Self { rules, move_size: MoveSize::default() })
+    }
+
+    /// With what is too small to be moved.
+    #[must_use]
+    pub fn with_move_size(mut self, move_size: MoveSize) -> Self {
+        self.move_size = move_size;
+        self
     }
 
     /// The rules.
     pub fn rules(&self) -> &[LifecycleRule] {
-        &self.0
+        &self.rules
+    }
+
+    /// What is too small to be moved.
+    pub fn move_size(&self) -> MoveSize {
+        self.move_size
     }
 
     fn enabled(&self) -> impl Iterator<Item = &LifecycleRule> {
-        self.0.iter().filter(|rule| rule.enabled)
+        self.rules.iter().filter(|rule| rule.enabled)
     }
 
     /// The most newest versions that a rule keeps: of versions that are newer, nobody needs to count more.
@@ -307,6 +374,17 @@ mod tests {
         assert!(!markers.is_due(&version(0, None, &none), DAY, 10_000));
         let uploads = of(LifecycleRule { abort_uploads_days: Some(1), ..rule(None) });
         assert!(uploads.gives_up("k", 0, DAY, 100) && !uploads.gives_up("k", 1, DAY, 100));
+    }
+
+    #[test]
+    fn rules_from_before_there_was_more_are_read() {
+        let of = |size| Lifecycle::new(vec![rule(Some(Expiration::Days(1)))]).expect("rules").with_move_size(size);
+        for (size, start) in [(MoveSize::AllStorageClasses128K, '['), (MoveSize::VariesByStorageClass, '{')] {
+            let text = serde_json::to_string(&of(size)).expect("text");
+            assert!(text.starts_with(start), "{text}");
+            let read: Lifecycle = serde_json::from_str(&text).expect("rules");
+            assert_eq!((read.move_size(), read.rules().len()), (size, 1));
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Lifecycle rules: between their document and the engine's.
 
-use engine::{Engine, Expiration, Expiry, Lifecycle, LifecycleFilter, LifecycleRule, NoncurrentExpiration, Tags};
+use engine::{
+    Engine, Expiration, Expiry, Lifecycle, LifecycleFilter, LifecycleRule, MoveSize, NoncurrentExpiration, Tags,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
     self, AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, ExpirationStatus,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, LifecycleExpiration,
     LifecycleRuleAndOperator, LifecycleRuleFilter, NoncurrentVersionExpiration, PutBucketLifecycleConfigurationInput,
-    PutBucketLifecycleConfigurationOutput, Tag,
+    PutBucketLifecycleConfigurationOutput, Tag, TransitionDefaultMinimumObjectSize,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -28,8 +30,10 @@ pub(crate) async fn get(
     let found = engine.bucket_setting::<Lifecycle>(&caller(&request), &name).await.map_err(from_engine)?;
     let found =
         found.ok_or_else(|| none_such("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist"))?;
-    let rules = Some(found.rules().iter().map(shown).collect());
-    Ok(S3Response::new(GetBucketLifecycleConfigurationOutput { rules, ..Default::default() }))
+    Ok(S3Response::new(GetBucketLifecycleConfigurationOutput {
+        rules: Some(found.rules().iter().map(shown).collect()),
+        transition_default_minimum_object_size: Some(shown_size(found.move_size())),
+    }))
 }
 
 pub(crate) async fn put(
@@ -40,9 +44,12 @@ pub(crate) async fn put(
     check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
     let rules = request.input.lifecycle_configuration.ok_or_else(|| s3_error!(MalformedXML))?.rules;
     let rules = rules.into_iter().map(given).collect::<S3Result<_>>()?;
-    let lifecycle = Lifecycle::new(rules).map_err(from_engine)?;
+    let move_size = given_size(request.input.transition_default_minimum_object_size.as_ref())?;
+    let lifecycle = Lifecycle::new(rules).map_err(from_engine)?.with_move_size(move_size);
     engine.set_bucket_setting(&who, &name, Some(&lifecycle)).await.map_err(from_engine)?;
-    Ok(S3Response::new(PutBucketLifecycleConfigurationOutput::default()))
+    Ok(S3Response::new(PutBucketLifecycleConfigurationOutput {
+        transition_default_minimum_object_size: Some(shown_size(move_size)),
+    }))
 }
 
 pub(crate) async fn delete(
@@ -63,6 +70,16 @@ pub(crate) fn show(headers: &mut HeaderMap, expiry: Option<&Expiry>) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(X_AMZ_EXPIRATION, value);
     }
+}
+
+fn given_size(given: Option<&TransitionDefaultMinimumObjectSize>) -> S3Result<MoveSize> {
+    let Some(given) = given else { return Ok(MoveSize::default()) };
+    MoveSize::parse(given.as_str())
+        .ok_or_else(|| s3_error!(InvalidRequest, "Invalid value for x-amz-transition-default-minimum-object-size."))
+}
+
+fn shown_size(size: MoveSize) -> TransitionDefaultMinimumObjectSize {
+    TransitionDefaultMinimumObjectSize::from_static(size.as_str())
 }
 
 fn days(given: Option<i32>) -> S3Result<u32> {

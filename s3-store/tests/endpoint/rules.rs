@@ -176,6 +176,23 @@ async fn rules_are_shown_in_the_form_in_which_they_were_given_and_told_of_object
 }
 
 #[tokio::test]
+async fn rules_say_what_is_too_small_to_be_moved() {
+    const SIZE: &str = "x-amz-transition-default-minimum-object-size";
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let document = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status><Filter/><Expiration><Days>1</Days></Expiration>\
+        </Rule></LifecycleConfiguration>";
+    let put = || Request::new("PUT", "/photos?q:lifecycle").body(document);
+    let varies = put().header(SIZE, "varies_by_storage_class");
+    for (request, size) in [(put(), "all_storage_classes_128K"), (varies, "varies_by_storage_class")] {
+        let answer = endpoint.ada.send(request).await;
+        assert_eq!((answer.status, answer.header(SIZE)), (200, Some(size)));
+        let shown = endpoint.get("/photos?q:lifecycle").await;
+        assert_eq!((shown.header(SIZE), shown.element("ID").as_str()), (Some(size), "a"));
+    }
+    assert_eq!(endpoint.ada.send(put().header(SIZE, "none")).await.told(), "400 InvalidRequest");
+}
+
+#[tokio::test]
 async fn a_condition_sees_what_is_listed() {
     let endpoint = Endpoint::with_bucket("photos").await;
     for key in ["home/bob/a", "secret/b"] {
