@@ -186,12 +186,13 @@ impl FormPolicy {
         }
     }
 
-    /// The least and greatest size of the file.
+    /// The least and greatest size of the file that all conditions allow. The least may be above the greatest: then no file fits.
     pub(crate) fn size_range(&self) -> Option<(u64, u64)> {
-        self.conditions.iter().find_map(|condition| match condition {
+        let ranges = self.conditions.iter().filter_map(|condition| match condition {
             Condition::Size { least, most } => Some((*least, *most)),
             Condition::Equals { .. } | Condition::StartsWith { .. } => None,
-        })
+        });
+        ranges.reduce(|(least, most), (other_least, other_most)| (least.max(other_least), most.min(other_most)))
     }
 }
 
@@ -291,6 +292,19 @@ mod tests {
         assert_eq!(check(&[good[0], good[1], ("content-type", "text/html")], "b"), "AccessDenied");
         assert_eq!(check(&[good[0], good[1], good[2], ("x-amz-meta-a", "b")], "b"), "AccessDenied");
         assert_eq!(code(&policy.check(&fields(&good), "b", i64::MAX)), "AccessDenied");
+    }
+
+    #[test]
+    fn a_file_keeps_to_every_range_of_sizes() {
+        let range = |ranges: &[(u64, u64)]| {
+            let mut conditions = vec![json!({ "bucket": "b" })];
+            conditions.extend(ranges.iter().map(|(least, most)| json!(["content-length-range", least, most])));
+            with(&json!(conditions)).size_range()
+        };
+        assert_eq!(range(&[]), None);
+        assert_eq!(range(&[(0, 100), (5, 10)]), Some((5, 10)));
+        assert_eq!(range(&[(5, 10), (0, 7)]), Some((5, 7)));
+        assert_eq!(range(&[(0, 3), (5, 10)]), Some((5, 3)), "no file fits");
     }
 
     #[test]
