@@ -63,7 +63,7 @@ actions! {
         AttachRolePolicy, DetachRolePolicy, ListAttachedRolePolicies,
         CreatePolicy, GetPolicy, ListPolicies, DeletePolicy,
         CreatePolicyVersion, GetPolicyVersion, ListPolicyVersions, SetDefaultPolicyVersion, DeletePolicyVersion,
-        ListOpenIDConnectProviders, GetAccountSummary;
+        ListOpenIDConnectProviders, ListInstanceProfilesForRole, GetAccountSummary;
     Sts:
         AssumeRole, GetSessionToken, GetCallerIdentity;
 }

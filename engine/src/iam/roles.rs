@@ -26,6 +26,21 @@ pub struct RoleChange {
 }
 
 impl Engine {
+    /// The instance profiles that have a role: none is offered, so there is none, and tools that look before they delete a role are told so.
+    pub async fn iam_instance_profiles_of_role(&self, caller: &Caller, name: &str) -> Result<()> {
+        let (caller, name) = (caller.clone(), name.to_owned());
+        self.inner
+            .db
+            .read("iam_instance_profiles_of_role", move |tx| {
+                async move {
+                    let action = IamAction::ListInstanceProfilesForRole;
+                    find_for(tx, &caller, action, IamKind::Role, &name, &[]).await.map(|_| ())
+                }
+                .boxed()
+            })
+            .await
+    }
+
     /// Changes a role. With another trust it is `UpdateAssumeRolePolicy`, else `UpdateRole`. Sessions that are there stay.
     pub async fn change_iam_role(&self, caller: &Caller, name: &str, change: RoleChange) -> Result<()> {
         let asked = (caller.clone(), name.to_owned(), change);

@@ -65,6 +65,7 @@ fn operations() -> Vec<Operation> {
         set_default_iam_policy_version, |t, c| t.engine.set_default_iam_policy_version(c, &t.policy, 2);
         delete_iam_policy_version, |t, c| t.engine.delete_iam_policy_version(c, &t.policy, 2);
         delete_iam_policy, |t, c| t.engine.delete_iam_policy(c, &t.policy);
+        iam_instance_profiles_of_role, |t, c| t.engine.iam_instance_profiles_of_role(c, "reader");
         change_iam_role, |t, c| t.engine.change_iam_role(c, "reader", open_role());
         create_iam_key, |t, c| t.engine.create_iam_key(c, Some("ada"));
         list_iam_keys, |t, c| t.engine.list_iam_keys(c, Some("ada"));

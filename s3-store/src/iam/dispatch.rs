@@ -39,6 +39,7 @@ pub(super) async fn run(
         A::CreateRole => roles::create(asked).await,
         A::GetRole => roles::get(asked).await,
         A::ListRoles => roles::list(asked).await,
+        A::ListInstanceProfilesForRole => roles::instance_profiles(asked).await,
         A::UpdateRole => roles::update(asked).await,
         A::UpdateAssumeRolePolicy => roles::update_trust(asked).await,
         A::DeleteRole => roles::delete(asked).await,

@@ -43,6 +43,12 @@ pub(super) async fn list(asked: &Asked<'_>) -> Answer {
     Ok(Some(page("Roles", &roles, shown)))
 }
 
+pub(super) async fn instance_profiles(asked: &Asked<'_>) -> Answer {
+    let name = asked.params.need("RoleName")?;
+    asked.engine.iam_instance_profiles_of_role(asked.caller, name).await.map_err(Failure::of)?;
+    Ok(Some(wrap("InstanceProfiles", "") + &text("IsTruncated", "false")))
+}
+
 pub(super) async fn update(asked: &Asked<'_>) -> Answer {
     let change = RoleChange {
         description: asked.params.opt("Description").map(str::to_owned),

@@ -255,6 +255,19 @@ async fn lists_come_in_pages_that_miss_and_repeat_nothing() {
     assert_eq!(some.elements("UserName"), ["dora"]);
 }
 
+#[tokio::test]
+async fn a_role_has_no_instance_profiles() {
+    let endpoint = Endpoint::start().await;
+    let trust = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
+    let role = [("Action", "CreateRole"), ("RoleName", "reader"), ("AssumeRolePolicyDocument", trust)];
+    done(&endpoint, &endpoint.ada, &role).await;
+    let list = |role| [("Action", "ListInstanceProfilesForRole"), ("RoleName", role)];
+    let text = done(&endpoint, &endpoint.ada, &list("reader")).await.text();
+    assert!(text.contains("<InstanceProfiles></InstanceProfiles><IsTruncated>false</IsTruncated>"), "{text}");
+    let missing = ask(&endpoint, &endpoint.ada, &list("nobody")).await;
+    assert_eq!(missing.told(), "404 NoSuchEntity");
+}
+
 /// A policy that allows some actions on everything.
 fn allowing(actions: &[&str]) -> String {
     let actions = actions.join("\",\"");

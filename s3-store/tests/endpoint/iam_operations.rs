@@ -46,7 +46,11 @@ fn fields(action: IamAction, policy: &str, role: &str, key: &str) -> Vec<(&'stat
         A::GetGroupPolicy | A::DeleteGroupPolicy => vec![GROUP, NAME],
         A::AttachGroupPolicy | A::DetachGroupPolicy => vec![GROUP, STORE_POLICY],
         A::CreateRole => vec![("RoleName", "new"), ("AssumeRolePolicyDocument", TRUST)],
-        A::GetRole | A::DeleteRole | A::ListRolePolicies | A::ListAttachedRolePolicies => vec![ROLE],
+        A::GetRole
+        | A::DeleteRole
+        | A::ListRolePolicies
+        | A::ListAttachedRolePolicies
+        | A::ListInstanceProfilesForRole => vec![ROLE],
         A::UpdateRole => vec![ROLE, ("Description", "changed")],
         A::UpdateAssumeRolePolicy => vec![ROLE, ("PolicyDocument", TRUST)],
         A::PutRolePolicy => vec![ROLE, NAME, TEXT],
