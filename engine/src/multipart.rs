@@ -25,7 +25,9 @@ use crate::objects::{
 use crate::quota;
 use crate::rules::KnownBucket;
 use crate::version_ids::VersionIds;
-use crate::{BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, UploadId, complete};
+use crate::{
+    BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, UploadId, VersionId, Versioning, complete,
+};
 
 /// Greatest number of a part.
 pub const PART_NUMBER_MAX: u32 = 10_000;
@@ -260,7 +262,7 @@ impl Engine {
         Ok(part)
     }
 
-    /// Stores a part from an object, or from a range of it.
+    /// Stores a part from an object, or from a range of it. Says besides which version that was, where its bucket keeps versions.
     pub async fn copy_part(
         &self,
         caller: &Caller,
@@ -269,7 +271,7 @@ impl Engine {
         key: &ObjectKey,
         upload: &UploadId,
         number: u32,
-    ) -> Result<Part> {
+    ) -> Result<(Part, Option<VersionId>)> {
         let PartSource { object, range, upload_key } = source;
         if range.as_ref().is_some_and(Range::is_empty) {
             return Err(Error::invalid("range", "of the copied part is empty"));
@@ -285,8 +287,11 @@ impl Engine {
         if range.as_ref().is_some_and(|range| range.end > found.view.info.size_bytes) {
             return Err(Error::InvalidRange { size_bytes: found.view.info.size_bytes });
         }
+        let info = found.view.info;
+        let source_version_id = (info.versioning != Versioning::Off).then_some(info.version_id);
         let body = Body { size_bytes: Some(size_bytes), customer_key: upload_key.clone(), ..Body::new(found.body) };
-        self.put_part(caller, bucket, key, upload, number, body).await
+        let part = self.put_part(caller, bucket, key, upload, number, body).await?;
+        Ok((part, source_version_id))
     }
 
     /// Makes the object of its parts, in one transaction of rows.

@@ -97,7 +97,8 @@ pub(crate) async fn part(
     check_owner(engine, &source.object.bucket, input.expected_source_bucket_owner.as_deref()).await?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let (upload, number) = (upload_id(&input.upload_id)?, part_number(input.part_number)?);
-    let part = engine.copy_part(&who, &source, &bucket, &key, &upload, number).await.map_err(copy_error)?;
+    let copied = engine.copy_part(&who, &source, &bucket, &key, &upload, number).await;
+    let (part, source_version_id) = copied.map_err(copy_error)?;
     let mut result = CopyPartResult {
         e_tag: Some(etag(&part.etag)),
         last_modified: Some(timestamp(part.modified_us)),
@@ -106,7 +107,7 @@ pub(crate) async fn part(
     show_checksums!(result, Shown::of_part(&part));
     let output = UploadPartCopyOutput {
         copy_part_result: Some(result),
-        copy_source_version_id: source.object.version_id.map(|id| id.to_string()),
+        copy_source_version_id: source_version_id.map(|id| id.to_string()),
         ..UploadPartCopyOutput::default()
     };
     let mut response = S3Response::new(output);

@@ -139,6 +139,7 @@ pub(crate) fn from_engine(error: Error) -> S3Error {
         Error::Invalid { what: "bucket name", why } => {
             s3_error!(InvalidBucketName, "The specified bucket is not valid: its name {why}.")
         }
+        Error::Invalid { what: what @ "announced size", why } => s3_error!(InvalidRequest, "The {what} {why}."),
         Error::Invalid { what, why } => s3_error!(InvalidArgument, "The {what} {why}."),
         Error::KeyTooLong => s3_error!(KeyTooLongError),
         Error::MetadataTooLarge { size_bytes_max } => {

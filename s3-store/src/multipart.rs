@@ -146,7 +146,7 @@ pub(crate) async fn complete(
         checksums: checksums::whole(&headers)?,
         size_bytes: input
             .mpu_object_size
-            .map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidArgument)))
+            .map(|size| u64::try_from(size).map_err(|_| s3_error!(InvalidRequest, "The announced size is negative.")))
             .transpose()?,
         customer_key: encryption::customer_key(&headers, Way::of(&extensions))?,
     };

@@ -316,7 +316,8 @@ impl Drive {
                 let object = self.model.source_of(source);
                 let range = range.map(|(start, length)| start..start + length);
                 let part = PartSource { object: object.clone(), range: range.clone(), upload_key: None };
-                let put = engine.copy_part(tenant, &part, &bucket, &key, &id, *number).await.map(facts_of_part);
+                let put = engine.copy_part(tenant, &part, &bucket, &key, &id, *number).await;
+                let put = put.map(|(part, _)| facts_of_part(part));
                 let modified_us = put.as_ref().map_or(0, |part| part.3);
                 let bytes = self.part_in_model(&object, range);
                 let expected = bytes.and_then(|bytes| self.model.put_part(at, *number, bytes, modified_us));

@@ -141,7 +141,9 @@ async fn wrong_completions_are_refused() {
             Request::new("POST", "/photos/big").query("uploadId", &upload).header("x-amz-mp-object-size", size);
         endpoint.ada.send(request.body(document(&parts)))
     };
-    assert_eq!(sized("1").await.status, 400);
+    for size in ["1", "-1"] {
+        assert_eq!(sized(size).await.told(), "400 InvalidRequest", "{size}");
+    }
     let conditional = Request::new("POST", "/photos/big").query("uploadId", &upload).header("if-match", "\"00\"");
     assert_eq!(endpoint.ada.send(conditional.body(document(&parts))).await.status, 404, "If-Match without an object");
     assert_eq!(sized("3000").await.told(), "200");
@@ -259,6 +261,25 @@ async fn parts_are_copied() {
     assert_eq!(endpoint.ada.send(done).await.told(), "200");
     let whole = endpoint.get("/photos/big").await.body;
     assert_eq!(endpoint.get("/copies/copy").await.body, [&whole[500..1500], &whole].concat());
+}
+
+#[tokio::test]
+async fn a_copied_part_says_which_version_it_is_of() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let upload = begin(&endpoint, &[]).await;
+    let copy = async || {
+        let request = Request::new("PUT", "/photos/big").query("partNumber", "1").query("uploadId", &upload);
+        let copied = endpoint.ada.send(request.header("x-amz-copy-source", "/photos/source")).await;
+        assert_eq!(copied.told(), "200", "{}", copied.text());
+        copied.header("x-amz-copy-source-version-id").map(str::to_owned)
+    };
+    endpoint.put("/photos/source", b"content").await;
+    assert_eq!(copy().await, None);
+    let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let versions = Request::new("PUT", "/photos?q:versioning").body(versions);
+    assert_eq!(endpoint.ada.send(versions).await.told(), "200");
+    let put = endpoint.put("/photos/source", b"content").await;
+    assert_eq!(copy().await.as_deref(), put.header("x-amz-version-id"));
 }
 
 #[tokio::test]
