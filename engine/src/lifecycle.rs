@@ -259,9 +259,13 @@ impl Lifecycle {
 
     /// Whether an open upload is to be given up now.
     pub(crate) fn gives_up(&self, key: &str, created_us: i64, day: Day, now_us: i64) -> bool {
-        self.enabled()
-            .filter(|rule| key.starts_with(&rule.filter.prefix))
-            .any(|rule| rule.abort_uploads_days.is_some_and(|days| day.end_of(created_us, days) <= now_us))
+        self.end_of_upload(key, created_us, day).is_some_and(|(at_us, _)| at_us <= now_us)
+    }
+
+    /// When an open upload is given up, and by which rule; `None` for never.
+    pub(crate) fn end_of_upload(&self, key: &str, created_us: i64, day: Day) -> Option<(i64, &str)> {
+        let fitting = self.enabled().filter(|rule| key.starts_with(&rule.filter.prefix));
+        fitting.filter_map(|rule| Some((day.end_of(created_us, rule.abort_uploads_days?), rule.id.as_str()))).min()
     }
 }
 

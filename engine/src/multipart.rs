@@ -19,7 +19,7 @@ use crate::metadata::objects::{self, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::objects::{
-    ChecksumType, CopySource, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
+    ChecksumType, CopySource, Expiry, NewObject, ObjectInfo, PUT_SIZE_BYTES_MAX, ReadObject, Selection, StorageClass,
     WriteConditions, info, kept_checksums,
 };
 use crate::quota;
@@ -58,6 +58,8 @@ pub struct Upload {
     pub owner: Option<CanonicalId>,
     /// How the object will be encrypted.
     pub encryption: Option<Encryption>,
+    /// When it is given up by a rule of its bucket; `None` for never, and in a list of uploads.
+    pub given_up: Option<Expiry>,
 }
 
 /// A stored part.
@@ -189,8 +191,9 @@ impl Engine {
             checksum,
             owner: meta.owner().cloned(),
             encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
+            given_up: None,
         };
-        let begun = upload.clone();
+        let begun = Upload { given_up: known.end_of(&upload), ..upload.clone() };
         self.inner
             .db
             .write_for(caller.share(), "create_upload", move |tx| {
@@ -378,17 +381,18 @@ impl Engine {
         parts_max: usize,
     ) -> Result<PartPage> {
         let wanted = Wanted::at(Action::ListMultipartUploadParts, key);
-        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let known = self.allowed_bucket(caller, bucket, &wanted).await?;
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
             .read_for(caller.share(), "list_parts", |tx| {
                 async move {
-                    let open = rows::find(tx, bucket_id, &key, &upload).await?;
+                    let open = rows::find(tx, known.bucket.id, &key, &upload).await?;
                     let mut parts = rows::parts(tx, &upload, after, parts_max.saturating_add(1)).await?;
                     let truncated = parts.len() > parts_max;
                     parts.truncate(parts_max);
-                    Ok(PartPage { upload: open.upload, parts, truncated })
+                    let upload = Upload { given_up: known.end_of(&open.upload), ..open.upload };
+                    Ok(PartPage { upload, parts, truncated })
                 }
                 .boxed()
             })
@@ -433,6 +437,15 @@ impl Engine {
         let meta = open.as_ref().map(|open| &open.meta);
         known.must_allow(caller, &Wanted { upload: meta, ..Wanted::at(Action::PutObject, key) })?;
         Ok((known, open))
+    }
+}
+
+impl KnownBucket {
+    /// When an open upload is given up by a rule.
+    fn end_of(&self, upload: &Upload) -> Option<Expiry> {
+        let lifecycle = self.rules.lifecycle.as_ref()?;
+        let end = lifecycle.end_of_upload(upload.key.as_str(), upload.created_us, self.lifecycle_day);
+        end.map(|(at_us, rule_id)| Expiry { at_us, rule_id: rule_id.to_owned() })
     }
 }
 

@@ -9,7 +9,7 @@ use s3s::dto::{
     self, AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput, ExpirationStatus,
     GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput, LifecycleExpiration,
     LifecycleRuleAndOperator, LifecycleRuleFilter, NoncurrentVersionExpiration, PutBucketLifecycleConfigurationInput,
-    PutBucketLifecycleConfigurationOutput, Tag, TransitionDefaultMinimumObjectSize,
+    PutBucketLifecycleConfigurationOutput, Tag, Timestamp, TransitionDefaultMinimumObjectSize,
 };
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
@@ -64,12 +64,22 @@ pub(crate) async fn delete(
 
 /// Says when an object goes by a rule of its bucket.
 pub(crate) fn show(headers: &mut HeaderMap, expiry: Option<&Expiry>) {
-    let Some(Expiry { at_us, rule_id }) = expiry else { return };
-    let rule_id = utf8_percent_encode(rule_id, RULE_ID);
+    let Some(expiry @ Expiry { at_us, .. }) = expiry else { return };
+    let rule_id = named(expiry);
     let text = format!("expiry-date=\"{}\", rule-id=\"{rule_id}\"", http_date(*at_us));
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(X_AMZ_EXPIRATION, value);
     }
+}
+
+/// When an open upload is given up by a rule of its bucket, and the name of the rule.
+pub(crate) fn shown_end(end: Option<&Expiry>) -> (Option<Timestamp>, Option<String>) {
+    end.map(|end| (timestamp(end.at_us), named(end))).unzip()
+}
+
+/// The name of a rule as headers have it.
+fn named(expiry: &Expiry) -> String {
+    utf8_percent_encode(&expiry.rule_id, RULE_ID).to_string()
 }
 
 fn given_size(given: Option<&TransitionDefaultMinimumObjectSize>) -> S3Result<MoveSize> {

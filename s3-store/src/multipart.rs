@@ -63,7 +63,10 @@ pub(crate) async fn create(
     let checksum = upload_checksum(input.checksum_algorithm.as_ref(), input.checksum_type.as_ref())?;
     let (bucket, key) = (bucket(&input.bucket)?, key(&input.key)?);
     let upload = engine.create_upload(&who, &bucket, &key, new, checksum).await.map_err(from_engine)?;
+    let (abort_date, abort_rule_id) = lifecycle::shown_end(upload.given_up.as_ref());
     let output = CreateMultipartUploadOutput {
+        abort_date,
+        abort_rule_id,
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(upload.upload_id.as_str().to_owned()),
@@ -202,7 +205,10 @@ pub(crate) async fn list_parts(
     let page = engine.list_parts(&who, &bucket, &key, &upload, marker, parts_max.max(1)).await.map_err(from_engine)?;
     let parts: Vec<_> = page.parts.iter().take(parts_max).map(shown_part).collect();
     let (owner, initiator) = owners(engine, &bucket, std::slice::from_ref(&page.upload)).await?.of(&page.upload);
+    let (abort_date, abort_rule_id) = lifecycle::shown_end(page.upload.given_up.as_ref());
     let output = ListPartsOutput {
+        abort_date,
+        abort_rule_id,
         bucket: Some(input.bucket),
         key: Some(input.key),
         upload_id: Some(input.upload_id),

@@ -65,6 +65,7 @@ fn from_row(row: &Row) -> Result<Upload> {
         checksum: checksum_from_text(&row.text("checksum")?)?,
         owner: meta.owner().cloned(),
         encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
+        given_up: None,
     })
 }
 

@@ -136,7 +136,7 @@ pub struct ObjectInfo {
     pub expiry: Option<Expiry>,
 }
 
-/// When an object goes, and why.
+/// When an object goes, or an upload, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// When it is due, in microseconds of the Unix epoch; it is gone some time after that.

@@ -66,6 +66,7 @@ impl Upload {
 
     pub(crate) fn shown(&self) -> engine::Upload {
         engine::Upload {
+            given_up: None,
             encryption: None,
             upload_id: self.id.clone(),
             key: self.key.clone(),

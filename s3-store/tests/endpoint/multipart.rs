@@ -283,6 +283,33 @@ async fn a_copied_part_says_which_version_it_is_of() {
 }
 
 #[tokio::test]
+async fn an_upload_says_when_it_is_given_up() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let rule = |id: &str, prefix: &str, days: u32| {
+        format!(
+            "<Rule><ID>{id}</ID><Status>Enabled</Status><Filter><Prefix>{prefix}</Prefix></Filter><AbortIncompleteMultipartUpload>\
+             <DaysAfterInitiation>{days}</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
+        )
+    };
+    let rules = [rule("late", "b", 9), rule("a b", "bi", 2), rule("other", "c", 1)].concat();
+    let put = Request::new("PUT", "/photos?q:lifecycle");
+    let put = put.body(format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>"));
+    assert_eq!(endpoint.ada.send(put).await.told(), "200");
+    for (key, rule) in [("/photos/big", Some("a%20b")), ("/photos/free", None)] {
+        let begun = endpoint.ada.send(Request::new("POST", key).query("uploads", "")).await;
+        let upload = begun.element("UploadId");
+        let listed = endpoint.ada.send(Request::new("GET", key).query("uploadId", &upload)).await;
+        for answer in [&begun, &listed] {
+            assert_eq!(answer.told(), "200", "{}", answer.text());
+            assert_eq!(answer.header("x-amz-abort-rule-id"), rule, "{key}");
+            let date = answer.header("x-amz-abort-date");
+            assert_eq!(date.map(|date| date.ends_with(" 00:00:00 GMT")), rule.map(|_| true), "{date:?}");
+        }
+        assert_eq!(begun.header("x-amz-abort-date"), listed.header("x-amz-abort-date"));
+    }
+}
+
+#[tokio::test]
 async fn checksums_of_parts_make_that_of_the_whole() {
     let endpoint = Endpoint::with_bucket("photos").await;
     for (kind, suffix) in [("COMPOSITE", "-2"), ("FULL_OBJECT", "")] {
