@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::iam::IamError;
 use crate::names::VersionId;
 
@@ -311,6 +313,12 @@ pub enum RuleError {
     BucketState(&'static str),
 }
 
+/// Whether it is the process, or the whole system, that has no more files or memory: the disk is not to blame.
+fn is_of_process(error: &io::Error) -> bool {
+    let limits = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| limits.iter().any(|limit| limit.raw_os_error() == code))
+}
+
 impl Error {
     /// `what` is the thing given, `why` the end of the sentence that it begins.
     pub fn invalid(what: &'static str, why: impl Into<String>) -> Self {
@@ -319,6 +327,16 @@ impl Error {
 
     pub(crate) fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt(what.into())
+    }
+
+    /// What a failed read says of the bytes that were to be read: those that a disk does not give back are damaged as others are that are
+    /// wrong. An error that says nothing of them comes back.
+    pub(crate) fn damage(self) -> Result<String> {
+        match self {
+            Self::Corrupt(what) => Ok(what),
+            Self::Io { doing, source } if !is_of_process(&source) => Ok(format!("{doing} failed: {source}")),
+            error => Err(error),
+        }
     }
 
     /// An error of the disk while `doing` something; a full disk has its own name.

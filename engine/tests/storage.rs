@@ -8,6 +8,10 @@ mod access;
 mod access_log;
 #[path = "storage/backup.rs"]
 mod backup;
+#[path = "storage/bad_disk.rs"]
+mod bad_disk;
+#[path = "storage/bad_sectors.rs"]
+mod bad_sectors;
 #[path = "shared/blobs.rs"]
 mod blobs;
 #[path = "storage/buckets.rs"]

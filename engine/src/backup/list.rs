@@ -2,14 +2,15 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{self, BLOBS, BlobLine, METADATA, Manifest};
 use super::target::{self, Target};
-use crate::bytes::blocking;
 use crate::bytes::pool::Pool;
 use crate::bytes::whole::WholeRead;
+use crate::bytes::{BlobReader, blocking};
 use crate::names::BlobId;
 use crate::{Caller, Error, OnProgress, Result, Settings};
 
@@ -103,7 +104,7 @@ pub async fn verify_backup(
         for line in manifest::blobs(&backup)? {
             let line = line?;
             if let Err(error) = verify_blob(&pool, &line) {
-                report.add(&format!("blob {}", line.id), &error.to_string());
+                report.add(&format!("blob {}", line.id), &error.damage()?);
             }
             report.blob_count += 1;
             report.size_bytes += line.size_bytes;
@@ -121,12 +122,23 @@ impl VerifyReport {
 }
 
 fn verify_blob(pool: &Pool, line: &BlobLine) -> Result<()> {
+    read_whole(line.id, &*open(pool, line)?)
+}
+
+/// Opens the copy of a blob that a back-up has.
+pub(super) fn open(pool: &Pool, line: &BlobLine) -> Result<Arc<dyn BlobReader>> {
     let reader = pool.reader(line.id)?.ok_or_else(|| Error::corrupt("it is missing"))?;
     let facts = reader.facts();
     if (facts.size_bytes, facts.crc64nvme) != (line.size_bytes, line.crc64nvme) {
         return Err(Error::corrupt("it is another blob than was backed up"));
     }
-    let mut whole = WholeRead::new(line.id, &*reader);
+    Ok(reader)
+}
+
+/// Reads all of a copy and compares it with its checksums. What memory holds of it may be whole while the disk is not.
+pub(super) fn read_whole(id: BlobId, reader: &dyn BlobReader) -> Result<()> {
+    reader.forget_cached();
+    let mut whole = WholeRead::new(id, reader);
     while whole.next()?.is_some() {}
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manifest::{self, BLOBS, BlobLine, BlobList, Blobs, FORMAT, LEFT_OUT, METADATA, Manifest};
 use super::target::{PART, Target};
-use crate::bytes::pool::Pool;
+use crate::bytes::pool::{NotCopied, Pool};
 use crate::bytes::{ByteStore, blocking};
 use crate::metadata::scan::go_on;
 use crate::metadata::snapshot::{self, BlobRow, Snapshot};
@@ -208,21 +208,22 @@ impl Making {
 fn copy(store: &dyn ByteStore, pool: &Pool, row: &BlobRow) -> Result<Copied> {
     let line = |size_bytes, crc64nvme| BlobLine { id: row.id, size_bytes, crc64nvme };
     let there = match pool.reader(row.id) {
-        Err(Error::Corrupt(_)) => None,
-        reader => reader?,
+        Err(error) => error.damage().map(|_| None)?,
+        Ok(reader) => reader,
     };
     if let Some(facts) = there.map(|reader| reader.facts())
         && manifest::fits(row, facts.size_bytes, facts.crc64nvme)
     {
         return Ok(Copied::Before(line(facts.size_bytes, facts.crc64nvme)));
     }
-    let copied = store.open(row.id).and_then(|reader| pool.add(row.id, &*reader));
+    let reader = store.open(row.id).map_err(NotCopied::unread);
+    let copied = reader.and_then(|reader| pool.add(row.id, &*reader));
     match copied {
         Ok(facts) if manifest::fits(row, facts.size_bytes, facts.crc64nvme) => {
             Ok(Copied::Now(line(facts.size_bytes, facts.crc64nvme)))
         }
         Ok(_) => Ok(Copied::Damaged(format!("blob {} is not what its row says", row.id))),
-        Err(Error::Corrupt(what)) => Ok(Copied::Damaged(what)),
-        Err(error) => Err(error),
+        Err(NotCopied::Damaged(what)) => Ok(Copied::Damaged(what)),
+        Err(NotCopied::Failed(error)) => Err(error),
     }
 }

@@ -1,15 +1,14 @@
 //! Restores a back-up into a data directory, and into a PostgreSQL database where the metadata is to be there.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::list::Damaged;
+use super::list::{Damaged, open};
 use super::manifest::{self, BLOBS, Blobs, METADATA, Manifest};
 use super::target;
 use crate::bytes::blocking;
-use crate::bytes::pool::Pool;
+use crate::bytes::pool::{NotCopied, Pool};
 use crate::install::{self, OldDatabase};
 use crate::secrets::KeyRing;
 use crate::{Caller, Error, OnProgress, Result, Settings, data_dir, stamp};
@@ -130,23 +129,16 @@ impl Restored {
         let to = Pool::open(settings.disk.clone(), &settings.data_dir)?;
         for line in manifest::blobs(&self.backup)? {
             let line = line?;
-            let copied = from.reader(line.id).and_then(|reader| {
-                let reader: Arc<_> = reader.ok_or_else(|| Error::corrupt("it is missing"))?;
-                let facts = reader.facts();
-                if (facts.size_bytes, facts.crc64nvme) != (line.size_bytes, line.crc64nvme) {
-                    return Err(Error::corrupt("it is another blob than was backed up"));
-                }
-                to.add(line.id, &*reader)
-            });
-            match copied {
+            let copied = open(&from, &line).map_err(NotCopied::unread);
+            match copied.and_then(|reader| to.add(line.id, &*reader)) {
                 Ok(_) => {
                     self.blob_count += 1;
                     self.size_bytes += line.size_bytes;
                 }
-                Err(Error::Corrupt(detail)) => {
+                Err(NotCopied::Damaged(detail)) => {
                     self.damaged.push(Damaged { subject: format!("blob {}", line.id), detail });
                 }
-                Err(error) => return Err(error),
+                Err(NotCopied::Failed(error)) => return Err(error),
             }
             on_progress.bytes("restoring", self.size_bytes, Some(total));
         }

@@ -10,7 +10,7 @@ use super::files::BlobFiles;
 use super::packs::place::Place;
 use super::packs::{PackLimits, Packs};
 use super::syncs::Syncs;
-use super::{BlobReader, BlobWriter, ByteStore};
+use super::{BlobReader, BlobWriter, ByteStore, Listed};
 use crate::disk::Disk;
 use crate::names::BlobId;
 use crate::read_only::ReadOnly;
@@ -93,16 +93,16 @@ impl ByteStore for Blobs {
         Place::of(id).map_or(Ok(false), |place| self.packs.contains(place, id))
     }
 
-    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
-        let mut ids = self.files.list_shard(shard)?;
-        let packed = self.packs.list_shard(shard)?;
-        if !packed.is_empty() {
-            ids.extend(packed);
+    fn list_shard(&self, shard: u8) -> Result<Listed> {
+        let mut listed = self.files.list_shard(shard)?;
+        let with_files = listed.ids.len();
+        self.packs.list_shard(shard, &mut listed)?;
+        if listed.ids.len() > with_files {
             // One that has both a file and a slot is one blob.
-            ids.sort_unstable();
-            ids.dedup();
+            listed.ids.sort_unstable();
+            listed.ids.dedup();
         }
-        Ok(ids)
+        Ok(listed)
     }
 
     fn free_bytes(&self) -> Result<u64> {

@@ -1,6 +1,7 @@
 //! Blobs as files: `blobs/ab/cd/<id>`, one preallocated file each, never renamed and never overwritten.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use super::format::{self, Foot, HEAD_BYTES, crc32c};
 use super::reader::FileReader;
 use super::syncs::Syncs;
-use super::{BLOCK_BYTES, BlobWriter};
+use super::{BLOCK_BYTES, BlobWriter, Listed};
 use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::{Clock, Error, Result};
@@ -180,19 +181,27 @@ impl BlobFiles {
         self.is_there(&self.path(id))
     }
 
-    pub(super) fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
-        let failed = |e| Error::io("listing blobs", e);
-        let mut ids = Vec::new();
+    pub(super) fn list_shard(&self, shard: u8) -> Result<Listed> {
+        let mut listed = Listed::default();
         let shard = self.blobs.join(format!("{shard:02x}"));
-        let directories = match self.disk.read_dir(&shard) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(ids),
-            directories => directories.map_err(failed)?,
-        };
-        for directory in directories {
-            let names = self.disk.read_dir(&shard.join(directory)).map_err(failed)?;
-            ids.extend(names.iter().filter_map(|name| name.to_str().and_then(BlobId::from_hex)));
+        for directory in self.names(&shard, &mut listed)? {
+            let names = self.names(&shard.join(directory), &mut listed)?;
+            listed.ids.extend(names.iter().filter_map(|name| name.to_str().and_then(BlobId::from_hex)));
         }
-        Ok(ids)
+        Ok(listed)
+    }
+
+    /// The names in a directory of blobs, which need not be there. One that cannot be read must not hide the others.
+    fn names(&self, directory: &Path, listed: &mut Listed) -> Result<Vec<OsString>> {
+        match self.disk.read_dir(directory) {
+            Ok(names) => return Ok(names),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                let detail = Error::io("listing blobs", error).damage()?;
+                listed.unread.push(format!("{}: {detail}", directory.display()));
+            }
+        }
+        Ok(Vec::new())
     }
 
     pub(super) fn free_bytes(&self) -> Result<u64> {

@@ -52,12 +52,20 @@ pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
     fn is_quarantined(&self, id: BlobId) -> Result<bool>;
     /// Whether there is a blob of that id.
     fn contains(&self, id: BlobId) -> Result<bool>;
-    /// The ids of the blobs of one of the 256 shards.
-    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>>;
+    /// The blobs of one of the 256 shards, as far as the disk tells.
+    fn list_shard(&self, shard: u8) -> Result<Listed>;
     /// Free bytes of the disk.
     fn free_bytes(&self) -> Result<u64>;
     /// Ends what is being appended to, so that the next process finds nothing to do. What fails is left to it.
     fn close(&self);
+}
+
+/// The blobs of a shard.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) ids: Vec<BlobId>,
+    /// What could not be read, so that there may be more.
+    pub(crate) unread: Vec<String>,
 }
 
 /// A blob that is being written.

@@ -16,6 +16,31 @@ use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::{Error, Result};
 
+/// Why a blob was not copied.
+#[derive(Debug)]
+pub(crate) enum NotCopied {
+    /// It cannot be read, or is not what it should be: what is wrong with it.
+    Damaged(String),
+    /// The copy cannot be made.
+    Failed(Error),
+}
+
+impl NotCopied {
+    /// What an error says that came of reading the blob.
+    pub(crate) fn unread(error: Error) -> Self {
+        error.damage().map_or_else(Self::Failed, Self::Damaged)
+    }
+}
+
+impl From<Error> for NotCopied {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What came of copying a blob.
+pub(crate) type CopyResult<T> = std::result::Result<T, NotCopied>;
+
 /// Copies of blobs.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -49,7 +74,7 @@ impl Pool {
     }
 
     /// Copies a blob as it was made, verifying all of it. Its bytes are durable when this returns, its name after [`Pool::sync`].
-    pub(crate) fn add(&self, id: BlobId, from: &dyn BlobReader) -> Result<BlobFacts> {
+    pub(crate) fn add(&self, id: BlobId, from: &dyn BlobReader) -> CopyResult<BlobFacts> {
         let directory = self.make_directory(id)?;
         let aside = directory.join(format!("{id}.part"));
         self.remove_file(&aside)?;
@@ -63,12 +88,12 @@ impl Pool {
         Ok(facts)
     }
 
-    fn write(&self, id: BlobId, from: &dyn BlobReader, aside: &Path) -> Result<BlobFacts> {
+    fn write(&self, id: BlobId, from: &dyn BlobReader, aside: &Path) -> CopyResult<BlobFacts> {
         let failed = |e| Error::io("writing a copy of a blob", e);
         let facts = from.facts();
         let mut file = self.disk.create_new(aside).map_err(failed)?;
         match file.reserve(HEAD_BYTES, facts.size_bytes) {
-            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(failed(error)),
+            Err(error) if error.kind() != io::ErrorKind::Unsupported => return Err(failed(error).into()),
             Ok(()) | Err(_) => {}
         }
         file.write(&format::head(id)).map_err(failed)?;
@@ -137,7 +162,7 @@ impl Pool {
 }
 
 /// Writes a blob's bytes; returns the checksums of its blocks, which are computed anew of what was verified.
-fn write_bytes(id: BlobId, from: &dyn BlobReader, file: &mut dyn DiskFile) -> Result<Vec<u8>> {
+fn write_bytes(id: BlobId, from: &dyn BlobReader, file: &mut dyn DiskFile) -> CopyResult<Vec<u8>> {
     let (mut whole, mut blocks) = (WholeRead::new(id, from), Vec::new());
     let (mut block, mut block_bytes) = (Digest::new(CrcAlgorithm::Crc32Iscsi), 0);
     let mut end = |block: &mut Digest| {
@@ -145,7 +170,7 @@ fn write_bytes(id: BlobId, from: &dyn BlobReader, file: &mut dyn DiskFile) -> Re
         blocks.extend_from_slice(&(block.finalize() as u32).to_le_bytes());
         *block = Digest::new(CrcAlgorithm::Crc32Iscsi);
     };
-    while let Some(bytes) = whole.next()? {
+    while let Some(bytes) = whole.next().map_err(NotCopied::unread)? {
         file.write(&bytes).map_err(|e| Error::io("writing a copy of a blob", e))?;
         let mut rest = &bytes[..];
         while !rest.is_empty() {

@@ -12,7 +12,7 @@ use super::bounds::{Bounds, CHUNK_BYTES, CHUNK_BYTES_MIN};
 use super::in_flight::InFlight;
 use super::intake::{Intake, Kept, TakenIn};
 use super::packs::PackLimits;
-use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore};
+use super::{BLOCK_BYTES, BlobReader, BlobWriter, ByteStore, Listed};
 use crate::body::Body;
 use crate::disk::{Disk, DiskDir, DiskFile, LocalDisk};
 use crate::fair::Share;
@@ -41,7 +41,7 @@ fn write(store: &dyn ByteStore, bytes: &[u8], announced: Option<u64>) -> BlobId 
 }
 
 fn all(store: &dyn ByteStore) -> Vec<BlobId> {
-    (0..=u8::MAX).flat_map(|shard| store.list_shard(shard).unwrap()).collect()
+    (0..=u8::MAX).flat_map(|shard| store.list_shard(shard).unwrap().ids).collect()
 }
 
 fn bytes(size: usize) -> Vec<u8> {
@@ -133,7 +133,7 @@ impl ByteStore for Slow {
         self.0.contains(id)
     }
 
-    fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
+    fn list_shard(&self, shard: u8) -> Result<Listed> {
         self.0.list_shard(shard)
     }
 

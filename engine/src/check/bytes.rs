@@ -3,12 +3,13 @@
 use futures::FutureExt;
 
 use super::{Checker, Fix, Problem};
+use crate::bytes::outflow::Source;
 use crate::bytes::{BlobFacts, ByteStore};
 use crate::metadata::check::{self, Held, VersionPlace};
 use crate::metadata::repair::{self, RowFix};
 use crate::names::{BlobId, ContentId};
 use crate::work::orphans;
-use crate::{Error, Result, bytes};
+use crate::{Result, bytes};
 
 /// Whose bytes a blob has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,11 @@ impl Checker {
     pub(super) async fn look_at_blobs(&mut self, blobs: Vec<BlobCheck>) -> Result<()> {
         let store = self.inner.store.clone();
         let looked = bytes::blocking(move || {
-            let states = blobs.into_iter().map(|blob| state(&*store, &blob).map(|state| (blob, state)));
+            let states = blobs.into_iter().map(|blob| match state(&*store, &blob) {
+                // What the disk does not give back is damage of this blob, and says nothing of the others.
+                Err(error) => error.damage().map(|what| (blob, State::Damaged(what))),
+                Ok(state) => Ok((blob, state)),
+            });
             states.collect::<Result<Vec<_>>>()
         });
         for (blob, state) in looked.await? {
@@ -102,6 +107,9 @@ impl Checker {
     pub(super) async fn unknown_blobs(&mut self) -> Result<()> {
         let found = orphans::find(&self.inner).await?;
         self.report.examined.blobs = found.all as u64;
+        for what in &found.unread {
+            self.found(Problem::DiskFailed, "while listing blobs", what, Fix::Nothing);
+        }
         let may_move = self.options.trust_database || !found.are_too_many();
         for id in found.unknown {
             let (detail, fix) = match may_move {
@@ -130,8 +138,8 @@ impl Checker {
         let store = self.inner.store.clone();
         let whole = bytes::blocking(move || {
             for source in sources {
-                if let crate::bytes::outflow::Source::Blob { id, .. } = source
-                    && !store.contains(id)?
+                if let Source::Blob { id, .. } = source
+                    && !store.contains(id).or_else(|error| error.damage().map(|_| false))?
                 {
                     return Ok(false);
                 }
@@ -151,11 +159,7 @@ fn state(store: &dyn ByteStore, blob: &BlobCheck) -> Result<State> {
     if !store.contains(blob.id)? {
         return Ok(State::Missing);
     }
-    let reader = match store.open(blob.id) {
-        Ok(reader) => reader,
-        Err(Error::Corrupt(what)) => return Ok(State::Damaged(what)),
-        Err(error) => return Err(error),
-    };
+    let reader = store.open(blob.id)?;
     let BlobFacts { size_bytes, crc64nvme, created_us: _ } = reader.facts();
     if size_bytes != blob.size_bytes {
         let detail = format!("blob {} has {size_bytes} bytes, its row says {}", blob.id, blob.size_bytes);

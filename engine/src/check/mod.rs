@@ -108,6 +108,12 @@ impl Checker {
                     self.found(Problem::DatabaseDamaged, format!("while reading {name}"), detail, Fix::Nothing);
                     self.settle().await?;
                 }
+                // So is a disk that fails; what was not looked at for that is not called whole.
+                Err(error @ Error::Io { .. }) => {
+                    let detail = error.damage()?;
+                    self.found(Problem::DiskFailed, format!("while checking {name}"), detail, Fix::Nothing);
+                    self.settle().await?;
+                }
                 done => done?,
             }
         }

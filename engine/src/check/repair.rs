@@ -6,7 +6,7 @@ use super::{Checker, Fix};
 use crate::bytes::outflow::Source;
 use crate::metadata::repair::{self, RowFix};
 use crate::names::{BlobId, ContentId};
-use crate::{Error, Result, bytes};
+use crate::{Result, bytes};
 
 impl Checker {
     /// Settles what was found since the last time.
@@ -62,17 +62,21 @@ impl Checker {
 
     async fn quarantine(&self, id: BlobId) -> Result<Option<String>> {
         let store = self.inner.store.clone();
-        bytes::blocking(move || store.quarantine(id)).await?;
-        Ok(Some("put into quarantine".to_owned()))
+        match bytes::blocking(move || store.quarantine(id)).await {
+            Ok(()) => Ok(Some("put into quarantine".to_owned())),
+            // It stays where it is, and the finding stays open.
+            Err(error) => error.damage().map(|what| not_done(id, &what)),
+        }
     }
 
     async fn bring_back(&self, id: BlobId) -> Result<Option<String>> {
         let store = self.inner.store.clone();
         match bytes::blocking(move || store.bring_back(id)).await {
             Ok(true) => Ok(Some("brought back".to_owned())),
-            // What lies there is no blob that could be read, or is gone.
-            Ok(false) | Err(Error::Corrupt(_)) => Ok(None),
-            Err(error) => Err(error),
+            // It is gone.
+            Ok(false) => Ok(None),
+            // What lies there is no blob that could be read.
+            Err(error) => error.damage().map(|what| not_done(id, &what)),
         }
     }
 
@@ -99,12 +103,20 @@ impl Checker {
             }
         }
         self.change_rows(vec![RowFix::DropContent(id)]).await?;
-        for blob in &blobs {
-            self.quarantine(*blob).await?;
+        let mut names = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            if self.quarantine(blob).await?.is_some() {
+                names.push(blob.to_string());
+            }
         }
-        let names: Vec<String> = blobs.iter().map(ToString::to_string).collect();
         Ok(Some(format!("its bytes are in quarantine: {}", names.join(", "))))
     }
+}
+
+/// A blob that could not be moved.
+fn not_done(id: BlobId, what: &str) -> Option<String> {
+    tracing::error!(%id, what, "a blob could not be moved");
+    None
 }
 
 fn row_fix(fix: &Fix) -> Option<RowFix> {

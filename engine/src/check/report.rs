@@ -13,6 +13,8 @@ const FINDINGS_MAX: usize = 10_000;
 pub enum Problem {
     /// The database itself is damaged, or a row cannot be read.
     DatabaseDamaged,
+    /// The disk failed while something was read or put aside. There may be more behind it that was not looked at.
+    DiskFailed,
     /// An object's bytes are not there. Reading it is an error; a repair puts its version aside.
     BytesMissing,
     /// The bytes of a part of an open upload are not there: it must be uploaded again.
@@ -56,6 +58,7 @@ impl Problem {
     pub fn describe(self) -> &'static str {
         match self {
             Self::DatabaseDamaged => "the database is damaged",
+            Self::DiskFailed => "the disk failed",
             Self::BytesMissing => "bytes of an object are missing",
             Self::PartBytesMissing => "bytes of a part are missing",
             Self::BlobInQuarantine => "a blob in use lies in quarantine",

@@ -77,7 +77,7 @@ async fn blob(inner: &Arc<Inner>, item: &Item, id: BlobId, pace: &mut Pace) -> R
     let store = inner.store.clone();
     let reader = match blocking(move || store.open(id)).await {
         Ok(reader) => reader,
-        Err(error) => return damage_of(error),
+        Err(error) => return error.damage().map(Some),
     };
     let facts = reader.facts();
     if facts.size_bytes != item.size_bytes {
@@ -92,7 +92,7 @@ async fn blob(inner: &Arc<Inner>, item: &Item, id: BlobId, pace: &mut Pace) -> R
     reader.forget_cached();
     match read {
         Ok(()) => Ok(None),
-        Err(error) => damage_of(error),
+        Err(error) => error.damage().map(Some),
     }
 }
 
@@ -122,13 +122,4 @@ async fn read_whole(id: BlobId, reader: &Arc<dyn BlobReader>, pace: &mut Pace) -
     metrics::counter!("cloudhold_scrubbed_bytes_total").increment(rest);
     pace.rest_after(rest).await;
     Ok(())
-}
-
-/// What a failed read says of the blob: bytes that the disk does not give back are damage as others are that are wrong.
-fn damage_of(error: Error) -> Result<Option<String>> {
-    match error {
-        Error::Corrupt(what) => Ok(Some(what)),
-        Error::Io { doing, source } => Ok(Some(format!("{doing} failed: {source}"))),
-        error => Err(error),
-    }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
+use crate::bytes::Listed;
 use crate::names::BlobId;
 use crate::{Error, Inner, Result, bytes, metadata};
 
@@ -19,6 +20,8 @@ pub(crate) struct Found {
     pub(crate) all: usize,
     /// Those that no row knows.
     pub(crate) unknown: Vec<BlobId>,
+    /// What could not be read: there may be more.
+    pub(crate) unread: Vec<String>,
 }
 
 impl Found {
@@ -39,37 +42,46 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
     if let Some(why) = inner.db.read_only() {
         return Err(Error::ReadOnly(why));
     }
-    let store = inner.store.clone();
-    bytes::blocking(move || {
-        found.unknown.into_iter().try_for_each(|id| {
+    let (store, mut unread) = (inner.store.clone(), found.unread);
+    let (count, unread) = bytes::blocking(move || {
+        let mut count: u64 = 0;
+        for id in found.unknown {
             tracing::warn!(%id, "a blob that no row knows is put into quarantine");
-            store.quarantine(id)
-        })
+            match store.quarantine(id) {
+                Ok(()) => count += 1,
+                // It stays where it is, and must not keep the others there.
+                Err(error) => unread.push(format!("blob {id}: {}", error.damage()?)),
+            }
+        }
+        Ok((count, unread))
     })
     .await?;
-    metrics::counter!("cloudhold_blobs_quarantined_total").increment(count as u64);
-    Ok(format!("{count} blobs put into quarantine"))
+    metrics::counter!("cloudhold_blobs_quarantined_total").increment(count);
+    for what in &unread {
+        tracing::error!(what, "the orphan sweep met a failure of the disk");
+    }
+    let failed = if unread.is_empty() { String::new() } else { format!("; the disk failed {} times", unread.len()) };
+    Ok(format!("{count} blobs put into quarantine{failed}"))
 }
 
 /// Looks at all blobs.
 pub(crate) async fn find(inner: &Arc<Inner>) -> Result<Found> {
-    let mut found = Found { all: 0, unknown: Vec::new() };
+    let mut found = Found { all: 0, unknown: Vec::new(), unread: Vec::new() };
     for shard in 0..=u8::MAX {
-        let (count, unknown) = look(inner, shard).await?;
-        found.all += count;
-        found.unknown.extend(unknown);
+        look(inner, shard, &mut found).await?;
     }
     Ok(found)
 }
 
-/// How many blobs a shard has, and which of them no row knows.
-async fn look(inner: &Arc<Inner>, shard: u8) -> Result<(usize, Vec<BlobId>)> {
+/// Looks at the blobs of a shard.
+async fn look(inner: &Arc<Inner>, shard: u8, found: &mut Found) -> Result<()> {
     let store = inner.store.clone();
-    let ids = bytes::blocking(move || store.list_shard(shard)).await?;
+    let Listed { ids, unread } = bytes::blocking(move || store.list_shard(shard)).await?;
+    found.unread.extend(unread);
     if ids.is_empty() {
-        return Ok((0, Vec::new()));
+        return Ok(());
     }
-    let count = ids.len();
+    found.all += ids.len();
     // A blob whose row is being committed is in flight until after the commit, so this order misses none: listed, then not in flight,
     // then not known.
     let idle: Vec<BlobId> = ids.into_iter().filter(|id| !inner.in_flight.is_writing(*id)).collect();
@@ -77,10 +89,15 @@ async fn look(inner: &Arc<Inner>, shard: u8) -> Result<(usize, Vec<BlobId>)> {
     // One that was freed since it was listed is known no more, and there no more.
     let store = inner.store.clone();
     let still_there = bytes::blocking(move || {
-        let there = unknown.into_iter().map(|id| store.contains(id).map(|there| there.then_some(id)));
-        Ok(there.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+        let there = unknown.into_iter().map(|id| match store.contains(id) {
+            // What cannot be read is there.
+            Err(error) => error.damage().map(|_| Some(id)),
+            Ok(there) => Ok(there.then_some(id)),
+        });
+        Ok(there.collect::<Result<Vec<_>>>()?.into_iter().flatten())
     });
-    Ok((count, still_there.await?))
+    found.unknown.extend(still_there.await?);
+    Ok(())
 }
 
 async fn unknown_of(tx: &mut metadata::Tx, ids: Vec<BlobId>) -> Result<Vec<BlobId>> {

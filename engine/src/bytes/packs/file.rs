@@ -87,27 +87,31 @@ fn is_set(file: &dyn DiskFile, start: u64, end: u64, buffer: &mut Vec<u8>) -> io
     Ok(buffer.iter().any(|byte| *byte != 0))
 }
 
-/// The ids of the blobs in a pack. A head counts only where its id says that it is.
-pub(super) fn ids(file: &dyn DiskFile, number: PackNumber) -> io::Result<Vec<BlobId>> {
-    let (mut at, mut ids) = (HEAD_BYTES, Vec::new());
-    while let Some(data) = file.next_data(at)? {
+/// The ids of the blobs in a pack, and the first failure: a page that cannot be read hides no other. A head counts only where its id says
+/// that it is.
+pub(super) fn ids(file: &dyn DiskFile, number: PackNumber) -> (Vec<BlobId>, io::Result<()>) {
+    let (mut at, mut ids, mut looked) = (HEAD_BYTES, Vec::new(), Ok(()));
+    loop {
+        let data = match file.next_data(at) {
+            Ok(Some(data)) => data,
+            Ok(None) => return (ids, looked),
+            Err(error) => return (ids, looked.and(Err(error))),
+        };
         at = at.max(data.start / PAGE_BYTES * PAGE_BYTES);
         while at < data.end {
-            let head = match page(file, at) {
+            let found = match page(file, at) {
+                Ok(head) => blob_at(&head, number, at),
                 // The pack is cut off here, or is being sealed.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(ids),
-                head => head?,
-            };
-            at += match blob_at(&head, number, at) {
-                Some((id, place)) => {
-                    ids.push(id);
-                    place.length_bytes
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return (ids, looked),
+                Err(error) => {
+                    looked = looked.and(Err(error));
+                    None
                 }
-                None => PAGE_BYTES,
             };
+            at += found.map_or(PAGE_BYTES, |(_, place)| place.length_bytes);
+            ids.extend(found.map(|(id, _)| id));
         }
     }
-    Ok(ids)
 }
 
 fn blob_at(head: &[u8], number: PackNumber, start: u64) -> Option<(BlobId, Place)> {

@@ -23,7 +23,7 @@ use self::place::{PackNumber, Place};
 use super::format::{self, HEAD_BYTES, PAGE_BYTES};
 use super::reader::FileReader;
 use super::syncs::Syncs;
-use super::{BlobWriter, bounds};
+use super::{BlobWriter, Listed, bounds};
 use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::{Clock, Error, Result};
@@ -162,18 +162,25 @@ impl Packs {
         self.0.remove_if_empty(place.pack, &*file).map_err(failed)
     }
 
-    /// The ids of the blobs in the packs of a shard.
-    pub(super) fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
-        let failed = |e| Error::io("listing the blobs of packs", e);
-        let mut ids = Vec::new();
+    /// Lists the blobs in the packs of a shard, too.
+    pub(super) fn list_shard(&self, shard: u8, listed: &mut Listed) -> Result<()> {
         for number in self.0.numbers()?.into_iter().filter(|number| number.shard() == shard) {
-            match self.0.disk.open(&self.0.path(number)) {
+            let looked = match self.0.disk.open(&self.0.path(number)) {
+                Ok(file) => {
+                    let (ids, looked) = file::ids(&*file, number);
+                    listed.ids.extend(ids);
+                    looked
+                }
                 // It was removed meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                file => ids.extend(file::ids(&*file.map_err(failed)?, number).map_err(failed)?),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = looked {
+                let detail = Error::io("listing the blobs of a pack", error).damage()?;
+                listed.unread.push(format!("pack {}: {detail}", number.name()));
             }
         }
-        Ok(ids)
+        Ok(())
     }
 
     /// Seals the pack that is appended to, as soon as nobody writes to it.

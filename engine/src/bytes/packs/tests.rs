@@ -47,7 +47,7 @@ fn read(store: &dyn ByteStore, id: BlobId) -> Result<Vec<u8>> {
 }
 
 fn all(store: &dyn ByteStore) -> Vec<BlobId> {
-    (0..=u8::MAX).flat_map(|shard| store.list_shard(shard).unwrap()).collect()
+    (0..=u8::MAX).flat_map(|shard| store.list_shard(shard).unwrap().ids).collect()
 }
 
 fn packs(directory: &TempDir) -> Vec<PathBuf> {
