@@ -30,7 +30,8 @@ pub struct ScrubOptions {
 /// Something that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
-    /// What: `content ...`, `piece ...`, `part ...` or `database`.
+    /// What: `content ...`, `piece ...` or `part ...`; where not even their ids can be read, `contents`, `pieces of content ...` or `parts`; or
+    /// `database`.
     pub subject: String,
     /// What is wrong with it.
     pub detail: String,

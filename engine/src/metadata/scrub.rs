@@ -31,6 +31,14 @@ pub(crate) struct Item {
     pub(crate) bytes: Bytes,
 }
 
+/// A row of something to be verified.
+pub(crate) struct Found<P> {
+    /// Its place in the order in which a pass goes.
+    pub(crate) place: P,
+    /// What it says, or why it cannot be read.
+    pub(crate) item: Result<Item>,
+}
+
 fn item(row: &Row) -> Result<Item> {
     let bytes = match (row.opt_blob("blob_id")?, row.opt_blob("data")?) {
         (Some(id), _) => Bytes::Blob(BlobId::stored(&id)?),
@@ -47,8 +55,12 @@ fn item(row: &Row) -> Result<Item> {
     })
 }
 
+fn found_content(row: &Row) -> Result<Found<Vec<u8>>> {
+    Ok(Found { place: row.blob("content_id")?, item: item(row) })
+}
+
 /// The contents after an id, which is empty before the first.
-pub(crate) async fn contents(tx: &mut Tx, after: &[u8]) -> Result<Vec<Item>> {
+pub(crate) async fn contents(tx: &mut Tx, after: &[u8]) -> Result<Vec<Found<Vec<u8>>>> {
     let rows = tx
         .fetch_all(
             "SELECT id AS content_id, CAST(NULL AS TEXT) AS upload_id, CAST(0 AS BIGINT) AS number, size_bytes, crc64nvme, blob_id, data
@@ -56,11 +68,30 @@ pub(crate) async fn contents(tx: &mut Tx, after: &[u8]) -> Result<Vec<Item>> {
             values![after, ROWS],
         )
         .await?;
-    rows.iter().map(item).collect()
+    rows.iter().map(found_content).collect()
+}
+
+/// The ids of the contents after an id. The index gives them, so they may be known where the rows cannot be read.
+pub(crate) async fn content_ids(tx: &mut Tx, after: &[u8]) -> Result<Vec<Vec<u8>>> {
+    let sql = "SELECT id FROM contents WHERE id > $1 ORDER BY id LIMIT $2";
+    let rows = tx.fetch_all(sql, values![after, ROWS]).await?;
+    rows.iter().map(|row| row.blob("id")).collect()
+}
+
+/// The content of an id; `None` when it is gone.
+pub(crate) async fn content(tx: &mut Tx, id: &[u8]) -> Result<Option<Found<Vec<u8>>>> {
+    let row = tx
+        .fetch_optional(
+            "SELECT id AS content_id, CAST(NULL AS TEXT) AS upload_id, CAST(0 AS BIGINT) AS number, size_bytes, crc64nvme, blob_id, data
+             FROM contents WHERE id = $1",
+            values![id],
+        )
+        .await?;
+    row.map(|row| found_content(&row)).transpose()
 }
 
 /// The pieces of content after a number.
-pub(crate) async fn pieces(tx: &mut Tx, content_id: ContentId, after: i64) -> Result<Vec<Item>> {
+pub(crate) async fn pieces(tx: &mut Tx, content_id: ContentId, after: i64) -> Result<Vec<Found<i64>>> {
     let rows = tx
         .fetch_all(
             "SELECT content_id, CAST(NULL AS TEXT) AS upload_id, number, size_bytes, crc64nvme, blob_id, data
@@ -68,11 +99,11 @@ pub(crate) async fn pieces(tx: &mut Tx, content_id: ContentId, after: i64) -> Re
             values![content_id.as_bytes(), after, ROWS],
         )
         .await?;
-    rows.iter().map(item).collect()
+    rows.iter().map(|row| Ok(Found { place: row.int("number")?, item: item(row) })).collect()
 }
 
 /// The parts after one of an open upload; its id is empty before the first.
-pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<Item>> {
+pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<Found<(String, i64)>>> {
     let rows = tx
         .fetch_all(
             "SELECT NULLIF(blob_id, blob_id) AS content_id, upload_id, number, size_bytes, crc64nvme, blob_id, data
@@ -80,7 +111,7 @@ pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<Item>> 
             values![after.0, after.1, ROWS],
         )
         .await?;
-    rows.iter().map(item).collect()
+    rows.iter().map(|row| Ok(Found { place: (row.text("upload_id")?, row.int("number")?), item: item(row) })).collect()
 }
 
 /// How many bytes there are to be verified, about: what changes meanwhile is not counted.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::verify::{Pace, verify};
 use super::{Damage, ScrubReport};
 use crate::metadata::scan::go_on;
-use crate::metadata::scrub::{self as rows, Bytes, Item};
+use crate::metadata::scrub::{self as rows, Bytes, Found, Item};
 use crate::metadata::{check, store_info};
 use crate::names::ContentId;
 use crate::{Error, Inner, OnProgress, Result};
@@ -89,7 +89,9 @@ pub(crate) async fn run_pass(
     let mut state = state(inner).await?;
     let now_us = inner.settings.clock.now_us();
     let fresh = Pass { started_us: now_us, item_count: 0, size_bytes: 0, place: Place::Content(String::new()) };
-    let total_bytes = inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await?;
+    let total_bytes = inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await;
+    // It is for those who watch: what cannot be read is found on the way.
+    let total_bytes = total_bytes.or_else(|error| unreadable(error).map(|_| 0))?;
     let mut walk = Walk {
         inner: inner.clone(),
         pace: Pace::new(rate_bytes_per_second),
@@ -98,6 +100,7 @@ pub(crate) async fn run_pass(
         pass: state.pass.take().unwrap_or(fresh),
         found: Vec::new(),
         noted_bytes: 0,
+        skipping: 0,
         state,
     };
     if !walk.contents(&may_go_on).await? || !walk.parts(&may_go_on).await? {
@@ -119,76 +122,167 @@ struct Walk {
     found: Vec<Damage>,
     /// Bytes that were verified when the place was last noted.
     noted_bytes: u64,
+    /// How often contents were passed over since some could be read.
+    skipping: u32,
 }
 
 impl Walk {
     /// Verifies contents; `false` when it has to step back.
     async fn contents(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
         while let Place::Content(after) = &self.pass.place {
-            let after = hex::decode(after).unwrap_or_default();
-            let page =
-                self.inner.db.read("scrub", |tx| async move { rows::contents(tx, &after).await }.boxed()).await?;
+            let mut after = hex::decode(after).unwrap_or_default();
+            let page = match self.page(&after).await {
+                Ok(page) => page,
+                Err(error) => {
+                    self.skip(&after, unreadable(error)?).await?;
+                    continue;
+                }
+            };
+            self.skipping = 0;
             if page.is_empty() {
                 self.pass.place = Place::Part(String::new(), i64::MIN);
             }
-            for item in page {
+            for Found { place, item } in page {
                 if !may_go_on() {
                     return Ok(false);
                 }
-                self.verify(&item).await?;
-                if let (Bytes::Pieces, Some(id)) = (&item.bytes, item.content_id) {
-                    self.pieces(id).await?;
+                if let Err(error) = go_on(&mut after, place.clone()) {
+                    self.skip(&after, unreadable(error)?).await?;
+                    break;
                 }
-                let place = Place::Content(item.content_id.map(|id| id.to_string()).unwrap_or_default());
-                go_on(&mut self.pass.place, place)?;
+                match item {
+                    Ok(item) => self.content(&item).await?,
+                    Err(error) => {
+                        let id = ContentId::stored(&place).ok();
+                        self.damaged(format!("content {}", hex::encode(&place)), unreadable(error)?, id).await?;
+                    }
+                }
+                self.pass.place = Place::Content(hex::encode(place));
                 self.note_now_and_then().await?;
             }
         }
         Ok(true)
     }
 
+    /// The contents after an id. Where they cannot be read together, one by one.
+    async fn page(&self, after: &[u8]) -> Result<Vec<Found<Vec<u8>>>> {
+        let (db, from) = (&self.inner.db, after.to_vec());
+        match db.read("scrub", |tx| async move { rows::contents(tx, &from).await }.boxed()).await {
+            Err(Error::Corrupt(_) | Error::Metadata { .. }) => {}
+            page => return page,
+        }
+        let (from, mut page) = (after.to_vec(), Vec::new());
+        for place in db.read("scrub_ids", |tx| async move { rows::content_ids(tx, &from).await }.boxed()).await? {
+            let id = place.clone();
+            let found = db.read("scrub_one", |tx| async move { rows::content(tx, &id).await }.boxed()).await;
+            page.extend(found.unwrap_or_else(|error| Some(Found { place, item: Err(error) })));
+        }
+        Ok(page)
+    }
+
+    /// Goes past contents of which not even the ids can be read. How many they are, nobody knows: ids are random, so steps that double
+    /// soon lead behind them, and pass over hardly more than twice as much.
+    async fn skip(&mut self, after: &[u8], detail: String) -> Result<()> {
+        self.damaged(
+            "contents".to_owned(),
+            format!("rows behind {} cannot be read: {detail}", hex::encode(after)),
+            None,
+        )
+        .await?;
+        let from = after.iter().chain(&[0, 0]).take(2).fold(0, |sum, byte| sum << 8 | u32::from(*byte));
+        let to = u16::try_from(from + (1 << self.skipping)).ok();
+        self.skipping += 1;
+        self.pass.place = match to {
+            Some(to) => Place::Content(hex::encode(to.to_be_bytes())),
+            None => Place::Part(String::new(), i64::MIN),
+        };
+        self.note().await
+    }
+
+    async fn content(&mut self, item: &Item) -> Result<()> {
+        self.verify(item).await?;
+        match (&item.bytes, item.content_id) {
+            (Bytes::Pieces, Some(id)) => self.pieces(id).await,
+            (Bytes::Pieces | Bytes::Inline(_) | Bytes::Blob(_), _) => Ok(()),
+        }
+    }
+
     async fn pieces(&mut self, id: ContentId) -> Result<()> {
         let mut after = i64::MIN;
         loop {
-            let page = self.inner.db.read("scrub", |tx| rows::pieces(tx, id, after).boxed()).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            go_on(&mut after, last.number)?;
-            for item in &page {
-                self.verify(item).await?;
+            let page = match self.inner.db.read("scrub", |tx| rows::pieces(tx, id, after).boxed()).await {
+                Ok(page) if page.is_empty() => return Ok(()),
+                Ok(page) => page,
+                Err(error) => {
+                    return self.damaged(format!("pieces of content {id}"), unreadable(error)?, Some(id)).await;
+                }
+            };
+            for Found { place, item } in page {
+                if let Err(error) = go_on(&mut after, place) {
+                    return self.damaged(format!("pieces of content {id}"), unreadable(error)?, Some(id)).await;
+                }
+                match item {
+                    Ok(item) => self.verify(&item).await?,
+                    Err(error) => {
+                        self.damaged(format!("piece {place} of content {id}"), unreadable(error)?, Some(id)).await?;
+                    }
+                }
             }
         }
     }
 
     async fn parts(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
         while let Place::Part(upload, number) = self.pass.place.clone() {
+            let mut after = (upload.clone(), number);
             let page =
                 self.inner.db.read("scrub", |tx| async move { rows::parts(tx, (&upload, number)).await }.boxed());
-            let page = page.await?;
-            if page.is_empty() {
-                break;
-            }
-            for item in page {
+            let page = match page.await {
+                Ok(page) if page.is_empty() => break,
+                Ok(page) => page,
+                // They are the last of all.
+                Err(error) => {
+                    self.damaged("parts".to_owned(), unreadable(error)?, None).await?;
+                    break;
+                }
+            };
+            for Found { place, item } in page {
                 if !may_go_on() {
                     return Ok(false);
                 }
-                self.verify(&item).await?;
-                go_on(&mut self.pass.place, Place::Part(item.upload_id.unwrap_or_default(), item.number))?;
+                if let Err(error) = go_on(&mut after, place.clone()) {
+                    self.damaged("parts".to_owned(), unreadable(error)?, None).await?;
+                    return Ok(true);
+                }
+                match item {
+                    Ok(item) => self.verify(&item).await?,
+                    Err(error) => {
+                        let subject = format!("part {} of upload {}", place.1, place.0);
+                        self.damaged(subject, unreadable(error)?, None).await?;
+                    }
+                }
+                self.pass.place = Place::Part(place.0, place.1);
                 self.note_now_and_then().await?;
             }
         }
         Ok(true)
     }
 
+    /// Notes damage, with the objects that it concerns as far as they can be told.
+    async fn damaged(&mut self, subject: String, detail: String, content_id: Option<ContentId>) -> Result<()> {
+        tracing::error!(subject, detail, "the scrubber found damage");
+        let objects = match content_id {
+            Some(id) => self.inner.db.read("damaged_objects", |tx| rows::objects_of(tx, id).boxed()).await,
+            None => Ok(Vec::new()),
+        };
+        let objects = objects.or_else(|error| unreadable(error).map(|_| Vec::new()))?;
+        let now_us = self.inner.settings.clock.now_us();
+        self.found.push(Damage { subject, detail, objects, found_us: now_us, seen_us: now_us });
+        Ok(())
+    }
+
     async fn verify(&mut self, item: &Item) -> Result<()> {
         if let Some(detail) = verify(&self.inner, item, &mut self.pace).await? {
-            let subject = subject(item);
-            tracing::error!(subject, detail, "the scrubber found damage");
-            let objects = match item.content_id {
-                Some(id) => self.inner.db.read("damaged_objects", |tx| rows::objects_of(tx, id).boxed()).await?,
-                None => Vec::new(),
-            };
-            let now_us = self.inner.settings.clock.now_us();
-            self.found.push(Damage { subject, detail, objects, found_us: now_us, seen_us: now_us });
+            self.damaged(subject(item), detail, item.content_id).await?;
         }
         // Pieces are counted each.
         if !matches!(item.bytes, Bytes::Pieces) {
@@ -233,6 +327,15 @@ impl Walk {
         let inner = &self.inner;
         inner.db.write("forget_damage", move |tx| rows::forget_damage_before(tx, started_us).boxed()).await?;
         Ok(report)
+    }
+}
+
+/// What is wrong with rows that the database does not give; other errors come back.
+fn unreadable(error: Error) -> Result<String> {
+    match error {
+        Error::Corrupt(what) => Ok(what),
+        Error::Metadata { source, .. } => Ok(source.to_string()),
+        error => Err(error),
     }
 }
 

@@ -57,12 +57,17 @@ pub(super) async fn verify(inner: &Arc<Inner>, item: &Item, pace: &mut Pace) -> 
 
 async fn is_there(inner: &Arc<Inner>, item: &Item) -> Result<bool> {
     let (content_id, upload_id, number) = (item.content_id, item.upload_id.clone(), item.number);
-    inner
+    let found = inner
         .db
         .read("scrub_again", |tx| {
             async move { rows::is_there(tx, content_id, upload_id.as_deref().map(|id| (id, number))).await }.boxed()
         })
-        .await
+        .await;
+    match found {
+        // A row that can no longer be read is not gone.
+        Err(Error::Corrupt(_) | Error::Metadata { .. }) => Ok(true),
+        found => found,
+    }
 }
 
 fn inline(item: &Item, data: &[u8]) -> Option<String> {

@@ -1,13 +1,16 @@
 //! The scrubber: what it verifies and finds, that it goes on where it stood, and that it holds nothing up.
 
 use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Caller, Error, OnProgress, ScrubOptions, ScrubReport};
+use engine::{Body, BucketName, Caller, Database, Error, NewObject, OnProgress, ScrubOptions, ScrubReport};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Row};
 
 use crate::check::furnish;
-use crate::world::{World, noise};
+use crate::world::{World, key, noise};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -130,4 +133,78 @@ async fn a_long_pass_holds_nothing_up_and_goes_on_where_it_stood() {
     assert!(first > 100_000, "it began where the other stood: {first}");
     assert!((39..=41).contains(&report.item_count), "each once: {report:?}");
     assert!(report.damage.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_is_damage_and_ends_no_pass() {
+    let (world, _) = furnish(World::new().await).await;
+    for statement in [
+        "UPDATE contents SET size_bytes = -1 WHERE size_bytes = 100",
+        "UPDATE pieces SET size_bytes = -1 WHERE number = 2",
+        "UPDATE upload_parts SET blob_id = CAST('short' AS BLOB) WHERE number = 1",
+    ] {
+        assert_eq!(world.sql(statement).await, 1, "{statement}");
+    }
+    let report = scrub(&world).await;
+    let found = |start: &str| report.damage.iter().find(|damage| damage.subject.starts_with(start)).unwrap();
+    assert_eq!((report.item_count, report.damage.len()), (6, 3), "the others are verified: {report:?}");
+    assert!(found("content ").detail.contains("size_bytes is negative"), "{report:?}");
+    assert_eq!(found("content ").objects, ["checked/small", "checked/small-copy"]);
+    assert_eq!(found("piece 2 of content ").objects, ["checked/parts"]);
+    assert!(found("part 1 of upload ").objects.is_empty());
+    assert_eq!(world.engine.damage(&Caller::LocalOperator).await.unwrap(), report.damage);
+}
+
+/// Objects that fill a page of SQLite's file each, and that file.
+async fn with_pages() -> (World, BucketName, PathBuf) {
+    let world = World::on(Database::Embedded).await;
+    let bucket = world.bucket("pages").await;
+    for number in 0..200 {
+        world.put(&bucket, &format!("o{number}"), noise(3000 + number)).await;
+    }
+    world.engine.close().await;
+    world.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let file = world.directory.path().join("metadata.sqlite");
+    (world, bucket, file)
+}
+
+/// Makes a page of SQLite's file one that SQLite calls malformed.
+fn break_page(file: &Path, number: u64) {
+    let file = std::fs::OpenOptions::new().write(true).open(file).unwrap();
+    file.write_all_at(&[0xff; 8], number * 4096).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_database_that_cannot_be_read_costs_the_rows_in_it() {
+    let (mut world, _, file) = with_pages().await;
+    let (bytes, sought) = (std::fs::read(&file).unwrap(), noise(3100));
+    let at = bytes.windows(100).position(|window| window == &sought[..100]).unwrap();
+    break_page(&file, at as u64 / 4096);
+    world.open_again().await;
+    let report = scrub(&world).await;
+    assert_eq!((report.item_count, report.damage.len()), (199, 2), "{report:?}");
+    let of_row = report.damage.iter().find(|damage| damage.subject.starts_with("content ")).unwrap();
+    assert_eq!(of_row.objects, ["pages/o100"], "{report:?}");
+    assert!(report.damage.iter().any(|damage| damage.subject == "database"), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_ends_also_where_not_even_ids_can_be_read() {
+    let (mut world, bucket, file) = with_pages().await;
+    world.open_again().await;
+    let upload =
+        world.engine.create_upload(&world.ada, &bucket, &key("open"), NewObject::default(), None).await.unwrap();
+    let body = Body::from_bytes(noise(500));
+    world.engine.put_part(&world.ada, &bucket, &key("open"), &upload.upload_id, 1, body).await.unwrap();
+    world.engine.close().await;
+    let mut connection = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_contents_1'";
+    let root: i64 = sqlx::query(root).fetch_one(&mut connection).await.unwrap().get(0);
+    connection.close().await.unwrap();
+    break_page(&file, root.cast_unsigned() - 1);
+    world.open_again().await;
+    let report = scrub(&world).await;
+    assert!(report.damage.iter().any(|damage| damage.subject == "contents"), "{report:?}");
+    assert!(report.damage.iter().any(|damage| damage.subject == "database"), "{report:?}");
+    assert_eq!(report.item_count, 1, "the part is behind the contents: {report:?}");
 }
