@@ -1,4 +1,4 @@
-//! The switch that takes no more writes: thrown where a sync fails, for as long as the process runs.
+//! The switch that takes no more writes: thrown where a sync fails or the connection that writes breaks off, for as long as the process runs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

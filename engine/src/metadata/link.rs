@@ -111,11 +111,11 @@ pub(super) async fn connect(name: &'static str, options: &SqliteConnectOptions) 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    /// A table that has a row, and a column whose type is no text.
-    async fn damaged(directory: &std::path::Path) -> SqliteConnectOptions {
+    /// A table that has a row, and a column whose type is no text: the driver's thread panics at that.
+    pub(in crate::metadata) async fn damaged(directory: &std::path::Path) -> SqliteConnectOptions {
         let options = SqliteConnectOptions::new().filename(directory.join("damaged.sqlite")).create_if_missing(true);
         let mut connection = options.connect().await.unwrap();
         for statement in [
@@ -137,7 +137,6 @@ mod tests {
         assert!(matches!(connect("test", &options).await, Err(Error::Corrupt(_))));
     }
 
-    /// The driver's thread panics at that type.
     #[tokio::test]
     async fn an_answer_that_breaks_off_is_an_error_and_ends_the_link() {
         let directory = tempfile::tempdir().unwrap();

@@ -156,3 +156,32 @@ impl Drop for Writer {
         self.queue.close();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use sqlx::ConnectOptions;
+
+    use super::*;
+    use crate::Clock;
+    use crate::metadata::link::Link;
+    use crate::metadata::link::tests::damaged;
+    use crate::metadata::tx::{Connection, Sequence};
+
+    #[tokio::test]
+    async fn a_connection_that_broke_off_makes_the_store_read_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = Link::new(damaged(directory.path()).await.connect().await.unwrap());
+        let sequence = Sequence::Counted { next: 1 };
+        let tx = Tx::new(Connection::Writer(link), "test", Clock::system(), sequence);
+        let read_only = ReadOnly::default();
+        let writer = Writer::start(tx, Faults::default(), read_only.clone());
+        let ask = || writer.run(Share::Store, "test", |tx| tx.fetch_all("SELECT a FROM t", Vec::new()).boxed());
+        for _ in 0..2 {
+            let refused = ask().await.map(|rows| rows.len());
+            assert!(matches!(&refused, Err(Error::ReadOnly(why)) if why.contains("broke off")), "{refused:?}");
+        }
+        assert!(read_only.reason().is_some(), "and everybody learns of it");
+        writer.close().await;
+    }
+}

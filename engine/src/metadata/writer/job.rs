@@ -183,6 +183,10 @@ impl CommitFailure {
             Error::Metadata { source: sqlx::Error::Database(database), .. } => {
                 Self::of_code(database.code().and_then(|code| code.parse().ok()).unwrap_or_default())
             }
+            // Nobody answers on the one connection that writes any more, and only a start makes another one.
+            Error::Metadata { source: sqlx::Error::WorkerCrashed, .. } => {
+                Some(Self::ReadOnly("the connection that writes to the database broke off".to_owned()))
+            }
             Error::Metadata { .. } => Some(Self::Failed),
             _ => None,
         }
