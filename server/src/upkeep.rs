@@ -47,6 +47,8 @@ pub(crate) struct Backup {
     pub(crate) directory: PathBuf,
     pub(crate) metadata_only: bool,
     pub(crate) verify: bool,
+    #[serde(default)]
+    pub(crate) verify_pool: bool,
 }
 
 /// What came of a back-up.
@@ -59,7 +61,7 @@ pub(crate) struct BackedUp {
 
 impl Backup {
     pub(crate) async fn run(&self, engine: &Engine, on_progress: &OnProgress) -> anyhow::Result<BackedUp> {
-        let options = BackupOptions { metadata_only: self.metadata_only };
+        let options = BackupOptions { metadata_only: self.metadata_only, verify_pool: self.verify_pool };
         let made = engine.back_up(&CALLER, &self.directory, options, on_progress).await?;
         let verified = match self.verify {
             true => {

@@ -55,6 +55,9 @@ pub(super) struct Manifest {
     pub(super) blobs: Option<Blobs>,
     /// Blobs that the metadata refers to and that could not be read.
     pub(super) damaged: Vec<String>,
+    /// Which share of the copies that were there before was read back; `None` without blobs, and from programs that read none.
+    #[serde(default)]
+    pub(super) verified_share: Option<u8>,
     /// By this a key ring is known to fit.
     pub(super) key_ring_check: String,
     pub(super) left_out: Vec<String>,

@@ -232,6 +232,60 @@ async fn a_damaged_blob_of_the_store_is_named_and_not_copied() {
     assert_eq!(verify(pool.path()).await.damaged.len(), 1);
 }
 
+/// Flips a bit in the bytes of a copy, which neither its head nor its foot nor its table of blocks shows.
+fn rot(pool: &Path) -> PathBuf {
+    let copy = files(&pool.join("blobs")).remove(0);
+    let mut bytes = std::fs::read(&copy).unwrap();
+    bytes[5000] ^= 1;
+    std::fs::write(&copy, bytes).unwrap();
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_rots_is_made_anew_when_it_is_read() {
+    let (world, _) = furnish(World::new().await).await;
+    let pool = tempfile::tempdir().unwrap();
+    let first = back_up(&world, pool.path()).await;
+    rot(pool.path());
+    assert_eq!(verify(&first.path).await.damaged.len(), 1);
+    world.clock.advance(Duration::from_secs(1));
+    let options = BackupOptions { verify_pool: true, ..BackupOptions::default() };
+    let made = world.engine.back_up(&OPERATOR, pool.path(), options, &OnProgress::nobody()).await.unwrap();
+    assert_eq!((made.blob_count, made.verified_count, made.copied_count), (3, 2, 1), "{made:?}");
+    assert_eq!((made.replaced.len(), made.damaged.len()), (1, 0), "{made:?}");
+    assert!(made.replaced[0].contains("block"), "{made:?}");
+    for backup in [&first.path, &made.path] {
+        assert!(verify(backup).await.damaged.is_empty(), "both rest on the copy");
+    }
+    // Where the store has lost it, too, it is in no back-up.
+    let copy = rot(pool.path());
+    let id = copy.file_name().unwrap().to_str().unwrap().to_owned();
+    let (_, blob, at) = world.blobs().into_iter().find(|(blob, ..)| *blob == id).unwrap();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    bytes[at.start + 5000] ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let made = world.engine.back_up(&OPERATOR, pool.path(), options, &OnProgress::nobody()).await.unwrap();
+    assert_eq!((made.blob_count, made.replaced.len(), made.damaged.len()), (2, 0, 1), "{made:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_so_many_back_ups_every_copy_is_read_once() {
+    let (world, _) = furnish(World::new().await).await;
+    let pool = tempfile::tempdir().unwrap();
+    let first = back_up(&world, pool.path()).await;
+    assert_eq!(first.verified_count, 0, "what was copied just now was read just now");
+    rot(pool.path());
+    let (mut verified, mut replaced) = (0, 0);
+    for _ in 0..32 {
+        let made = back_up(&world, pool.path()).await;
+        (verified, replaced) = (verified + made.verified_count, replaced + made.replaced.len());
+        assert_eq!((made.blob_count, made.damaged.len()), (3, 0), "{made:?}");
+    }
+    assert_eq!((verified, replaced), (2, 1));
+    assert!(verify(&first.path).await.damaged.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn pruning_keeps_what_the_others_need() {
     let (world, bucket) = furnish(World::new().await).await;
@@ -299,7 +353,7 @@ async fn metadata_alone_is_brought_together_with_the_blobs() {
     let (mut world, _) = furnish(World::new().await).await;
     let (pool, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let before = everything(&world.engine, &world.ada).await;
-    let options = BackupOptions { metadata_only: true };
+    let options = BackupOptions { metadata_only: true, ..BackupOptions::default() };
     let made = world.engine.back_up(&OPERATOR, pool.path(), options, &OnProgress::nobody()).await.unwrap();
     assert!(files(&pool.path().join(made.path.file_name().unwrap())).len() == 2, "metadata and manifest");
     let refused = restore(pool.path(), &elsewhere(to.path()), None, false).await;

@@ -25,6 +25,9 @@ pub(super) struct BackupArgs {
     /// Read all of the back-up afterwards and compare it with its checksums
     #[arg(long)]
     verify: bool,
+    /// Read every copy that is there already, and make those anew that are damaged; otherwise each back-up reads some of them
+    #[arg(long, conflicts_with = "metadata_only")]
+    verify_pool: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,7 +68,8 @@ pub(super) async fn run(shared: &Shared, args: BackupArgs) -> anyhow::Result<u8>
         Some(BackupCommand::Prune { directory, keep }) => prune(shared, &directory, keep).await,
         None => {
             let directory = std::path::absolute(args.directory.unwrap_or_default())?;
-            make(shared, &Backup { directory, metadata_only: args.metadata_only, verify: args.verify }).await
+            let BackupArgs { metadata_only, verify, verify_pool, .. } = args;
+            make(shared, &Backup { directory, metadata_only, verify, verify_pool }).await
         }
     }
 }
@@ -87,6 +91,13 @@ async fn make(shared: &Shared, request: &Backup) -> anyhow::Result<u8> {
         made.copied_count,
         output::size(made.copied_size_bytes)
     ))?;
+    if made.verified_count > 0 {
+        let (count, size) = (made.verified_count, output::size(made.verified_size_bytes));
+        output::line(format!("read     {count} copies that were there before ({size})"))?;
+    }
+    for what in &made.replaced {
+        output::line(format!("MENDED   {what}: the copy was made anew"))?;
+    }
     for what in &made.damaged {
         output::line(format!("DAMAGED  {what}: it is not in the back-up"))?;
     }
@@ -108,6 +119,11 @@ pub(super) fn left_out(left_out: &[String]) -> anyhow::Result<()> {
 fn show_verified(report: &VerifyReport) -> anyhow::Result<()> {
     for damaged in &report.damaged {
         output::line(format!("DAMAGED  {}: {}", damaged.subject, damaged.detail))?;
+    }
+    if !report.damaged.is_empty() {
+        output::note(
+            "`cloudhold backup DIR --verify-pool` makes damaged copies anew, as far as the store has their blobs",
+        )?;
     }
     if report.damaged.is_empty() {
         let (count, size) = (report.blob_count, output::size(report.size_bytes));
