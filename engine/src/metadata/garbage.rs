@@ -9,6 +9,8 @@ use crate::names::{BlobId, ContentId};
 pub(crate) struct Garbage {
     pub(crate) blob_id: BlobId,
     pub(crate) content_id: Option<ContentId>,
+    /// Whether a row refers to it all the same. Only damage brings that about: two rows with one blob, of which one was deleted.
+    pub(crate) is_used: bool,
     pub(crate) place: Place,
 }
 
@@ -40,9 +42,16 @@ pub(crate) async fn add(tx: &mut Tx, blob_id: &[u8], content_id: Option<&[u8]>) 
 pub(crate) async fn due(tx: &mut Tx, before_us: i64, after: &Place, rows_max: i64) -> Result<Vec<Garbage>> {
     let rows = tx
         .fetch_all(
-            "SELECT blob_id, content_id, added_us FROM garbage
-             WHERE added_us <= $1 AND (added_us > $2 OR (added_us = $2 AND blob_id > $3))
-             ORDER BY added_us, blob_id LIMIT $4",
+            "SELECT g.blob_id AS blob_id,
+                    g.content_id AS content_id,
+                    g.added_us AS added_us,
+                    CAST(CASE WHEN EXISTS (SELECT 1 FROM contents c WHERE c.blob_id = g.blob_id)
+                                OR EXISTS (SELECT 1 FROM pieces p WHERE p.blob_id = g.blob_id)
+                                OR EXISTS (SELECT 1 FROM upload_parts u WHERE u.blob_id = g.blob_id)
+                              THEN 1 ELSE 0 END AS BIGINT) AS is_used
+             FROM garbage g
+             WHERE g.added_us <= $1 AND (g.added_us > $2 OR (g.added_us = $2 AND g.blob_id > $3))
+             ORDER BY g.added_us, g.blob_id LIMIT $4",
             values![before_us, after.added_us, after.blob_id.as_slice(), rows_max],
         )
         .await?;
@@ -51,7 +60,8 @@ pub(crate) async fn due(tx: &mut Tx, before_us: i64, after: &Place, rows_max: i6
             let content_id = row.opt_blob("content_id")?.map(|id| ContentId::stored(&id)).transpose()?;
             let blob_id = row.blob("blob_id")?;
             let place = Place { added_us: row.int("added_us")?, blob_id: blob_id.clone() };
-            Ok(Garbage { blob_id: BlobId::stored(&blob_id)?, content_id, place })
+            let is_used = row.flag("is_used")?;
+            Ok(Garbage { blob_id: BlobId::stored(&blob_id)?, content_id, is_used, place })
         })
         .collect()
 }

@@ -61,7 +61,8 @@ async fn set_current(tx: &mut Tx, bucket_id: i64, key: &[u8]) -> Result<()> {
     Ok(())
 }
 
-async fn keep_blob(tx: &mut Tx, id: BlobId) -> Result<bool> {
+/// Takes a blob out of the garbage when a row refers to it; says whether it did.
+pub(crate) async fn keep_blob(tx: &mut Tx, id: BlobId) -> Result<bool> {
     if !super::check::is_used(tx, id).await? {
         return Ok(false);
     }

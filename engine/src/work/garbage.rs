@@ -39,7 +39,9 @@ pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {
         settle(inner).await?;
         // The next page begins after this one: what is still read stays, and must not keep the rest from being freed.
         go_on(&mut after, last.place.clone())?;
-        let free = due.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
+        let (used, unused): (Vec<_>, Vec<_>) = due.into_iter().partition(|one| one.is_used);
+        keep_used(inner, used.into_iter().map(|one| one.blob_id).collect()).await?;
+        let free = unused.into_iter().filter(|one| !one.content_id.is_some_and(|id| inner.in_flight.is_reading(id)));
         count += free_blobs(inner, free.map(|one| one.blob_id).collect()).await?;
     }
 }
@@ -64,6 +66,31 @@ async fn remove_leftovers(inner: &Arc<Inner>) -> Result<()> {
         inner.db.write("remove_leftovers", move |tx| metadata::leftovers::remove_some(tx, rows_max).boxed()).await?;
     }
     Ok(())
+}
+
+/// Blobs to which a row still refers are no garbage: whoever noted them lost one of two rows that had the same blob. When the last of them
+/// goes, it is noted again.
+async fn keep_used(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<()> {
+    for id in &ids {
+        tracing::error!(%id, "a blob that was to be freed is in use; `cloudhold fsck` says what else is wrong");
+    }
+    metrics::counter!("cloudhold_garbage_in_use_total").increment(ids.len() as u64);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    inner
+        .db
+        .write("keep_garbage", move |tx| {
+            let ids = ids.clone();
+            async move {
+                for id in ids {
+                    metadata::repair::keep_blob(tx, id).await?;
+                }
+                Ok(())
+            }
+            .boxed()
+        })
+        .await
 }
 
 async fn free_blobs(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<usize> {

@@ -121,6 +121,28 @@ async fn one_stalled_reader_does_not_keep_the_garbage_of_others() {
     assert_eq!(world.blob_count(), 0);
 }
 
+/// Damage of the database can make two rows name one blob. What was of one object must not go with the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_another_row_needs_is_not_freed() {
+    let world = World::new().await;
+    let bucket = world.bucket("crossed").await;
+    world.put(&bucket, "kept", noise(50_000)).await;
+    world.put(&bucket, "deleted", noise(60_000)).await;
+    let cross = "UPDATE contents SET blob_id = (SELECT blob_id FROM contents WHERE size_bytes = 50000) WHERE size_bytes = 60000";
+    assert_eq!(world.sql(cross).await, 1);
+    world.delete(&bucket, "deleted").await;
+    for _ in 0..2 {
+        world.clock.advance(Duration::from_secs(120));
+        world.engine.run_workers().await.unwrap();
+        assert_eq!(world.get(&bucket, "kept").await.unwrap(), noise(50_000));
+    }
+    assert_eq!(world.sql("DELETE FROM garbage").await, 0, "it is no garbage");
+    world.delete(&bucket, "kept").await;
+    world.clock.advance(Duration::from_secs(120));
+    world.engine.run_workers().await.unwrap();
+    assert_eq!((world.blob_count(), world.quarantine_count()), (0, 1), "only the one of which no row knew is kept");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_was_open_to_others_is_closed_to_them() {
     let directory = tempfile::tempdir().unwrap();
