@@ -143,7 +143,7 @@ pub(super) fn read_whole(id: BlobId, reader: &dyn BlobReader) -> Result<()> {
     Ok(())
 }
 
-/// Removes all but so many of the newest back-ups, and the blobs that no other needs. Returns the removed ones and how many blobs went.
+/// Removes all but so many of the newest back-ups, the blobs that no other needs, and what was left half written. Returns the removed ones and how many blobs went.
 pub async fn prune_backups(
     caller: &Caller,
     settings: &Settings,
@@ -169,6 +169,8 @@ pub async fn prune_backups(
         let pool = Pool::open(disk, &directory)?;
         let mut removed = 0;
         for shard in 0..=u8::MAX {
+            // Back-ups are made under the lock that is held here, so these are of none that still runs.
+            pool.remove_parts(shard)?;
             for id in pool.list_shard(shard)?.into_iter().filter(|id| !needed.contains(id)) {
                 pool.remove(id)?;
                 removed += 1;

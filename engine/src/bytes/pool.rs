@@ -16,6 +16,9 @@ use crate::disk::{Disk, DiskFile, ensure_dir};
 use crate::names::BlobId;
 use crate::{Error, Result};
 
+/// The end of the name of a copy that is being written.
+const PART: &str = ".part";
+
 /// Why a blob was not copied.
 #[derive(Debug)]
 pub(crate) enum NotCopied {
@@ -76,7 +79,7 @@ impl Pool {
     /// Copies a blob as it was made, verifying all of it. Its bytes are durable when this returns, its name after [`Pool::sync`].
     pub(crate) fn add(&self, id: BlobId, from: &dyn BlobReader) -> CopyResult<BlobFacts> {
         let directory = self.make_directory(id)?;
-        let aside = directory.join(format!("{id}.part"));
+        let aside = directory.join(format!("{id}{PART}"));
         self.remove_file(&aside)?;
         let written = self.write(id, from, &aside);
         if written.is_err() {
@@ -146,18 +149,36 @@ impl Pool {
 
     /// The ids of the copies of one of the 256 shards.
     pub(crate) fn list_shard(&self, shard: u8) -> Result<Vec<BlobId>> {
+        let mut ids = Vec::new();
+        self.names(shard, |_, name| {
+            ids.extend(BlobId::from_hex(name));
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+
+    /// Removes what was left half written in one of the 256 shards; nobody may be writing.
+    pub(crate) fn remove_parts(&self, shard: u8) -> Result<()> {
+        self.names(shard, |directory, name| match name.strip_suffix(PART).and_then(BlobId::from_hex) {
+            Some(_) => self.remove_file(&directory.join(name)),
+            None => Ok(()),
+        })
+    }
+
+    /// Shows the names in the directories of a shard.
+    fn names(&self, shard: u8, mut see: impl FnMut(&Path, &str) -> Result<()>) -> Result<()> {
         let failed = |e| Error::io("listing copies of blobs", e);
         let shard = self.blobs.join(format!("{shard:02x}"));
         let directories = match self.disk.read_dir(&shard) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             directories => directories.map_err(failed)?,
         };
-        let mut ids = Vec::new();
         for directory in directories {
-            let names = self.disk.read_dir(&shard.join(directory)).map_err(failed)?;
-            ids.extend(names.iter().filter_map(|name| name.to_str().and_then(BlobId::from_hex)));
+            let directory = shard.join(directory);
+            let names = self.disk.read_dir(&directory).map_err(failed)?;
+            names.iter().filter_map(|name| name.to_str()).try_for_each(|name| see(&directory, name))?;
         }
-        Ok(ids)
+        Ok(())
     }
 }
 

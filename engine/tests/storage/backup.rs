@@ -287,6 +287,22 @@ async fn in_so_many_back_ups_every_copy_is_read_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pruning_removes_what_killed_back_ups_left_half_written() {
+    let (world, _) = furnish(World::new().await).await;
+    let pool = tempfile::tempdir().unwrap();
+    back_up(&world, pool.path()).await;
+    let blobs = pool.path().join("blobs");
+    let copies = files(&blobs);
+    std::fs::write(copies[0].with_extension("part"), "half").unwrap();
+    std::fs::write(copies[1].with_extension("other"), "somebody's own").unwrap();
+    let (_, removed) = engine::prune_backups(&OPERATOR, &Settings::new("unused"), pool.path(), 1).await.unwrap();
+    assert_eq!(removed, 0, "no blob");
+    let left = files(&blobs);
+    assert_eq!(left.len(), 4, "{left:?}");
+    assert!(left.iter().all(|file| file.extension().is_none_or(|end| end == "other")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pruning_keeps_what_the_others_need() {
     let (world, bucket) = furnish(World::new().await).await;
     let pool = tempfile::tempdir().unwrap();
