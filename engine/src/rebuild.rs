@@ -68,11 +68,12 @@ pub async fn rebuild_index(
     }
     let settings = Settings { background_work: false, ..settings };
     let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
+    // Before anything looks into the database, which may make an empty log.
+    let last_sign_us = last_sign(&settings);
     on_progress.count("looking at the database", 0, None);
     may_replace(&settings, options.force).await?;
     on_progress.count("looking for a snapshot", 0, None);
     let (found, skipped) = find_snapshot(&settings, options.snapshot.as_deref()).await?;
-    let last_sign_us = last_sign(&settings);
     let (at, from) = (settings.clone(), found.clone());
     blocking(move || copy(&at, &from)).await?;
     let old_database = install::install(&settings, options.force).await?;

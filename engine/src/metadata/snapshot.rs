@@ -137,9 +137,10 @@ impl Snapshot {
         Ok(Self(link::connect("open_snapshot", &options).await?))
     }
 
-    /// Opens a database that nobody has open, which may need its log to be read.
+    /// Opens a database that nobody has open, which may need its log to be read. To read only: one that may write would, when it is
+    /// closed, write the log into a file that is maybe damaged.
     pub(crate) async fn open_database(settings: &Settings) -> Result<Self> {
-        let options = options(settings, &settings.data_dir.join(FILE))?.read_only(false);
+        let options = options(settings, &settings.data_dir.join(FILE))?;
         Ok(Self(link::connect("open_database", &options).await?))
     }
 

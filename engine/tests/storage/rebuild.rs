@@ -89,6 +89,30 @@ async fn a_broken_file_is_kept_and_a_whole_one_is_not_replaced() {
     world.put(&bucket, "more", noise(10)).await;
 }
 
+/// Whoever is to mend the old database by hand needs it as it was, and what was lost is counted to its last sign of life.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_is_put_aside_is_not_written_to() {
+    let (world, bucket) = furnish(World::on(Database::Embedded).await).await;
+    world.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
+    world.put(&bucket, "later", noise(300)).await;
+    assert_ne!(world.sql("DELETE FROM store_info WHERE name = 'ring_check'").await, 0, "it is not whole");
+    // As a process leaves it that is killed: with a log.
+    let files = ["metadata.sqlite", "metadata.sqlite-wal"].map(|name| world.directory.path().join(name));
+    let left = files.clone().map(|file| std::fs::read(file).unwrap());
+    world.engine.close().await;
+    let died = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    for (file, bytes) in files.iter().zip(&left) {
+        std::fs::write(file, bytes).unwrap();
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_modified(died).unwrap();
+    }
+    let report = rebuild(&world, &RebuildOptions::default()).await.unwrap();
+    assert_eq!(report.lost_until_us, Some(1_700_000_000_000_000));
+    let Some(OldDatabase::Folder(old)) = report.old_database else { panic!("{:?}", report.old_database) };
+    for (file, bytes) in files.iter().zip(left) {
+        assert!(std::fs::read(old.join(file.file_name().unwrap())).unwrap() == bytes, "{file:?} was written to");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_snapshot_or_the_right_to_it_nothing_is_touched() {
     let world = World::new().await;
