@@ -84,6 +84,7 @@ pub async fn rebuild_index(
     engine.close().await;
     let (unmatched, check) = rebuilt?;
     let settled = |problem: Problem| check.found.get(&problem).map_or(0, |tally| tally.repaired);
+    let objects_lost_count = check.count(Problem::BytesMissing);
     let name = found.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     let newest_us = unmatched.newest_us;
     Ok(RebuildReport {
@@ -92,7 +93,7 @@ pub async fn rebuild_index(
         snapshots_skipped: skipped,
         lost_until_us: last_sign_us.max(newest_us),
         old_database,
-        objects_lost_count: settled(Problem::BytesMissing),
+        objects_lost_count,
         blobs_unmatched_count: settled(Problem::BlobWithoutRow),
         blobs_unmatched_size_bytes: unmatched.size_bytes,
         blobs_unmatched_newest_us: newest_us,
@@ -213,7 +214,10 @@ struct Unmatched {
 /// Compares the restored metadata with the blobs, and settles what differs.
 async fn settle(engine: &Engine, on_progress: &OnProgress) -> Result<(Unmatched, CheckReport)> {
     on_progress.count("looking at the blobs", 0, None);
-    let unknown = orphans::find(&engine.inner).await?.unknown;
+    let found = orphans::find(&engine.inner).await?;
+    // What was deleted since the snapshot may be much, but not all: then it is the disk with the blobs that is not there.
+    let trust_disk = found.all > found.unknown.len();
+    let unknown = found.unknown;
     let store = engine.inner.store.clone();
     let unmatched = blocking(move || {
         let mut unmatched = Unmatched::default();
@@ -228,7 +232,7 @@ async fn settle(engine: &Engine, on_progress: &OnProgress) -> Result<(Unmatched,
         Ok(unmatched)
     })
     .await?;
-    let options = CheckOptions { repair: true, trust_database: true };
+    let options = CheckOptions { repair: true, trust_database: true, trust_disk };
     let check = engine.check(&Caller::LocalOperator, options, on_progress).await?;
     Ok((unmatched, check))
 }

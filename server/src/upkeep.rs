@@ -17,11 +17,14 @@ pub(crate) const CALLER: Caller = Caller::LocalOperator;
 pub(crate) struct Fsck {
     pub(crate) repair: bool,
     pub(crate) trust_database: bool,
+    #[serde(default)]
+    pub(crate) trust_disk: bool,
 }
 
 impl Fsck {
     pub(crate) async fn run(&self, engine: &Engine, on_progress: &OnProgress) -> anyhow::Result<CheckReport> {
-        let options = CheckOptions { repair: self.repair, trust_database: self.trust_database };
+        let Self { repair, trust_database, trust_disk } = *self;
+        let options = CheckOptions { repair, trust_database, trust_disk };
         Ok(engine.check(&CALLER, options, on_progress).await?)
     }
 }

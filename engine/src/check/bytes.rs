@@ -54,6 +54,7 @@ impl Checker {
 
     /// Looks at the blobs of a page of rows.
     pub(super) async fn look_at_blobs(&mut self, blobs: Vec<BlobCheck>) -> Result<()> {
+        self.blobs.0 += blobs.len();
         let store = self.inner.store.clone();
         let looked = bytes::blocking(move || {
             let states = blobs.into_iter().map(|blob| match state(&*store, &blob) {
@@ -89,6 +90,7 @@ impl Checker {
             self.found(Problem::BlobInQuarantine, blob.subject, detail, Fix::BringBack(id));
             return Ok(());
         }
+        self.blobs.1 += 1;
         let detail = format!("blob {id} is missing");
         match blob.owner {
             Owner::Content(content) => {

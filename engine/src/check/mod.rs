@@ -22,6 +22,7 @@ use crate::metadata::check::{self, VersionPlace};
 use crate::metadata::repair::RowFix;
 use crate::metadata::scan::go_on;
 use crate::names::{BlobId, ContentId};
+use crate::work::orphans;
 use crate::{Caller, Engine, Error, Inner, OnProgress, Result};
 
 /// How the check is made.
@@ -31,6 +32,9 @@ pub struct CheckOptions {
     pub repair: bool,
     /// Puts blobs without rows aside however many there are. Without it, so many that the database may be an old one stay where they are.
     pub trust_database: bool,
+    /// Puts objects aside whose bytes are gone however many they are. Without it, so many that the disk with the blobs may not be there stay
+    /// where they are.
+    pub trust_disk: bool,
 }
 
 impl Engine {
@@ -48,6 +52,7 @@ impl Engine {
             report: CheckReport { started_us, ..CheckReport::default() },
             pending: Vec::new(),
             broken: HashMap::new(),
+            blobs: (0, 0),
         };
         checker.run().await?;
         checker.report.ended_us = self.inner.settings.clock.now_us();
@@ -65,6 +70,8 @@ struct Checker {
     pending: Vec<(Finding, Fix)>,
     /// Content whose bytes are not all there, with what is missing.
     broken: HashMap<ContentId, String>,
+    /// How many blobs rows refer to, and how many of those are not there.
+    blobs: (usize, usize),
 }
 
 /// A part of the check.
@@ -163,6 +170,7 @@ impl Checker {
     }
 
     async fn name_broken_objects(&mut self) -> Result<()> {
+        let may_lose = self.options.trust_disk || !self.are_too_many_missing();
         let mut after = VersionPlace::first();
         loop {
             let from = after.clone();
@@ -173,10 +181,23 @@ impl Checker {
                 let id = content_id.map(|id| ContentId::stored(&id)).transpose()?;
                 let Some(detail) = id.and_then(|id| self.broken.get(&id)).cloned() else { continue };
                 let subject = self.name_of(&place).await?;
-                self.found(Problem::BytesMissing, subject, detail, Fix::Row(RowFix::Lose(place)));
+                let (detail, fix) = match may_lose {
+                    true => (detail, Fix::Row(RowFix::Lose(place))),
+                    false => (
+                        format!("{detail}; so many are missing that the disk with the blobs may not be there"),
+                        Fix::Nothing,
+                    ),
+                };
+                self.found(Problem::BytesMissing, subject, detail, fix);
             }
             self.settle().await?;
         }
+    }
+
+    /// Whether so many blobs are missing that it is not they that were lost: more than a few, or all of several.
+    fn are_too_many_missing(&self) -> bool {
+        let (all, missing) = self.blobs;
+        orphans::are_too_many(missing, all) || (missing == all && all > 1)
     }
 
     /// A version as people name it: bucket and key.

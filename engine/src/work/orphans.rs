@@ -9,9 +9,9 @@ use crate::bytes::Listed;
 use crate::names::BlobId;
 use crate::{Error, Inner, Result, bytes, metadata};
 
-/// More unknown blobs than this, and than [`SHARE_MAX_PERCENT`] of all, are no leftovers of a crash: the database is not the one that the
-/// blobs belong to.
-const UNKNOWN_MAX: usize = 1000;
+/// More blobs without rows than this, and than [`SHARE_MAX_PERCENT`] of all, are no leftovers of a crash, and more rows without blobs are
+/// none that were lost: rows and blobs do not belong together.
+const STRAY_MAX: usize = 1000;
 const SHARE_MAX_PERCENT: usize = 1;
 
 /// What a look at all blobs found.
@@ -27,9 +27,13 @@ pub(crate) struct Found {
 impl Found {
     /// Whether so many are unknown that the database may be an old one.
     pub(crate) fn are_too_many(&self) -> bool {
-        let count = self.unknown.len();
-        count > UNKNOWN_MAX && count * 100 > self.all * SHARE_MAX_PERCENT
+        are_too_many(self.unknown.len(), self.all)
     }
+}
+
+/// Whether so many of all stand alone that rows and blobs may not belong together.
+pub(crate) fn are_too_many(count: usize, all: usize) -> bool {
+    count > STRAY_MAX && count * 100 > all * SHARE_MAX_PERCENT
 }
 
 pub(super) async fn run(inner: &Arc<Inner>) -> Result<String> {

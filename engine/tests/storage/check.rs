@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::{
     Body, BucketName, Caller, CheckOptions, CheckReport, CompleteUpload, CompletedPart, CopyObject, CopySource,
-    Digests, Error, NewObject, OnProgress, Problem, ReadConditions,
+    Database, Digests, Error, NewObject, OnProgress, Problem, ReadConditions, Tally,
 };
 
 use crate::world::{World, key, noise};
@@ -184,6 +184,47 @@ async fn an_object_whose_bytes_are_gone_waits_for_them() {
     assert_eq!(world.get(&bucket, "large").await.unwrap(), noise(300_000));
     assert_eq!(world.get(&bucket, "large-copy").await.unwrap(), noise(7));
     assert!(check(&world, false).await.is_clean());
+}
+
+async fn repair_and_trust_disk(world: &World) -> CheckReport {
+    let options = CheckOptions { repair: true, trust_disk: true, ..CheckOptions::default() };
+    world.engine.check(&Caller::LocalOperator, options, &OnProgress::nobody()).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_is_not_mounted_puts_no_object_aside() {
+    let (mut world, bucket) = furnished().await;
+    let folders = ["blobs", "packs"].map(|name| world.directory.path().join(name));
+    for folder in &folders {
+        std::fs::rename(folder, folder.with_extension("elsewhere")).unwrap();
+        std::fs::create_dir(folder).unwrap();
+    }
+    world.restart().await;
+    let repaired = check(&world, true).await;
+    assert_eq!(repaired.found[&Problem::BytesMissing], Tally { found: 3, repaired: 0 }, "{repaired:?}");
+    assert!(repaired.findings.iter().any(|finding| finding.detail.contains("may not be there")), "{repaired:?}");
+    for folder in &folders {
+        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::rename(folder.with_extension("elsewhere"), folder).unwrap();
+    }
+    world.restart().await;
+    assert!(check(&world, false).await.is_clean());
+    assert_eq!(world.get(&bucket, "large").await.unwrap(), noise(300_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn very_many_missing_blobs_put_objects_aside_only_when_that_is_asked_for() {
+    let (world, bucket) = furnish(World::on(Database::Embedded).await).await;
+    std::fs::remove_file(world.largest_blob()).unwrap();
+    let many = "INSERT INTO pieces (content_id, number, start_bytes, size_bytes, crc64nvme, blob_id)
+                WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+                SELECT CAST('0000000000000000' AS BLOB), i, i, 1, 0, CAST(printf('%016d', i) AS BLOB) FROM n";
+    assert_eq!(world.sql(many).await, 1001);
+    let repaired = check(&world, true).await;
+    assert_eq!(repaired.found[&Problem::BytesMissing], Tally { found: 2, repaired: 0 });
+    let trusting = repair_and_trust_disk(&world).await;
+    assert_eq!(trusting.found[&Problem::BytesMissing], Tally { found: 2, repaired: 2 });
+    assert!(matches!(world.get(&bucket, "large").await, Err(Error::NoSuchKey { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

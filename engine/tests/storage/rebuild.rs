@@ -1,7 +1,7 @@
 //! Rebuilding the database from the last snapshot and the blobs.
 
 use engine::{
-    Caller, Database, Engine, Error, OldDatabase, OnProgress, RebuildOptions, RebuildReport, Result, Settings,
+    Caller, Database, Engine, Error, OldDatabase, OnProgress, Problem, RebuildOptions, RebuildReport, Result, Settings,
 };
 use test_databases::{new_postgres, run_sql};
 
@@ -111,6 +111,28 @@ async fn a_database_that_is_put_aside_is_not_written_to() {
     for (file, bytes) in files.iter().zip(left) {
         assert!(std::fs::read(old.join(file.file_name().unwrap())).unwrap() == bytes, "{file:?} was written to");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_without_the_disk_of_the_blobs_puts_no_object_aside() {
+    let (mut world, _) = furnish(World::new().await).await;
+    let before = everything(&world.engine, &world.ada).await;
+    world.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
+    world.engine.close().await;
+    world.lose_database();
+    let folders = ["blobs", "packs"].map(|name| world.directory.path().join(name));
+    for folder in &folders {
+        std::fs::rename(folder, folder.with_extension("elsewhere")).unwrap();
+    }
+    let report = rebuild(&world, &RebuildOptions::default()).await.unwrap();
+    assert_eq!((report.objects_lost_count, report.check.count(Problem::BytesMissing)), (3, 3), "{report:?}");
+    assert!(report.check.open_count() >= 3, "{report:?}");
+    for folder in &folders {
+        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::rename(folder.with_extension("elsewhere"), folder).unwrap();
+    }
+    world.open_again().await;
+    assert_eq!(everything(&world.engine, &world.ada).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,11 +18,15 @@ pub(super) struct FsckArgs {
     /// Put blobs without rows into quarantine also when they are so many that the database may be an old one
     #[arg(long, requires = "repair")]
     trust_database: bool,
+    /// Put objects whose bytes are gone aside also when they are so many that the disk with the blobs may not be mounted
+    #[arg(long, requires = "repair")]
+    trust_disk: bool,
 }
 
 /// The exit code is 1 when something is wrong and was not set right.
 pub(super) async fn run(shared: &Shared, args: &FsckArgs) -> anyhow::Result<u8> {
-    let request = Fsck { repair: args.repair, trust_database: args.trust_database };
+    let FsckArgs { repair, trust_database, trust_disk } = *args;
+    let request = Fsck { repair, trust_database, trust_disk };
     let work = async |request: &Fsck, engine: &_, on_progress: &_| request.run(engine, on_progress).await;
     let report: CheckReport = Store::reach(shared).await?.run("fsck", &request, work).await?;
     let code = u8::from(report.open_count() > 0);
