@@ -39,10 +39,12 @@ pub(crate) struct Pass {
 }
 
 /// After what a pass goes on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// The content of that id, in hexadecimal; empty before the first.
     Content(String),
+    /// The piece of that number, of content of which not all was verified yet.
+    Piece(String, i64),
     /// The part of that upload and number.
     Part(String, i64),
 }
@@ -129,8 +131,21 @@ struct Walk {
 impl Walk {
     /// Verifies contents; `false` when it has to step back.
     async fn contents(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
-        while let Place::Content(after) = &self.pass.place {
-            let mut after = hex::decode(after).unwrap_or_default();
+        loop {
+            let mut after = match &self.pass.place {
+                Place::Content(after) => hex::decode(after).unwrap_or_default(),
+                Place::Piece(id, number) => {
+                    let (content, number) = (id.clone(), *number);
+                    if let Ok(id) = ContentId::stored(&hex::decode(id).unwrap_or_default())
+                        && !self.pieces(id, number, may_go_on).await?
+                    {
+                        return Ok(false);
+                    }
+                    self.pass.place = Place::Content(content);
+                    continue;
+                }
+                Place::Part(..) => return Ok(true),
+            };
             let page = match self.page(&after).await {
                 Ok(page) => page,
                 Err(error) => {
@@ -151,7 +166,11 @@ impl Walk {
                     break;
                 }
                 match item {
-                    Ok(item) => self.content(&item).await?,
+                    Ok(item) => {
+                        if !self.content(&item, may_go_on).await? {
+                            return Ok(false);
+                        }
+                    }
                     Err(error) => {
                         let id = ContentId::stored(&place).ok();
                         self.damaged(format!("content {}", hex::encode(&place)), unreadable(error)?, id).await?;
@@ -161,7 +180,6 @@ impl Walk {
                 self.note_now_and_then().await?;
             }
         }
-        Ok(true)
     }
 
     /// The contents after an id. Where they cannot be read together, one by one.
@@ -199,27 +217,28 @@ impl Walk {
         self.note().await
     }
 
-    async fn content(&mut self, item: &Item) -> Result<()> {
+    async fn content(&mut self, item: &Item, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
         self.verify(item).await?;
         match (&item.bytes, item.content_id) {
-            (Bytes::Pieces, Some(id)) => self.pieces(id).await,
-            (Bytes::Pieces | Bytes::Inline(_) | Bytes::Blob(_), _) => Ok(()),
+            (Bytes::Pieces, Some(id)) => self.pieces(id, i64::MIN, may_go_on).await,
+            (Bytes::Pieces | Bytes::Inline(_) | Bytes::Blob(_), _) => Ok(true),
         }
     }
 
-    async fn pieces(&mut self, id: ContentId) -> Result<()> {
-        let mut after = i64::MIN;
+    /// Verifies the pieces of some content after a number; `false` when it has to step back.
+    async fn pieces(&mut self, id: ContentId, mut after: i64, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {
         loop {
             let page = match self.inner.db.read("scrub", |tx| rows::pieces(tx, id, after).boxed()).await {
-                Ok(page) if page.is_empty() => return Ok(()),
+                Ok(page) if page.is_empty() => return Ok(true),
                 Ok(page) => page,
-                Err(error) => {
-                    return self.damaged(format!("pieces of content {id}"), unreadable(error)?, Some(id)).await;
-                }
+                Err(error) => return self.broken_pieces(id, error).await,
             };
             for Found { place, item } in page {
+                if !may_go_on() {
+                    return Ok(false);
+                }
                 if let Err(error) = go_on(&mut after, place) {
-                    return self.damaged(format!("pieces of content {id}"), unreadable(error)?, Some(id)).await;
+                    return self.broken_pieces(id, error).await;
                 }
                 match item {
                     Ok(item) => self.verify(&item).await?,
@@ -227,8 +246,16 @@ impl Walk {
                         self.damaged(format!("piece {place} of content {id}"), unreadable(error)?, Some(id)).await?;
                     }
                 }
+                self.pass.place = Place::Piece(id.to_string(), place);
+                self.note_now_and_then().await?;
             }
         }
+    }
+
+    /// What is left of some content cannot be found: the pass goes on behind it.
+    async fn broken_pieces(&mut self, id: ContentId, error: Error) -> Result<bool> {
+        self.damaged(format!("pieces of content {id}"), unreadable(error)?, Some(id)).await?;
+        Ok(true)
     }
 
     async fn parts(&mut self, may_go_on: &(impl Fn() -> bool + Send)) -> Result<bool> {

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use engine::{Body, BucketName, Caller, Database, Error, NewObject, OnProgress, ScrubOptions, ScrubReport};
+use engine::{
+    Body, BucketName, Caller, CompleteUpload, CompletedPart, Database, Digests, Error, NewObject, OnProgress,
+    ScrubOptions, ScrubReport,
+};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -92,8 +95,84 @@ async fn a_pass_is_due_each_week() {
     assert!(status(&world, "scrubber").contains("last pass ended"), "{}", status(&world, "scrubber"));
 }
 
+/// Ends the pass that is under way; returns how much was verified with its first step, too.
+async fn go_on(world: &World) -> (u64, ScrubReport) {
+    let first = Arc::new(Mutex::new(None));
+    let tell = first.clone();
+    let on_progress = OnProgress::new(move |progress| {
+        tell.lock().unwrap().get_or_insert(progress.done);
+    });
+    let options = ScrubOptions { rate_bytes_per_second: Some(0), restart: false };
+    let report = world.engine.scrub(&Caller::LocalOperator, options, &on_progress).await.unwrap();
+    let first = first.lock().unwrap().unwrap();
+    (first, report)
+}
+
+/// A store with one object of twenty parts of 100,000 bytes, on which a slow pass is under way in the background.
+async fn in_the_middle_of_one_object(damage: bool) -> (World, tokio::task::JoinHandle<engine::Result<()>>) {
+    let mut world = World::new().await;
+    let bucket = world.bucket("huge").await;
+    let upload = world.engine.create_upload(&world.ada, &bucket, &key("o"), NewObject::default(), None).await.unwrap();
+    let mut parts = Vec::new();
+    for number in 1..=20 {
+        let body = Body::from_bytes(noise(100_000));
+        let part =
+            world.engine.put_part(&world.ada, &bucket, &key("o"), &upload.upload_id, number, body).await.unwrap();
+        parts.push(CompletedPart { number, etag: part.etag, checksums: Digests::default() });
+    }
+    let complete = CompleteUpload { parts, ..CompleteUpload::default() };
+    world.engine.complete_upload(&world.ada, &bucket, &key("o"), &upload.upload_id, complete).await.unwrap();
+    world.engine.run_workers().await.unwrap();
+    if damage {
+        // They lie in their pack in the order in which they came.
+        let (_, pack, at) = world.blobs().into_iter().nth(2).unwrap();
+        flip(&pack, at.start as u64 + 4096 + 50);
+    }
+    world.restart_with(|settings| settings.scrub_rate_bytes_per_second = 200_000).await;
+    world.clock.advance(DAY * 9);
+    let engine = world.engine.clone();
+    let background = tokio::spawn(async move { engine.run_workers().await });
+    (world, background)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_steps_back_in_the_middle_of_an_object() {
+    let (world, background) = in_the_middle_of_one_object(false).await;
+    for _ in 0..500 {
+        if !status(&world, "metadata snapshots").is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert!(!background.is_finished(), "the pass takes 10 s at this rate");
+    let (first, report) = go_on(&world).await;
+    background.await.unwrap().unwrap();
+    assert!(status(&world, "scrubber").contains("stepped back"), "{}", status(&world, "scrubber"));
+    assert!(first > 100_000, "it began where the other stood: {first}");
+    assert_eq!((report.item_count, report.damage.len()), (20, 0), "each once: {report:?}");
+}
+
+/// Its place is noted with the damage that it finds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_goes_on_after_a_restart_where_it_stood() {
+    let (mut world, background) = in_the_middle_of_one_object(true).await;
+    while world.engine.damage(&Caller::LocalOperator).await.unwrap().is_empty() {
+        assert!(!background.is_finished(), "the pass takes 10 s at this rate");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    background.abort();
+    let _ = background.await;
+    world.restart().await;
+    let (first, report) = go_on(&world).await;
+    assert!((400_000..2_000_000).contains(&first), "the first three pieces were verified before: {first}");
+    assert_eq!((report.item_count, report.size_bytes), (20, 2_000_000), "each once: {report:?}");
+    assert_eq!(report.damage.len(), 1, "{report:?}");
+    assert_eq!(report.damage[0].objects, ["huge/o"]);
+}
+
 /// A pass so slow that it does not end stands aside for everything: garbage is collected, and a scrub that is asked for takes over where
-/// it stands, also after a restart.
+/// it stands.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_pass_holds_nothing_up_and_goes_on_where_it_stood() {
     let mut world = World::new().await;
@@ -120,16 +199,9 @@ async fn a_long_pass_holds_nothing_up_and_goes_on_where_it_stood() {
 
     world.delete(&bucket, "o0").await;
     world.put(&bucket, "new", noise(100_000)).await;
-    let first = Arc::new(Mutex::new(None));
-    let tell = first.clone();
-    let on_progress = OnProgress::new(move |progress| {
-        tell.lock().unwrap().get_or_insert(progress.done);
-    });
-    let options = ScrubOptions { rate_bytes_per_second: Some(0), restart: false };
-    let report = world.engine.scrub(&Caller::LocalOperator, options, &on_progress).await.unwrap();
+    let (first, report) = go_on(&world).await;
     background.await.unwrap().unwrap();
     assert!(status(&world, "scrubber").contains("stepped back"), "{}", status(&world, "scrubber"));
-    let first = first.lock().unwrap().unwrap();
     assert!(first > 100_000, "it began where the other stood: {first}");
     assert!((39..=41).contains(&report.item_count), "each once: {report:?}");
     assert!(report.damage.is_empty());
