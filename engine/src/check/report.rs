@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Findings that a report lists one by one; further ones are only counted.
-const FINDINGS_MAX: usize = 10_000;
+/// Findings of a kind that a report lists one by one; further ones are only counted. Those of one kind crowd out no other: names of lost
+/// objects are nowhere else.
+const FINDINGS_MAX: u64 = 10_000;
 
 /// A kind of contradiction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -135,7 +136,7 @@ pub struct CheckReport {
     pub examined: Examined,
     /// How often each kind was found.
     pub found: BTreeMap<Problem, Tally>,
-    /// The findings; of very many only the first.
+    /// The findings; of very many of a kind only the first.
     pub findings: Vec<Finding>,
 }
 
@@ -159,8 +160,27 @@ impl CheckReport {
         let tally = self.found.entry(finding.problem).or_default();
         tally.found += 1;
         tally.repaired += u64::from(finding.repaired.is_some());
-        if self.findings.len() < FINDINGS_MAX {
+        if tally.found <= FINDINGS_MAX {
             self.findings.push(finding);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_of_one_kind_crowd_out_no_other() {
+        let mut report = CheckReport::default();
+        let add = |report: &mut CheckReport, problem, number| {
+            let subject = format!("{number}");
+            report.add(Finding { problem, subject, detail: String::new(), repaired: None });
+        };
+        (0..FINDINGS_MAX + 5).for_each(|number| add(&mut report, Problem::BlobWithoutRow, number));
+        add(&mut report, Problem::BytesMissing, 0);
+        let listed = |problem| report.findings.iter().filter(|finding| finding.problem == problem).count() as u64;
+        assert_eq!((listed(Problem::BlobWithoutRow), listed(Problem::BytesMissing)), (FINDINGS_MAX, 1));
+        assert_eq!(report.count(Problem::BlobWithoutRow), FINDINGS_MAX + 5);
     }
 }

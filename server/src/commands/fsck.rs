@@ -1,13 +1,15 @@
 //! `cloudhold fsck`: whether everything in the store agrees.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
-use engine::CheckReport;
+use engine::{CheckReport, Finding};
 
 use super::store::Store;
 use super::{Shared, output};
 use crate::upkeep::Fsck;
 
-/// Findings that are shown; `--json` has more.
+/// Findings of a kind that are shown; `--json` has more.
 const SHOWN_MAX: usize = 100;
 
 #[derive(Debug, Args)]
@@ -48,7 +50,7 @@ pub(super) fn show(report: &CheckReport) -> anyhow::Result<()> {
     if seen.lost_versions > 0 {
         output::line(format!("aside    {} versions wait for their bytes", seen.lost_versions))?;
     }
-    for finding in report.findings.iter().take(SHOWN_MAX) {
+    for finding in shown(&report.findings) {
         let state = finding.repaired.as_deref().map_or_else(String::new, |what| format!("  -> {what}"));
         output::line(format!(
             "found    {}: {} ({}){state}",
@@ -69,4 +71,30 @@ pub(super) fn show(report: &CheckReport) -> anyhow::Result<()> {
         (found, open) => output::line(format!("WRONG    {found} findings, {open} of them not set right"))?,
     }
     Ok(())
+}
+
+/// The first findings of each kind: objects that were lost stand behind all that was found before.
+fn shown(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    let mut counts = BTreeMap::new();
+    findings.iter().filter(move |finding| {
+        let count = counts.entry(finding.problem).or_insert(0);
+        *count += 1;
+        *count <= SHOWN_MAX
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use engine::Problem;
+
+    use super::*;
+
+    #[test]
+    fn many_of_one_kind_hide_no_other() {
+        let finding = |problem| Finding { problem, subject: String::new(), detail: String::new(), repaired: None };
+        let mut findings = vec![finding(Problem::BlobWithoutRow); SHOWN_MAX + 5];
+        findings.push(finding(Problem::BytesMissing));
+        assert_eq!(shown(&findings).count(), SHOWN_MAX + 1);
+        assert_eq!(shown(&findings).last().map(|finding| finding.problem), Some(Problem::BytesMissing));
+    }
 }
