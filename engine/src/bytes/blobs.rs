@@ -68,6 +68,11 @@ impl ByteStore for Blobs {
         Place::of(id).map_or(Ok(()), |place| self.packs.remove(place, id))
     }
 
+    fn sync_removed(&self) -> Result<()> {
+        self.files.sync_removed()?;
+        self.packs.sync_removed()
+    }
+
     fn quarantine(&self, id: BlobId) -> Result<()> {
         let has_file = self.files.quarantine(id)?;
         let Some(place) = Place::of(id) else { return Ok(()) };

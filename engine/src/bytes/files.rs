@@ -32,6 +32,8 @@ pub(super) struct BlobFiles {
     syncs: Syncs,
     /// Directories of blobs whose names this process made durable, by their two levels.
     durable: Mutex<HashSet<String>>,
+    /// Directories from which names were removed since they were last synced.
+    removed: Mutex<HashSet<PathBuf>>,
 }
 
 impl BlobFiles {
@@ -44,6 +46,7 @@ impl BlobFiles {
             quarantine: data_dir.join("quarantine"),
             clock,
             durable: Mutex::default(),
+            removed: Mutex::default(),
         };
         for directory in [&store.blobs, &store.quarantine] {
             ensure_dir(&*store.disk, directory).map_err(|e| Error::io("making the directory of the blobs", e))?;
@@ -123,13 +126,29 @@ impl BlobFiles {
     }
 
     pub(super) fn remove(&self, id: BlobId) -> Result<()> {
-        self.remove_file(&self.path(id))
+        if self.remove_file(&self.path(id))? {
+            self.removed().insert(self.directory(id));
+        }
+        Ok(())
     }
 
-    fn remove_file(&self, path: &Path) -> Result<()> {
+    /// A poisoned lock only means that a thread panicked between whole changes of the set.
+    fn removed(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the removals so far durable. The first sync ends a transaction of the file system's journal, which takes the others along.
+    pub(super) fn sync_removed(&self) -> Result<()> {
+        let directories = std::mem::take(&mut *self.removed());
+        directories.iter().try_for_each(|directory| self.syncs.directory(directory))
+    }
+
+    /// Removes a file; says whether there was one.
+    fn remove_file(&self, path: &Path) -> Result<bool> {
         match self.disk.remove(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::io("removing a blob", error)),
-            Ok(()) | Err(_) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io("removing a blob", error)),
         }
     }
 

@@ -42,8 +42,10 @@ pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
     fn pack(&self, size_bytes: u64) -> Result<Option<(BlobId, Box<dyn BlobWriter>)>>;
     /// Opens a blob. Missing or malformed: [`Error::Corrupt`], for a row refers to it.
     fn open(&self, id: BlobId) -> Result<Arc<dyn BlobReader>>;
-    /// Removes a blob; a missing one is no error.
+    /// Removes a blob; a missing one is no error. A power cut may undo it until [`ByteStore::sync_removed`] returned.
     fn remove(&self, id: BlobId) -> Result<()>;
+    /// Makes all removals so far durable.
+    fn sync_removed(&self) -> Result<()>;
     /// Puts a blob aside where nothing reads it and nothing deletes it.
     fn quarantine(&self, id: BlobId) -> Result<()>;
     /// Brings a blob back that was put aside, when it is there and whole enough to be read; returns whether it did.

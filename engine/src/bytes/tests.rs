@@ -117,6 +117,10 @@ impl ByteStore for Slow {
         self.0.remove(id)
     }
 
+    fn sync_removed(&self) -> Result<()> {
+        self.0.sync_removed()
+    }
+
     fn quarantine(&self, id: BlobId) -> Result<()> {
         self.0.quarantine(id)
     }

@@ -99,7 +99,12 @@ async fn free_blobs(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<usize> {
         return Err(Error::ReadOnly(why));
     }
     let (store, removed) = (inner.store.clone(), ids.clone());
-    bytes::blocking(move || removed.into_iter().try_for_each(|id| store.remove(id))).await?;
+    bytes::blocking(move || {
+        removed.into_iter().try_for_each(|id| store.remove(id))?;
+        // Before the rows are forgotten: a power cut would bring bytes back that nobody knows any more.
+        store.sync_removed()
+    })
+    .await?;
     inner
         .db
         .write("forget_garbage", move |tx| {

@@ -10,7 +10,7 @@ mod seal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +51,7 @@ struct Shared {
     clock: Clock,
     limits: PackLimits,
     state: Mutex<State>,
+    removed: Mutex<Removed>,
     /// Packs that are open to be read.
     open: Cache<PackNumber, Arc<dyn DiskFile>>,
 }
@@ -62,6 +63,15 @@ struct State {
     appending: HashMap<PackNumber, Held>,
     /// Whether the file system can do what packs need; `None` before the first one.
     is_supported: Option<bool>,
+}
+
+/// What was removed and may come back after a power cut.
+#[derive(Default)]
+struct Removed {
+    /// Packs in which holes were punched.
+    punched: HashSet<PackNumber>,
+    /// Whether packs went as a whole.
+    packs: bool,
 }
 
 struct Held {
@@ -95,7 +105,8 @@ impl Packs {
         let size_bytes_max = limits.size_bytes_max.min(bounds::CHUNK_BYTES as u64);
         let limits = PackLimits { size_bytes_max, ..limits };
         let state = Mutex::new(State { current: None, appending: HashMap::new(), is_supported: None });
-        let packs = Self(Arc::new(Shared { disk, directory, syncs, clock, limits, state, open: Cache::new(OPEN_MAX) }));
+        let (removed, open) = (Mutex::default(), Cache::new(OPEN_MAX));
+        let packs = Self(Arc::new(Shared { disk, directory, syncs, clock, limits, state, removed, open }));
         packs.0.seal_left()?;
         Ok(packs)
     }
@@ -159,7 +170,24 @@ impl Packs {
             return Ok(());
         }
         file::punch(&*file, place.start, place.length_bytes).map_err(failed)?;
+        self.0.removed().punched.insert(place.pack);
         self.0.remove_if_empty(place.pack, &*file).map_err(failed)
+    }
+
+    /// Makes the removals so far durable.
+    pub(super) fn sync_removed(&self) -> Result<()> {
+        let Removed { punched, packs } = std::mem::take(&mut *self.0.removed());
+        for number in punched {
+            match self.0.disk.open_to_change(&self.0.path(number)) {
+                // It went as a whole.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => {
+                    let file = file.map_err(|e| Error::io("opening a pack to sync it", e))?;
+                    self.0.syncs.check(file.sync_data())?;
+                }
+            }
+        }
+        if packs { self.0.syncs.directory(&self.0.directory) } else { Ok(()) }
     }
 
     /// Lists the blobs in the packs of a shard, too.
@@ -196,6 +224,11 @@ impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         // A poisoned lock only means that a thread panicked between whole changes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As above.
+    fn removed(&self) -> MutexGuard<'_, Removed> {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn path(&self, number: PackNumber) -> PathBuf {

@@ -83,7 +83,7 @@ impl Shared {
         match self.disk.remove(&self.path(number)) {
             // Another one came first.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed,
+            removed => removed.map(|()| self.removed().packs = true),
         }
     }
 
