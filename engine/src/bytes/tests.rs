@@ -349,9 +349,9 @@ async fn uploads_beyond_the_places_wait_and_one_tenant_never_has_all() {
     greedy.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// A disk that remembers for which bytes it was told to begin writing.
+/// A disk that remembers for which bytes it was told to begin writing, and makes files only while a gate is open.
 #[derive(Debug, Default)]
-struct Hinted(Arc<std::sync::Mutex<Vec<(u64, u64)>>>);
+struct Hinted(Arc<std::sync::Mutex<Vec<(u64, u64)>>>, Arc<std::sync::Mutex<()>>);
 
 struct HintedFile(Box<dyn DiskFile>, Arc<std::sync::Mutex<Vec<(u64, u64)>>>);
 
@@ -366,7 +366,9 @@ impl Disk for Hinted {
         LocalDisk.read_dir(path)
     }
     fn create_new(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(HintedFile(LocalDisk.create_new(path)?, self.0.clone())))
+        let file = HintedFile(LocalDisk.create_new(path)?, self.0.clone());
+        drop(self.1.lock().unwrap());
+        Ok(Box::new(file))
     }
     fn open(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
         LocalDisk.open(path)
@@ -420,6 +422,28 @@ impl DiskFile for HintedFile {
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> std::io::Result<()> {
         self.0.read_exact_at(buffer, start)
     }
+}
+
+#[test]
+fn nobody_waits_for_a_new_pack_to_learn_what_goes_to_packs() {
+    let (directory, gated) = (tempfile::tempdir().unwrap(), Hinted::default());
+    let gate = gated.1.clone();
+    let packs = PackLimits { size_bytes_max: 50_000, pack_bytes: 1 << 20 };
+    let store = Blobs::open(Arc::new(gated), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap();
+    let store = Arc::new(store);
+    let closed = gate.lock().unwrap();
+    let making = {
+        let store = store.clone();
+        std::thread::spawn(move || store.pack(20_000).unwrap().is_some())
+    };
+    while is_empty(&directory.path().join("packs")) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(store.pack_size_bytes_max()));
+    assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok(50_000));
+    drop(closed);
+    assert!(making.join().unwrap());
 }
 
 #[test]

@@ -14,6 +14,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use moka::sync::Cache;
@@ -51,6 +52,9 @@ struct Shared {
     clock: Clock,
     limits: PackLimits,
     state: Mutex<State>,
+    /// Whether the file system was seen to be unable to do what packs need. Beside the state, which is held while a pack is made and synced,
+    /// and so long must nobody wait who only asks for this.
+    is_unfit: AtomicBool,
     removed: Mutex<Removed>,
     /// Packs that are open to be read.
     open: Cache<PackNumber, Arc<dyn DiskFile>>,
@@ -61,8 +65,8 @@ struct State {
     current: Option<PackNumber>,
     /// The packs that are not sealed yet.
     appending: HashMap<PackNumber, Held>,
-    /// Whether the file system can do what packs need; `None` before the first one.
-    is_supported: Option<bool>,
+    /// Whether the file system was tried, and can do what packs need.
+    is_fit: bool,
 }
 
 /// What was removed and may come back after a power cut.
@@ -104,18 +108,15 @@ impl Packs {
         ensure_dir(&*disk, &directory).map_err(|e| Error::io("making the directory of the packs", e))?;
         let size_bytes_max = limits.size_bytes_max.min(bounds::CHUNK_BYTES as u64);
         let limits = PackLimits { size_bytes_max, ..limits };
-        let state = Mutex::new(State { current: None, appending: HashMap::new(), is_supported: None });
-        let (removed, open) = (Mutex::default(), Cache::new(OPEN_MAX));
-        let packs = Self(Arc::new(Shared { disk, directory, syncs, clock, limits, state, removed, open }));
+        let state = Mutex::new(State { current: None, appending: HashMap::new(), is_fit: false });
+        let (removed, is_unfit, open) = (Mutex::default(), AtomicBool::new(false), Cache::new(OPEN_MAX));
+        let packs = Self(Arc::new(Shared { disk, directory, syncs, clock, limits, state, is_unfit, removed, open }));
         packs.0.seal_left()?;
         Ok(packs)
     }
 
     pub(super) fn size_bytes_max(&self) -> u64 {
-        match self.0.state().is_supported {
-            Some(false) => 0,
-            Some(true) | None => self.0.limits.size_bytes_max,
-        }
+        if self.0.is_unfit.load(Ordering::Relaxed) { 0 } else { self.0.limits.size_bytes_max }
     }
 
     /// Takes a slot for a blob; `None` when there is none.
@@ -266,7 +267,7 @@ impl Shared {
             let (mut reserved, mut full) = (state.take(length_bytes, shared.limits.pack_bytes)?, None);
             if reserved.is_none() {
                 // Those who come meanwhile need the new pack, too.
-                let Some(pack) = shared.begin_pack(&mut state.is_supported)? else { return Ok(None) };
+                let Some(pack) = shared.begin_pack(&mut state.is_fit)? else { return Ok(None) };
                 full = state.current.replace(pack.number);
                 state.appending.insert(pack.number, Held { pack: Arc::new(pack), end: HEAD_BYTES, reserved: 0 });
                 reserved = state.take(length_bytes, shared.limits.pack_bytes)?;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use super::append::Appending;
 use super::file;
@@ -23,27 +24,27 @@ enum Left {
 
 impl Shared {
     /// Makes a pack and everything of it durable; `None` when the disk has no room for one, or cannot do what packs need.
-    pub(super) fn begin_pack(&self, is_supported: &mut Option<bool>) -> Result<Option<Appending>> {
-        if *is_supported == Some(false) {
+    pub(super) fn begin_pack(&self, is_fit: &mut bool) -> Result<Option<Appending>> {
+        if self.is_unfit.load(Ordering::Relaxed) {
             return Ok(None);
         }
         let number = PackNumber::random();
         let path = self.path(number);
         let file = self.disk.create_new(&path).map_err(|e| Error::io("making a pack", e))?;
-        let prepared = prepare(&*file, number, self.limits.pack_bytes, is_supported.is_none());
+        let prepared = prepare(&*file, number, self.limits.pack_bytes, !*is_fit);
         if let Err(error) = prepared {
             let removed = self.disk.remove(&path);
             return match error.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Ok(None),
                 io::ErrorKind::Unsupported => {
                     tracing::warn!("the file system has no holes in files: small objects get a file each");
-                    *is_supported = Some(false);
+                    self.is_unfit.store(true, Ordering::Relaxed);
                     removed.map_err(|e| Error::io("removing a pack", e)).map(|()| None)
                 }
                 _ => Err(Error::io("making a pack", error)),
             };
         }
-        *is_supported = Some(true);
+        *is_fit = true;
         let pack = Appending::new(number, file, self.syncs.clone());
         pack.sync()?;
         self.syncs.directory(&self.directory)?;
