@@ -232,7 +232,7 @@ pub(crate) fn stray_subresource(operation: &str, query: &str) -> Option<String> 
     let reads_part = matches!(operation, "GetObject" | "HeadObject");
     url::form_urlencoded::parse(query.as_bytes())
         .find(|(name, value)| {
-            let known = is_subresource(&name) && !(reads_part && name == "partNumber");
+            let known = is_subresource(name) && !(reads_part && name == "partNumber");
             let nameless =
                 changes && value.is_empty() && !name.is_empty() && !name.to_ascii_lowercase().starts_with("x-");
             known || (nameless && name != "versionId")
