@@ -80,7 +80,8 @@ pub enum BucketCreated {
 
 impl Engine {
     /// Makes a bucket for the calling user, or for the account that the caller acts in. [`Error::BucketExists`] with `owned: false` when
-    /// somebody else has the name, or anybody's bucket in the trash; with `owned: true` when the caller has it otherwise than it is asked for.
+    /// somebody else has the name, or anybody's bucket in the trash, or the caller has it with another list; with `owned: true` when the caller
+    /// has it with another lock or ownership of objects.
     pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
         self.create_bucket_with(caller, name, NewBucket::default()).await
     }
@@ -267,16 +268,19 @@ async fn find(tx: &mut Tx, name: &BucketName, (lifecycle_day, region): (Day, Arc
     Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day, region })
 }
 
-/// Whether a bucket has what it is asked to be made with: its list in any case, and what is said of its lock and of who owns what others
-/// store.
-async fn is_as_asked(tx: &mut Tx, bucket: &Bucket, settings: &[(&'static str, String)]) -> Result<bool> {
+/// Whether one's own bucket has what it is asked to be made with: its list in any case, and what is said of its lock and of who owns what
+/// others store. Another list is told as a name that is taken: clients were tested with that.
+async fn must_be_as_asked(tx: &mut Tx, bucket: &Bucket, settings: &[(&'static str, String)]) -> Result<()> {
     let Rules { acl, ownership, object_lock, .. } = Rules::load(tx, bucket).await?;
     let given_away = acl.filter(|acl| *acl != Acl::private(&bucket.owner)).as_ref().map(rules::to_json).transpose()?;
     let asked = |kind: &str| settings.iter().find(|(asked, _)| *asked == kind).map(|(_, value)| value);
+    if asked(rules::ACL) != given_away.as_ref() {
+        return Err(Error::BucketExists { owned: false });
+    }
     let ownership = rules::to_json(&ownership.unwrap_or_default())?;
-    Ok(asked(rules::ACL) == given_away.as_ref()
-        && asked(ObjectOwnership::KIND).is_none_or(|asked| *asked == ownership)
-        && (asked(ObjectLock::KIND).is_none() || object_lock.is_some()))
+    let fits = asked(ObjectOwnership::KIND).is_none_or(|asked| *asked == ownership)
+        && (asked(ObjectLock::KIND).is_none() || object_lock.is_some());
+    if fits { Ok(()) } else { Err(Error::BucketExists { owned: true }) }
 }
 
 async fn insert(
@@ -288,10 +292,11 @@ async fn insert(
     count_max: u32,
 ) -> Result<BucketCreated> {
     if let Some(named) = metadata::buckets::by_name(tx, name).await? {
-        let owned = named.bucket.owner == *owner && !named.trashed;
+        if named.bucket.owner != *owner || named.trashed {
+            return Err(Error::BucketExists { owned: false });
+        }
         // To make it again as it is changes nothing; otherwise it would have to, or would not be what it was asked to be.
-        let same = owned && is_as_asked(tx, &named.bucket, settings).await?;
-        return if same { Ok(BucketCreated::AlreadyOwned) } else { Err(Error::BucketExists { owned }) };
+        return must_be_as_asked(tx, &named.bucket, settings).await.map(|()| BucketCreated::AlreadyOwned);
     }
     metadata::users::find_by_id(tx, owner).await?.ok_or(Error::NoSuchUser)?;
     if metadata::buckets::count_of_owner(tx, owner).await? >= u64::from(count_max) {

@@ -36,7 +36,7 @@ async fn a_list_is_set_by_name_header_and_document() {
     let none = Request::new("PUT", "/photos/key?q:acl");
     assert_eq!(endpoint.ada.send(none).await.told(), "400 MissingSecurityHeader");
     let again = Request::new("PUT", "/photos").header("x-amz-acl", "public-read");
-    assert_eq!(endpoint.ada.send(again).await.told(), "409 BucketAlreadyOwnedByYou");
+    assert_eq!(endpoint.ada.send(again).await.told(), "409 BucketAlreadyExists");
 }
 
 #[tokio::test]
