@@ -5,6 +5,7 @@
 
 pub(crate) mod blobs;
 pub(crate) mod bounds;
+mod buffers;
 pub(crate) mod cipher;
 pub(crate) mod digest;
 mod files;

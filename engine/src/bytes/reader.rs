@@ -3,8 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::buffers::Buffer;
 use super::format::{self, FOOT_BYTES, Foot, HEAD_BYTES, PAGE_BYTES, crc32c};
 use super::packs::place::Place;
 use super::{BLOCK_BYTES, BlobFacts, BlobReader};
@@ -90,11 +91,11 @@ impl BlobReader for FileReader {
         let first = start / BLOCK_BYTES;
         let from = first * BLOCK_BYTES;
         let to = end.next_multiple_of(BLOCK_BYTES).min(self.foot.size_bytes);
-        let mut blocks = BytesMut::zeroed(usize::try_from(to - from).unwrap_or_default());
-        read_exact(&*self.file, self.id, &mut blocks, self.start + HEAD_BYTES + from)?;
-        self.verify(first, &blocks)?;
+        let mut blocks = Buffer::of(usize::try_from(to - from).unwrap_or_default());
+        read_exact(&*self.file, self.id, blocks.as_mut(), self.start + HEAD_BYTES + from)?;
+        self.verify(first, blocks.as_ref())?;
         let skip = usize::try_from(start - from).unwrap_or_default();
-        Ok(blocks.freeze().slice(skip..skip + length))
+        Ok(Bytes::from_owner(blocks).slice(skip..skip + length))
     }
 }
 
