@@ -1,5 +1,7 @@
 //! Which operations of S3 are offered. The list is not a description only: whatever is not in it is refused before it is read.
 
+use crate::slash;
+
 /// An operation that is offered, with a request that asks for it, so that a test can try all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OfferedOperation {
@@ -205,20 +207,7 @@ pub(crate) fn is_subresource(name: &str) -> bool {
 
 /// Whether a parameter turns a request into another operation without a signature of version 2 covering it.
 pub(crate) fn is_unsigned_by_v2(name: &str) -> bool {
-    const UNSIGNED: &[&str] = &[
-        "attributes",
-        "encryption",
-        "intelligent-tiering",
-        "legal-hold",
-        "metadataConfiguration",
-        "metadataTable",
-        "ownershipControls",
-        "policyStatus",
-        "publicAccessBlock",
-        "retention",
-        "session",
-    ];
-    UNSIGNED.contains(&name)
+    is_subresource(name) && !slash::signs(name)
 }
 
 /// The sub-resource in the query of a plain operation that stands for another operation, when there is one. A name without a value that

@@ -32,6 +32,14 @@ const SIGNED_PARAMETERS: [&str; 20] = [
     "website",
 ];
 
+/// Sub-resources of an object that it covers besides.
+const SIGNED_OF_OBJECTS: [&str; 5] = ["partNumber", "restore", "select", "torrent", "uploadId"];
+
+/// Whether a signature of version 2 covers a sub-resource.
+pub(crate) fn signs(subresource: &str) -> bool {
+    SIGNED_PARAMETERS.contains(&subresource) || SIGNED_OF_OBJECTS.contains(&subresource)
+}
+
 /// A request as its signature sees it.
 pub(crate) struct Signed<'a> {
     pub(crate) method: &'a Method,
