@@ -1,5 +1,6 @@
 //! SQL that looks for rows which contradict each other, page by page. Each page is one read of a consistent state.
 
+use super::garbage::users_of_blob;
 use super::tx::UsageDelta;
 use super::{Row, Tx, values};
 use crate::Result;
@@ -301,15 +302,7 @@ pub(crate) async fn parts(tx: &mut Tx, after: (&str, i64)) -> Result<Vec<PartRow
 
 /// Whether content, a piece or a part refers to a blob.
 pub(crate) async fn is_used(tx: &mut Tx, blob_id: BlobId) -> Result<bool> {
-    let row = tx
-        .fetch_optional(
-            "SELECT 1 AS one FROM contents WHERE blob_id = $1
-             UNION ALL SELECT 1 AS one FROM pieces WHERE blob_id = $1
-             UNION ALL SELECT 1 AS one FROM upload_parts WHERE blob_id = $1
-             LIMIT 1",
-            values![blob_id.as_bytes()],
-        )
-        .await?;
+    let row = tx.fetch_optional(concat!(users_of_blob!("$1"), " LIMIT 1"), values![blob_id.as_bytes()]).await?;
     Ok(row.is_some())
 }
 

@@ -5,6 +5,21 @@ use super::{Tx, values};
 use crate::Result;
 use crate::names::{BlobId, ContentId};
 
+/// A row for each content, piece and part that refers to a blob.
+macro_rules! users_of_blob {
+    ($blob_id:literal) => {
+        concat!(
+            "SELECT 1 AS one FROM contents WHERE blob_id = ",
+            $blob_id,
+            " UNION ALL SELECT 1 AS one FROM pieces WHERE blob_id = ",
+            $blob_id,
+            " UNION ALL SELECT 1 AS one FROM upload_parts WHERE blob_id = ",
+            $blob_id
+        )
+    };
+}
+pub(super) use users_of_blob;
+
 /// A blob to be freed.
 pub(crate) struct Garbage {
     pub(crate) blob_id: BlobId,
@@ -42,16 +57,17 @@ pub(crate) async fn add(tx: &mut Tx, blob_id: &[u8], content_id: Option<&[u8]>) 
 pub(crate) async fn due(tx: &mut Tx, before_us: i64, after: &Place, rows_max: i64) -> Result<Vec<Garbage>> {
     let rows = tx
         .fetch_all(
-            "SELECT g.blob_id AS blob_id,
+            concat!(
+                "SELECT g.blob_id AS blob_id,
                     g.content_id AS content_id,
                     g.added_us AS added_us,
-                    CAST(CASE WHEN EXISTS (SELECT 1 FROM contents c WHERE c.blob_id = g.blob_id)
-                                OR EXISTS (SELECT 1 FROM pieces p WHERE p.blob_id = g.blob_id)
-                                OR EXISTS (SELECT 1 FROM upload_parts u WHERE u.blob_id = g.blob_id)
-                              THEN 1 ELSE 0 END AS BIGINT) AS is_used
+                    CAST(CASE WHEN EXISTS (",
+                users_of_blob!("g.blob_id"),
+                ") THEN 1 ELSE 0 END AS BIGINT) AS is_used
              FROM garbage g
              WHERE g.added_us <= $1 AND (g.added_us > $2 OR (g.added_us = $2 AND g.blob_id > $3))
-             ORDER BY g.added_us, g.blob_id LIMIT $4",
+             ORDER BY g.added_us, g.blob_id LIMIT $4"
+            ),
             values![before_us, after.added_us, after.blob_id.as_slice(), rows_max],
         )
         .await?;
@@ -76,11 +92,7 @@ pub(crate) async fn forget(tx: &mut Tx, blob_id: BlobId) -> Result<()> {
 pub(crate) async fn is_known(tx: &mut Tx, blob_id: BlobId) -> Result<bool> {
     let row = tx
         .fetch_optional(
-            "SELECT 1 AS one FROM contents WHERE blob_id = $1
-             UNION ALL SELECT 1 AS one FROM pieces WHERE blob_id = $1
-             UNION ALL SELECT 1 AS one FROM upload_parts WHERE blob_id = $1
-             UNION ALL SELECT 1 AS one FROM garbage WHERE blob_id = $1
-             LIMIT 1",
+            concat!(users_of_blob!("$1"), " UNION ALL SELECT 1 AS one FROM garbage WHERE blob_id = $1 LIMIT 1"),
             values![blob_id.as_bytes()],
         )
         .await?;

@@ -59,15 +59,20 @@ fn found_content(row: &Row) -> Result<Found<Vec<u8>>> {
     Ok(Found { place: row.blob("content_id")?, item: item(row) })
 }
 
+/// Contents as [`item`] reads them.
+macro_rules! contents_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id AS content_id, CAST(NULL AS TEXT) AS upload_id, CAST(0 AS BIGINT) AS number, size_bytes, crc64nvme, blob_id, data
+             FROM contents WHERE ",
+            $condition
+        )
+    };
+}
+
 /// The contents after an id, which is empty before the first.
 pub(crate) async fn contents(tx: &mut Tx, after: &[u8]) -> Result<Vec<Found<Vec<u8>>>> {
-    let rows = tx
-        .fetch_all(
-            "SELECT id AS content_id, CAST(NULL AS TEXT) AS upload_id, CAST(0 AS BIGINT) AS number, size_bytes, crc64nvme, blob_id, data
-             FROM contents WHERE id > $1 ORDER BY id LIMIT $2",
-            values![after, ROWS],
-        )
-        .await?;
+    let rows = tx.fetch_all(contents_where!("id > $1 ORDER BY id LIMIT $2"), values![after, ROWS]).await?;
     rows.iter().map(found_content).collect()
 }
 
@@ -80,13 +85,7 @@ pub(crate) async fn content_ids(tx: &mut Tx, after: &[u8]) -> Result<Vec<Vec<u8>
 
 /// The content of an id; `None` when it is gone.
 pub(crate) async fn content(tx: &mut Tx, id: &[u8]) -> Result<Option<Found<Vec<u8>>>> {
-    let row = tx
-        .fetch_optional(
-            "SELECT id AS content_id, CAST(NULL AS TEXT) AS upload_id, CAST(0 AS BIGINT) AS number, size_bytes, crc64nvme, blob_id, data
-             FROM contents WHERE id = $1",
-            values![id],
-        )
-        .await?;
+    let row = tx.fetch_optional(contents_where!("id = $1"), values![id]).await?;
     row.map(|row| found_content(&row)).transpose()
 }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::ROWS_MAX;
 use crate::clock::micros;
+use crate::metadata::Tx;
 use crate::metadata::garbage::Place;
 use crate::metadata::scan::go_on;
 use crate::names::BlobId;
@@ -78,13 +80,26 @@ async fn keep_used(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
+    change_each(inner, "keep_garbage", ids, |tx, id| {
+        async move { metadata::repair::keep_blob(tx, id).await.map(drop) }.boxed()
+    })
+    .await
+}
+
+/// Makes the same change for each of some blobs, in one transaction.
+async fn change_each(
+    inner: &Arc<Inner>,
+    name: &'static str,
+    ids: Vec<BlobId>,
+    change: fn(&mut Tx, BlobId) -> BoxFuture<'_, Result<()>>,
+) -> Result<()> {
     inner
         .db
-        .write("keep_garbage", move |tx| {
+        .write(name, move |tx| {
             let ids = ids.clone();
             async move {
                 for id in ids {
-                    metadata::repair::keep_blob(tx, id).await?;
+                    change(tx, id).await?;
                 }
                 Ok(())
             }
@@ -105,18 +120,6 @@ async fn free_blobs(inner: &Arc<Inner>, ids: Vec<BlobId>) -> Result<usize> {
         store.sync_removed()
     })
     .await?;
-    inner
-        .db
-        .write("forget_garbage", move |tx| {
-            let ids = ids.clone();
-            async move {
-                for id in ids {
-                    metadata::garbage::forget(tx, id).await?;
-                }
-                Ok(())
-            }
-            .boxed()
-        })
-        .await?;
+    change_each(inner, "forget_garbage", ids, |tx, id| metadata::garbage::forget(tx, id).boxed()).await?;
     Ok(count)
 }
