@@ -329,6 +329,11 @@ impl Error {
         Self::Corrupt(what.into())
     }
 
+    /// Whether it says that something in the database cannot be read, and so nothing of what is beside it.
+    pub(crate) fn is_unreadable_row(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Metadata { .. })
+    }
+
     /// What a failed read says of the bytes that were to be read: those that a disk does not give back are damaged as others are that are
     /// wrong. An error that says nothing of them comes back.
     pub(crate) fn damage(self) -> Result<String> {

@@ -146,7 +146,8 @@ async fn find_snapshot(settings: &Settings, named: Option<&Path>) -> Result<(Pat
                 store_id::must_fit(settings, install::store_id_of(settings, &path).await?.as_deref())?;
                 return Ok((path, skipped));
             }
-            Ok(None) | Err(Error::Metadata { .. } | Error::Corrupt(_)) => skipped.push(path),
+            Ok(None) => skipped.push(path),
+            Err(error) if error.is_unreadable_row() => skipped.push(path),
             Err(error) => return Err(error),
         }
     }

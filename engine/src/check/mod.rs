@@ -109,7 +109,7 @@ impl Checker {
             self.on_progress.count(&format!("checking {name}"), number as u64, Some(total));
             match step(self).await {
                 // A row that cannot even be read is a finding like others; the rest is looked at all the same.
-                Err(error @ (Error::Corrupt(_) | Error::Metadata { .. })) => {
+                Err(error) if error.is_unreadable_row() => {
                     let detail = std::error::Error::source(&error).map(|source| format!(": {source}"));
                     let detail = format!("{error}{}", detail.unwrap_or_default());
                     self.found(Problem::DatabaseDamaged, format!("while reading {name}"), detail, Fix::Nothing);

@@ -121,8 +121,7 @@ impl Round {
     /// Answers after a question failed: each by itself, as what is damaged at one place is no concern of the others. When it is the
     /// database that fails, it is not asked again: one learns why, the others that they may try again.
     async fn answer_apart(&self, mut batch: Vec<Waiting>, error: Error) {
-        let concerns_one = matches!(error, Error::Metadata { .. } | Error::Corrupt(_));
-        if batch.len() == 1 || !concerns_one {
+        if batch.len() == 1 || !error.is_unreadable_row() {
             if let Some(first) = batch.pop() {
                 first.tell(Err(error));
             }

@@ -186,7 +186,7 @@ impl Walk {
     async fn page(&self, after: &[u8]) -> Result<Vec<Found<Vec<u8>>>> {
         let (db, from) = (&self.inner.db, after.to_vec());
         match db.read("scrub", |tx| async move { rows::contents(tx, &from).await }.boxed()).await {
-            Err(Error::Corrupt(_) | Error::Metadata { .. }) => {}
+            Err(error) if error.is_unreadable_row() => {}
             page => return page,
         }
         let (from, mut page) = (after.to_vec(), Vec::new());
@@ -337,7 +337,7 @@ impl Walk {
     async fn end(mut self) -> Result<ScrubReport> {
         self.on_progress.bytes("checking the database", self.pass.size_bytes, None);
         let lines = match self.inner.db.read("integrity", |tx| check::integrity(tx).boxed()).await {
-            Err(error @ (Error::Corrupt(_) | Error::Metadata { .. })) => vec![error.to_string()],
+            Err(error) if error.is_unreadable_row() => vec![error.to_string()],
             lines => lines?,
         };
         let now_us = self.inner.settings.clock.now_us();

@@ -65,7 +65,7 @@ async fn is_there(inner: &Arc<Inner>, item: &Item) -> Result<bool> {
         .await;
     match found {
         // A row that can no longer be read is not gone.
-        Err(Error::Corrupt(_) | Error::Metadata { .. }) => Ok(true),
+        Err(error) if error.is_unreadable_row() => Ok(true),
         found => found,
     }
 }
