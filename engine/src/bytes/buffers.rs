@@ -26,9 +26,9 @@ pub(super) struct Buffer {
 impl Buffer {
     /// A small one is not taken from those that are kept: who reads slowly would hold the memory of a large one.
     pub(super) fn of(length: usize) -> Self {
-        let kept = if length > KEPT_BYTES / 2 && length <= KEPT_BYTES { free().pop() } else { None };
-        let size = if length > KEPT_BYTES / 2 { length.max(KEPT_BYTES) } else { length };
-        Self { bytes: kept.unwrap_or_else(|| vec![0; size]), length }
+        let is_kept = length > KEPT_BYTES / 2 && length <= KEPT_BYTES;
+        let kept = if is_kept { free().pop() } else { None };
+        Self { bytes: kept.unwrap_or_else(|| vec![0; if is_kept { KEPT_BYTES } else { length }]), length }
     }
 }
 
