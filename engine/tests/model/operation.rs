@@ -271,7 +271,7 @@ fn writes() -> impl Strategy<Value = Operation> {
     let copy = (source(), bucket(), key(), prop::option::of(any::<u8>()), write_conditions()).prop_map(
         |(source, bucket, key, replace, conditions)| Operation::Copy { source, bucket, key, replace, conditions },
     );
-    let target = (key(), version(), rarely(8, tag()));
+    let target = (key(), version(), rarely(4, tag()));
     let delete = (bucket(), prop::collection::vec(target, 1..3))
         .prop_map(|(bucket, targets)| Operation::Delete { bucket, targets });
     prop_oneof![
