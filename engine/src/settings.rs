@@ -47,6 +47,9 @@ pub struct Settings {
     pub intake_size_bytes_max: usize,
     /// Connections that read the database.
     pub readers: u32,
+    /// Pages of 4 KiB that the log of the embedded database may have before they are written into its file; tests make it short.
+    #[doc(hidden)]
+    pub log_pages_max: u32,
     /// The disk that everything lies on; tests put one with faults in the place of the machine's own.
     #[doc(hidden)]
     pub disk: Arc<dyn Disk>,
@@ -124,6 +127,8 @@ impl Settings {
             uploads_max: 1024,
             intake_size_bytes_max: 64 << 20,
             readers: 4,
+            // A checkpoint syncs the whole database: rarer ones cost less in sum.
+            log_pages_max: 8000,
             disk: Arc::new(LocalDisk),
             scrub_interval: DAY * 7,
             scrub_rate_bytes_per_second: 16 << 20,

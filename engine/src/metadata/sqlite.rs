@@ -39,13 +39,16 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
-        let (connection, options) = connect(settings).await?;
+        let (mut connection, options) = connect(settings).await?;
+        // The writer asks for each checkpoint itself: of its own SQLite does not say that one failed.
+        let quiet = sqlx::query("PRAGMA wal_autocheckpoint = 0").execute(&mut connection).await;
+        quiet.map_err(|e| database_error("open", e))?;
         let writer = Connection::Writer(Link::new(connection));
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
         tx.sequence = Sequence::Counted { next };
         let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
-        Ok(Self { writer: Writer::start(tx, settings.faults.clone(), read_only), readers })
+        Ok(Self { writer: Writer::start(tx, settings.faults.clone(), settings.log_pages_max, read_only), readers })
     }
 
     /// Runs a transaction in the group commit.
@@ -109,8 +112,6 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .statement_cache_capacity(256)
         // A page of a listing goes to whoever asked in one go: after so many rows both threads wait for each other.
         .row_buffer_size(ROWS_BUFFERED)
-        // A checkpoint syncs the whole database: rarer ones cost less in sum.
-        .pragma("wal_autocheckpoint", "8000")
         .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-32000")
         .pragma("temp_store", "MEMORY")

@@ -7,6 +7,7 @@
 //! A batch of relaxed transactions only is committed without an fsync. The log is sequential: whatever fsync comes next makes it durable,
 //! with that of a strict one as with the one that is due a second later at the latest.
 
+mod checkpoint;
 mod commit;
 mod job;
 
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, oneshot};
 
+use self::checkpoint::Checkpoints;
 use self::commit::commit_batches;
 use self::job::{Answer, Call, ChangeCall, Job};
 use super::changes::Changes;
@@ -120,9 +122,11 @@ impl Drop for Serving {
 }
 
 impl Writer {
-    pub(super) fn start(tx: Tx, faults: Faults, read_only: ReadOnly) -> Self {
+    /// The log of commits is written out when it has so many pages.
+    pub(super) fn start(tx: Tx, faults: Faults, log_pages_max: u32, read_only: ReadOnly) -> Self {
         let queue = Arc::new(Queue::new());
-        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, read_only));
+        let checkpoints = Checkpoints::new(log_pages_max);
+        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, checkpoints, read_only));
         Self { queue, task: tokio::sync::Mutex::new(Some(task)) }
     }
 
@@ -175,7 +179,7 @@ mod tests {
         let sequence = Sequence::Counted { next: 1 };
         let tx = Tx::new(Connection::Writer(link), "test", Clock::system(), sequence);
         let read_only = ReadOnly::default();
-        let writer = Writer::start(tx, Faults::default(), read_only.clone());
+        let writer = Writer::start(tx, Faults::default(), 1000, read_only.clone());
         let ask = || writer.run(Share::Store, "test", |tx| tx.fetch_all("SELECT a FROM t", Vec::new()).boxed());
         for _ in 0..2 {
             let refused = ask().await.map(|rows| rows.len());

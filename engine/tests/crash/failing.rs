@@ -181,9 +181,39 @@ async fn a_directory_that_cannot_be_synced_loses_nothing() {
     }
 }
 
+/// Puts small objects until a checkpoint of the store's own cannot be synced.
+async fn at_checkpoint(number: u64) -> Failing {
+    let prepared = Prepared::new().await;
+    let root = prepared.copy();
+    let disk = SimulatedDisk::open(root.path()).unwrap();
+    let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, Manner::SHORT_LOG).await.unwrap();
+    disk.fail_sync(Target::Database, number);
+    let (client, mut model) = (store.client(BUCKET), None);
+    let puts = (0..100).map(|number| put(&format!("k{number}"), 300));
+    for operation in [Operation::CreateBucket].into_iter().chain(puts) {
+        if let Err(error) = client.perform(&operation, &model).await {
+            // Whoever was answered before has it, and nobody was half answered.
+            return Failing { prepared, root, disk, store, allowed: vec![model], error: Some(error) };
+        }
+        model = operation.apply(&model);
+    }
+    panic!("checkpoint {number} failed and nobody was told, or there are not so many");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_cannot_be_synced_makes_the_store_read_only() {
+    for number in 1..=3 {
+        let _told = Told(format!("sync {number} of the database failed in the store's own checkpoint"));
+        let failing = at_checkpoint(number).await;
+        is_read_only_and_says_so(&failing).await;
+        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+        at_checkpoint(number).await.restart_work_on_and_cut().await;
+    }
+}
+
 /// A checkpoint of somebody else's: what it could not write is still in the log.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_cannot_be_synced_loses_nothing() {
+async fn a_checkpoint_of_somebody_else_that_cannot_be_synced_loses_nothing() {
     let mut count = 0;
     for number in 1.. {
         let _told = Told(format!("sync {number} of the database failed"));
@@ -196,7 +226,7 @@ async fn a_checkpoint_that_cannot_be_synced_loses_nothing() {
     assert!(count >= 2, "{count} checkpoints");
 }
 
-/// SQLite keeps to itself that a checkpoint of its own failed, so nobody may notice: the next one writes everything again.
+/// Whoever makes the next checkpoint writes everything again, whether anybody noticed that one failed or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_failed_unnoticed_is_made_good_by_the_next() {
     let prepared = Prepared::new().await;

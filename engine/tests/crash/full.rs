@@ -216,3 +216,37 @@ async fn a_store_opens_although_there_is_no_room_to_write_its_log_out() {
     store.engine.close().await;
     reopen_after_power_cut(&disk, 1, &prepared, &again.apply(&model)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_the_store_that_finds_no_room_harms_nothing() {
+    let prepared = Prepared::new().await;
+    let mut checkpoints = 0;
+    for writes in 0..40 {
+        let _told = Told(format!("full after {writes} writes"));
+        let root = prepared.copy();
+        let disk = SimulatedDisk::open(root.path()).unwrap();
+        let manner = Manner::SHORT_LOG;
+        let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
+        let client = store.client(BUCKET);
+        let mut model = perform_all(&client, &before()).await;
+        disk.fill_after(writes);
+        let puts: Vec<_> = (0..12).map(|number| put(&format!("more-{number}"), 300)).collect();
+        for put in &puts {
+            match client.perform(put, &model).await {
+                Ok(()) => model = put.apply(&model),
+                Err(error) => assert!(matches!(error, Error::DiskFull), "{error:?}"),
+            }
+        }
+        let filled = disk.trail().len();
+        disk.free_space();
+        for put in &puts {
+            client.perform(put, &model).await.unwrap();
+            model = put.apply(&model);
+        }
+        let is_sync = |step: &&String| *step == "sync data/metadata.sqlite";
+        checkpoints += disk.trail()[filled..].iter().filter(is_sync).count();
+        store.engine.close().await;
+        reopen_after_power_cut(&disk, writes, &prepared, &model).await;
+    }
+    assert!(checkpoints > 40, "only {checkpoints} checkpoints once there was room");
+}

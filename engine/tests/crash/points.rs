@@ -46,9 +46,13 @@ const BLOCKS: usize = 140_000;
 /// Runs operations and kills the process, and in another copy of the world the machine, at every step of the last `count` of them and of
 /// the close that follows. All of that with blobs in packs, and again with a file each.
 async fn at_every_step(operations: &[Operation], count: usize) {
+    at_every_step_as(&Manner::BOTH, operations, count).await;
+}
+
+async fn at_every_step_as(manners: &[Manner], operations: &[Operation], count: usize) {
     let prepared = Arc::new(Prepared::new().await);
     let operations: Arc<[Operation]> = operations.into();
-    for manner in Manner::BOTH {
+    for &manner in manners {
         let (before, trail) = trail_of(&prepared, &operations, count, manner).await;
         in_parallel(every_crash(&trail, before), |step, moment| {
             let (prepared, operations) = (prepared.clone(), operations.clone());
@@ -266,4 +270,16 @@ async fn collecting_garbage_touches_nothing_else() {
 async fn a_checkpoint_changes_nothing() {
     let operations = [Operation::CreateBucket, put("a", LARGE), Operation::Checkpoint, put("b", SMALL)];
     at_every_step(&operations, 2).await;
+}
+
+/// A checkpoint of the store itself follows on a commit that was answered, beside what comes next.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_the_store_changes_nothing() {
+    let puts = (0..8).map(|number| put(&format!("k{number}"), if number % 2 == 0 { SMALL } else { LARGE }));
+    let operations: Vec<_> = [Operation::CreateBucket].into_iter().chain(puts).collect();
+    let (before, trail) = trail_of(&Prepared::new().await, &operations, 6, Manner::SHORT_LOG).await;
+    let syncs = trail[before..].iter().filter(|step| *step == "sync data/metadata.sqlite").count();
+    // One is that of the close.
+    assert!(syncs > 1, "no checkpoint in {trail:?}");
+    at_every_step_as(&[Manner::SHORT_LOG], &operations, 6).await;
 }

@@ -92,8 +92,10 @@ async fn operate_and_crash(
 ) -> Vec<History> {
     let disk = SimulatedDisk::open(root.path()).unwrap();
     let fsync_delay = if random.chance(30) { Duration::from_millis(1) } else { Duration::ZERO };
-    let manner =
-        Manner { fsync_delay, takes_snapshots: random.chance(10), ..Manner::BOTH[usize::from(random.chance(20))] };
+    let takes_snapshots = random.chance(10);
+    let of_blobs = Manner::BOTH[usize::from(random.chance(20))];
+    let log_pages_max = if random.chance(50) { Manner::SHORT_LOG.log_pages_max } else { of_blobs.log_pages_max };
+    let manner = Manner { fsync_delay, takes_snapshots, log_pages_max, ..of_blobs };
     let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
     let moment = if random.chance(50) { Moment::Before } else { Moment::After };
     disk.crash_in(1 + random.below(80 + 60 * models.len() as u64), moment);

@@ -80,20 +80,27 @@ pub(crate) struct Manner {
     pub(crate) fsync_delay: Duration,
     /// Background work takes snapshots of the metadata as well.
     pub(crate) takes_snapshots: bool,
+    /// How long the log of the database may become before the store writes it out.
+    pub(crate) log_pages_max: u32,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { pack_size_bytes_max: PACK_SIZE_BYTES_MAX, fsync_delay: Duration::ZERO, takes_snapshots: false }
+        Self::PACKS
     }
 }
 
 impl Manner {
+    const PACKS: Self = Self {
+        pack_size_bytes_max: PACK_SIZE_BYTES_MAX,
+        fsync_delay: Duration::ZERO,
+        takes_snapshots: false,
+        log_pages_max: 8000,
+    };
     /// Blobs in packs, and a file each.
-    pub(crate) const BOTH: [Self; 2] = [
-        Self { pack_size_bytes_max: PACK_SIZE_BYTES_MAX, fsync_delay: Duration::ZERO, takes_snapshots: false },
-        Self { pack_size_bytes_max: 0, fsync_delay: Duration::ZERO, takes_snapshots: false },
-    ];
+    pub(crate) const BOTH: [Self; 2] = [Self::PACKS, Self { pack_size_bytes_max: 0, ..Self::PACKS }];
+    /// The store writes the log of its database out after a few commits.
+    pub(crate) const SHORT_LOG: Self = Self { log_pages_max: 20, ..Self::PACKS };
 }
 
 /// Larger blobs have a file each.
@@ -123,6 +130,7 @@ impl Store {
             pack_bytes: 256 << 10,
             reserve_bytes: 0,
             readers: 2,
+            log_pages_max: manner.log_pages_max,
             faults: Faults { fsync_delay: manner.fsync_delay },
             snapshot_interval: if manner.takes_snapshots { Duration::from_secs(1) } else { Duration::ZERO },
             scrub_interval: Duration::ZERO,

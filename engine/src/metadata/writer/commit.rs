@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::checkpoint::Checkpoints;
 use super::job::{CommitFailure, Job, Ran, caught};
 use super::{BATCH_MAX, Queue, Serving};
 use crate::metadata::changes::{self, Group};
@@ -18,7 +19,13 @@ use crate::{Durability, Error};
 const RELAXED_MAX: Duration = Duration::from_secs(1);
 
 /// Commits what waits in the queue until that is closed.
-pub(super) async fn commit_batches(tx: Tx, queue: Arc<Queue>, faults: Faults, read_only: ReadOnly) {
+pub(super) async fn commit_batches(
+    tx: Tx,
+    queue: Arc<Queue>,
+    faults: Faults,
+    mut checkpoints: Checkpoints,
+    read_only: ReadOnly,
+) {
     let serving = Serving(queue);
     let mut committer = Committer { tx, faults, durability: Durability::Strict, sync_due: None };
     let mut batch = Vec::with_capacity(BATCH_MAX);
@@ -41,6 +48,12 @@ pub(super) async fn commit_batches(tx: Tx, queue: Arc<Queue>, faults: Faults, re
         // Whatever came of it, there is no later.
         if is_closed {
             break;
+        }
+        if commit.is_ok() {
+            // Nobody waits for this but those who come next.
+            if let Err(CommitFailure::ReadOnly(why)) = checkpoints.keep_log_short(&mut committer.tx).await {
+                read_only.begin(&why);
+            }
         }
         if read_only.reason().is_some() {
             committer.sync_due = None;
