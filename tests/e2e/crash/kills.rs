@@ -6,17 +6,20 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use engine::{Clock, Engine, Settings};
+use engine::{Clock, Database, Engine, PostgresSettings, Settings};
 use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::Method;
+use test_databases::new_postgres;
 use tests::{S3, S3Answer, Server, Tenant};
 
 use crate::crash::oracle::{Change, Content, Key, Keys, Listed};
 
 /// Kills when nobody says how many.
 const KILLS: u64 = 100;
+/// The same where a start and each change take longer.
+const KILLS_ON_POSTGRES: u64 = 40;
 const CLIENTS: u64 = 6;
 /// A bucket without versions and one that keeps them.
 const BUCKETS: [(&str, bool); 2] = [("plain", false), ("kept", true)];
@@ -191,8 +194,9 @@ async fn read(s3: &S3, bucket: &str, name: &str, key: &Key, keeps_versions: bool
     Ok(())
 }
 
-async fn prepared() -> (Server, Tenant) {
-    let server = Server::with_config(CONFIGURATION).await;
+async fn prepared(database: Option<&str>) -> (Server, Tenant) {
+    let metadata = database.map_or_else(String::new, |url| format!("[data]\npostgres_url = \"{url}\"\n"));
+    let server = Server::with_config(&format!("{CONFIGURATION}{metadata}")).await;
     let tenant = server.tenant("acme", "ada").await;
     let s3 = server.s3(&tenant);
     for (bucket, keeps_versions) in BUCKETS {
@@ -212,12 +216,23 @@ fn keys_of(client: u64) -> Own {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_however_often_it_is_killed() {
+    kill_again_and_again(KILLS, None).await;
+}
+
+/// The database lives on, and gives up whatever transaction the process was in.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_with_postgresql_beneath() {
+    kill_again_and_again(KILLS_ON_POSTGRES, Some(&new_postgres())).await;
+}
+
+/// Kills so often when nobody says how often.
+async fn kill_again_and_again(kills: u64, database: Option<&str>) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
-    let kills = number("CLOUDHOLD_KILLS").unwrap_or(KILLS);
+    let kills = number("CLOUDHOLD_KILLS").unwrap_or(kills);
     let seed = number("CLOUDHOLD_KILLS_SEED").unwrap_or_else(rand::random);
     println!("CLOUDHOLD_KILLS_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let (mut server, tenant) = prepared().await;
+    let (mut server, tenant) = prepared(database).await;
     let own: Vec<Arc<Mutex<Own>>> = (0..CLIENTS).map(|client| Arc::new(Mutex::new(keys_of(client)))).collect();
     let (mut acknowledged, mut starting) = (0, Duration::ZERO);
     for kill in 0..kills {
@@ -247,15 +262,21 @@ async fn nothing_acknowledged_is_lost_however_often_it_is_killed() {
     assert!(acknowledged > kills, "only {acknowledged} changes were acknowledged: the test shows nothing");
     println!("{acknowledged} changes acknowledged, {kills} kills");
     server.stop().await;
-    nothing_is_left(&server).await;
+    nothing_is_left(&server, database).await;
 }
 
 /// After all background work, the store has exactly the blobs and rows that belong together.
-async fn nothing_is_left(server: &Server) {
+async fn nothing_is_left(server: &Server, database: Option<&str>) {
     let (clock, hand) = Clock::movable();
-    let engine = Engine::open(Settings { clock, ..Settings::new(server.data_dir()) }).await.unwrap();
+    let connections_max = 4;
+    let database = database.map_or(Database::Embedded, |url| {
+        Database::Postgres(PostgresSettings { url: url.to_owned().into(), connections_max })
+    });
+    let engine = Engine::open(Settings { clock, database, ..Settings::new(server.data_dir()) }).await.unwrap();
     hand.advance(Duration::from_secs(120));
     engine.run_workers().await.unwrap();
     engine.close().await;
-    println!("{}", server.command(&["fsck"]).await.ok());
+    let config = server.data_dir().parent().unwrap().join("cloudhold.toml");
+    let said = server.command(&["fsck", "--config", config.to_str().unwrap()]).await.ok();
+    assert!(said.contains("everything agrees"), "{said}");
 }
