@@ -1,12 +1,16 @@
-//! Many clients at once on a few keys of a real store, with and without versions.
+//! Many clients at once on two keys of a real store, with and without versions.
+//!
+//! A copy reads one key and then writes the other, as it does in S3: what it found is what that key held at one moment while it ran, and
+//! what it wrote is there from a later moment on. So it is an operation of each key.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use engine::{
-    Body, BucketName, Caller, DeleteTarget, Engine, Error, ListEntry, ListRequest, NewObject, ObjectKey, ReadObject,
-    Settings, Versioning, WriteConditions,
+    Body, BucketName, Caller, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests, Engine,
+    Error, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions, ReadObject, Settings, Versioning,
+    WriteConditions,
 };
 use futures::TryStreamExt;
 use futures::future::join_all;
@@ -20,7 +24,7 @@ use crate::tenants::{group, user};
 /// Histories that are recorded.
 const HISTORIES: u64 = 300;
 const CLIENTS: u64 = 6;
-const KEYS: u64 = 2;
+const KEYS: usize = 2;
 /// Operations of a client in a history.
 const CALLS: u64 = 8;
 /// Bytes up to which content is in the database: some values are larger, so that they go through blobs.
@@ -35,9 +39,19 @@ struct Shared {
     /// Counts invocations and answers: the time of the history.
     time: AtomicU64,
     next_value: AtomicU64,
+    /// Copies that were made.
+    copied: AtomicU64,
     /// The value last seen of each key, which conditions are made of.
-    last: Mutex<BTreeMap<u64, u32>>,
-    recorded: Mutex<BTreeMap<u64, Vec<Operation>>>,
+    last: Mutex<BTreeMap<usize, u32>>,
+    recorded: Mutex<BTreeMap<usize, Vec<Operation>>>,
+}
+
+/// Parts of a value that is written in parts.
+const PARTS: usize = 2;
+
+/// Whether a value is written in parts.
+fn has_parts(value: u32) -> bool {
+    value % 5 < 2
 }
 
 /// The bytes of a value; its entity tag follows from them.
@@ -46,28 +60,86 @@ fn bytes_of(value: u32) -> Vec<u8> {
     value.to_be_bytes().repeat(size / 4)
 }
 
+fn md5(bytes: &[u8]) -> Vec<u8> {
+    <md5::Md5 as md5::Digest>::digest(bytes).to_vec()
+}
+
+fn parts_of(value: u32) -> Vec<Vec<u8>> {
+    let bytes = bytes_of(value);
+    bytes.chunks(bytes.len() / PARTS).map(<[u8]>::to_vec).collect()
+}
+
 fn tag_of(value: u32) -> String {
-    hex::encode(<md5::Md5 as md5::Digest>::digest(bytes_of(value)))
+    if !has_parts(value) {
+        return hex::encode(md5(&bytes_of(value)));
+    }
+    let parts: Vec<u8> = parts_of(value).iter().flat_map(|part| md5(part)).collect();
+    format!("{}-{PARTS}", hex::encode(md5(&parts)))
+}
+
+/// The value that has this entity tag, of all that a history has.
+fn value_of(etag: &str) -> u32 {
+    let values = 0..=u32::try_from(CLIENTS * CALLS).unwrap();
+    values.into_iter().find(|value| tag_of(*value) == etag).unwrap_or_else(|| panic!("{etag} is nobody's"))
 }
 
 impl Shared {
-    fn key(&self, key: u64) -> ObjectKey {
+    fn key(&self, key: usize) -> ObjectKey {
         ObjectKey::new(format!("{}/{key}", self.name)).unwrap()
     }
 
-    async fn put(&self, key: u64, value: u32, conditions: WriteConditions) -> Answer {
+    async fn put(&self, key: usize, value: u32, conditions: WriteConditions) -> Answer {
+        if has_parts(value) {
+            return self.complete(key, value, conditions).await;
+        }
         let new = NewObject { conditions, ..NewObject::default() };
         let body = Body::from_bytes(bytes_of(value));
         answer(self.engine.put_object(&self.tenant, &self.bucket, &self.key(key), new, body).await.map(|_| ()))
     }
 
-    async fn delete(&self, key: u64, if_match: Option<String>) -> Answer {
+    /// Only Complete is part of the history: who sends parts changes nothing that others see.
+    async fn complete(&self, key: usize, value: u32, conditions: WriteConditions) -> Answer {
+        let (engine, tenant, bucket, key) = (&self.engine, &self.tenant, &self.bucket, self.key(key));
+        let id = engine.create_upload(tenant, bucket, &key, NewObject::default(), None).await.unwrap().upload_id;
+        let mut complete = CompleteUpload { conditions, ..CompleteUpload::default() };
+        for (number, part) in (1..).zip(parts_of(value)) {
+            let put = engine.put_part(tenant, bucket, &key, &id, number, Body::from_bytes(part)).await.unwrap();
+            complete.parts.push(CompletedPart { number, etag: put.etag, checksums: Digests::default() });
+        }
+        answer(engine.complete_upload(tenant, bucket, &key, &id, complete).await.map(|_| ()))
+    }
+
+    /// Copies the other key here. Answers what came of it on this key, and what was found of the other when that is known.
+    async fn copy(&self, key: usize, conditions: WriteConditions) -> (Option<(Answer, u32)>, Option<State>) {
+        let source = CopySource {
+            bucket: self.bucket.clone(),
+            key: self.key(1 - key),
+            version_id: None,
+            conditions: ReadConditions::default(),
+            customer_key: None,
+        };
+        let copy = CopyObject { conditions, ..CopyObject::default() };
+        let copied = self.engine.copy_object(&self.tenant, &source, &self.bucket, &self.key(key), copy).await;
+        match copied {
+            Ok(copied) => {
+                let value = value_of(&copied.info.etag);
+                (Some((Answer::Done, value)), Some(Some(value)))
+            }
+            Err(error) => match answer(Err(error)) {
+                // Nothing is at the source, for the conditions here need nothing at the destination.
+                Answer::Missing => (None, Some(None)),
+                refused => (Some((refused, 0)), None),
+            },
+        }
+    }
+
+    async fn delete(&self, key: usize, if_match: Option<String>) -> Answer {
         let target = DeleteTarget { if_match, ..DeleteTarget::current(self.key(key)) };
         let deleted = self.engine.delete_objects(&self.tenant, &self.bucket, vec![target]).await.unwrap().remove(0);
         answer(deleted.map(|_| ()))
     }
 
-    async fn read(&self, key: u64) -> State {
+    async fn read(&self, key: usize) -> State {
         let found = self.engine.get_object(&self.tenant, &self.bucket, &self.key(key), &ReadObject::default()).await;
         match found {
             Ok(found) => {
@@ -82,12 +154,12 @@ impl Shared {
     }
 
     /// What a listing says of the key, for listings are reads, too.
-    async fn list(&self, key: u64, values: u32) -> State {
+    async fn list(&self, key: usize) -> State {
         let request = ListRequest { prefix: self.key(key).to_string(), entries_max: 10, ..ListRequest::default() };
         let page = self.engine.list_objects(&self.tenant, &self.bucket, &request).await.unwrap();
         match &page.entries[..] {
             [] => None,
-            [ListEntry::Object(object)] => (0..values).find(|value| tag_of(*value) == object.etag),
+            [ListEntry::Object(object)] => Some(value_of(&object.etag)),
             other => panic!("{other:?}"),
         }
     }
@@ -96,6 +168,10 @@ impl Shared {
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..CALLS {
             let key = random.random_range(0..KEYS);
+            if random.random_bool(0.2) {
+                self.copy_and_record(key, random.random_bool(0.3)).await;
+                continue;
+            }
             let value = u32::try_from(self.next_value.fetch_add(1, Ordering::SeqCst)).unwrap();
             let last = self.last.lock().unwrap().get(&key).copied().unwrap_or(0);
             let call = match random.random_range(0..10) {
@@ -106,18 +182,40 @@ impl Shared {
                 6 => Call::DeleteIfMatch(last),
                 _ => Call::Read,
             };
-            let invoked = self.time.fetch_add(1, Ordering::SeqCst);
+            let invoked = self.now();
             let answer = self.run(key, call, random.random_bool(0.3)).await;
-            let answered = self.time.fetch_add(1, Ordering::SeqCst);
-            if let (Answer::Found(Some(seen)), _) | (_, Call::Put(seen) | Call::PutIfAbsent(seen)) = (answer, call) {
-                self.last.lock().unwrap().insert(key, seen);
-            }
-            let operation = Operation { call, answer, invoked, answered };
-            self.recorded.lock().unwrap().entry(key).or_default().push(operation);
+            self.record(key, Operation { call, answer, invoked, answered: self.now() });
         }
     }
 
-    async fn run(&self, key: u64, call: Call, by_listing: bool) -> Answer {
+    async fn copy_and_record(&self, key: usize, if_absent: bool) {
+        let if_none_match = if_absent.then(|| "*".to_owned());
+        let invoked = self.now();
+        let (made, found) = self.copy(key, WriteConditions { if_none_match, if_match: None }).await;
+        let answered = self.now();
+        if let Some(state) = found {
+            self.record(1 - key, Operation { call: Call::Read, answer: Answer::Found(state), invoked, answered });
+        }
+        if let Some((answer, value)) = made {
+            let call = if if_absent { Call::PutIfAbsent(value) } else { Call::Put(value) };
+            self.record(key, Operation { call, answer, invoked, answered });
+            self.copied.fetch_add(u64::from(answer == Answer::Done), Ordering::SeqCst);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.time.fetch_add(1, Ordering::SeqCst)
+    }
+
+    fn record(&self, key: usize, operation: Operation) {
+        let (call, answer) = (operation.call, operation.answer);
+        if let (Answer::Found(Some(seen)), _) | (_, Call::Put(seen) | Call::PutIfAbsent(seen)) = (answer, call) {
+            self.last.lock().unwrap().insert(key, seen);
+        }
+        self.recorded.lock().unwrap().entry(key).or_default().push(operation);
+    }
+
+    async fn run(&self, key: usize, call: Call, by_listing: bool) -> Answer {
         let when = |if_match: Option<u32>, if_none_match: Option<&str>| WriteConditions {
             if_match: if_match.map(tag_of),
             if_none_match: if_none_match.map(str::to_owned),
@@ -128,10 +226,7 @@ impl Shared {
             Call::PutIfMatch(wanted, value) => self.put(key, value, when(Some(wanted), None)).await,
             Call::Delete => self.delete(key, None).await,
             Call::DeleteIfMatch(wanted) => self.delete(key, Some(tag_of(wanted))).await,
-            Call::Read if by_listing => {
-                let values = u32::try_from(CLIENTS * CALLS + 1).unwrap();
-                Answer::Found(self.list(key, values).await)
-            }
+            Call::Read if by_listing => Answer::Found(self.list(key).await),
             Call::Read => Answer::Found(self.read(key).await),
         }
     }
@@ -149,6 +244,7 @@ fn answer(result: Result<(), Error>) -> Answer {
 async fn open(directory: &tempfile::TempDir) -> (Engine, Caller) {
     let settings = Settings {
         inline_size_bytes_max: INLINE_SIZE_BYTES_MAX,
+        part_size_bytes_min: 1,
         database: database(),
         ..Settings::new(directory.path())
     };
@@ -163,7 +259,7 @@ async fn concurrent_clients_see_one_order_of_everything() {
     let directory = tempfile::tempdir().unwrap();
     let (engine, tenant) = open(&directory).await;
     let first_seed: u64 = rand::random();
-    let (mut overlapping, mut refused, mut done) = (0, 0, 0);
+    let (mut overlapping, mut refused, mut done, mut copied) = (0, 0, 0, 0);
     for (number, versioning) in
         (0..HISTORIES).zip([Versioning::Off, Versioning::Enabled, Versioning::Suspended].into_iter().cycle())
     {
@@ -179,6 +275,7 @@ async fn concurrent_clients_see_one_order_of_everything() {
             name: format!("{number}"),
             time: AtomicU64::new(0),
             next_value: AtomicU64::new(1),
+            copied: AtomicU64::new(0),
             last: Mutex::default(),
             recorded: Mutex::default(),
         });
@@ -190,6 +287,7 @@ async fn concurrent_clients_see_one_order_of_everything() {
         for client in join_all(clients).await {
             client.unwrap();
         }
+        copied += shared.copied.load(Ordering::SeqCst);
         for (key, history) in shared.recorded.lock().unwrap().iter() {
             assert!(is_linearizable(history), "{versioning:?}, key {key}, seeds from {seed}: {history:#?}");
             let beside = |one: &Operation| {
@@ -201,8 +299,8 @@ async fn concurrent_clients_see_one_order_of_everything() {
         }
     }
     assert!(
-        overlapping > 1000 && refused > 500 && done > 1000,
-        "{overlapping} overlap, {refused} refused, {done} done"
+        overlapping > 1000 && refused > 500 && done > 1000 && copied > 300,
+        "{overlapping} overlap, {refused} refused, {done} done, {copied} of them copies"
     );
     engine.close().await;
 }
