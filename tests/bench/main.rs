@@ -6,6 +6,7 @@
 mod body;
 mod client;
 mod cloudhold;
+mod complete;
 mod content;
 mod disk;
 mod drive;
@@ -70,6 +71,8 @@ enum Command {
     Listing(listing::Arguments),
     /// Small PUTs beside a large upload
     Fairness(fairness::Arguments),
+    /// The end of an upload of very many parts
+    Complete(complete::Arguments),
     /// PUT and GET of small objects in this process, without HTTP
     Engine(engine_level::Arguments),
     /// A connector's first pass over a large cloud, and passes with nothing to do
@@ -120,6 +123,7 @@ async fn measure(cli: &Cli, report: &mut Report) -> anyhow::Result<()> {
         Command::Peers(arguments) => peers::run(arguments, place, report).await,
         Command::Listing(arguments) => listing::run(arguments, place, report).await,
         Command::Fairness(arguments) => fairness::run(arguments, place, report).await,
+        Command::Complete(arguments) => complete::run(arguments, place, report).await,
         Command::Engine(arguments) => engine_level::run(arguments, place, report).await,
         Command::Reconcile(arguments) => reconcile::run(arguments, place, report).await,
         Command::Disk => disk::run(&place.directory, report).await,
