@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use sha2::Sha256;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -180,6 +180,31 @@ impl S3 {
         more: &[(&'static str, &str)],
         body: Vec<u8>,
     ) -> reqwest::Result<S3Answer> {
+        let response = self.begin(method, path, query, more, body).await?;
+        let status = response.status();
+        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
+        let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
+        let version_id = header("x-amz-version-id");
+        Ok(S3Answer { status, etag, version_id, body: response.bytes().await?.to_vec() })
+    }
+
+    /// Begins to read an object: the rest comes as fast as the answer's holder reads.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn open(&self, bucket: &str, key: &str) -> reqwest::Result<Response> {
+        self.begin(Method::GET, &format!("{bucket}/{key}"), "", &[], Vec::new()).await
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn begin(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+        more: &[(&'static str, &str)],
+        body: Vec<u8>,
+    ) -> reqwest::Result<Response> {
         let host = format!("{}:{}", self.base.host_str().unwrap(), self.base.port_or_known_default().unwrap());
         let now = OffsetDateTime::now_utc().format(format_description!("[year][month][day]T[hour][minute][second]Z"));
         let now = now.unwrap();
@@ -203,12 +228,7 @@ impl S3 {
         for (name, value) in &signed {
             request = request.header(*name, *value);
         }
-        let response = request.header("authorization", authorization).body(body).send().await?;
-        let status = response.status();
-        let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
-        let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
-        let version_id = header("x-amz-version-id");
-        Ok(S3Answer { status, etag, version_id, body: response.bytes().await?.to_vec() })
+        request.header("authorization", authorization).body(body).send().await
     }
 
     fn signing_key(&self, date: &str) -> Vec<u8> {

@@ -309,9 +309,22 @@ impl Server {
     /// When it does not run.
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that the process ever had, in bytes.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn memory_peak_bytes(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> u64 {
         let path = format!("/proc/{}/status", self.pid().as_raw_nonzero());
         let status = std::fs::read_to_string(path).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of the memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line of the memory");
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 

@@ -10,6 +10,7 @@ mod duplicity;
 mod events;
 mod java;
 mod malformed;
+mod memory;
 mod minio_js;
 mod rclone;
 mod restic;
