@@ -70,12 +70,16 @@ impl<T> FairQueue<T> {
 
     /// The next in turn.
     pub(crate) fn pop(&mut self) -> Option<T> {
-        self.pop_of(|_| true).map(|(_, item)| item)
+        self.pop_at(0).map(|(_, item)| item)
     }
 
-    /// The next in turn of the shares that may have one.
-    pub(crate) fn pop_of(&mut self, may_have: impl Fn(&Share) -> bool) -> Option<(Share, T)> {
-        let at = self.turns.iter().position(may_have)?;
+    /// The place among the turns of the first share that may have one.
+    fn position(&self, may_have: impl Fn(&Share) -> bool) -> Option<usize> {
+        self.turns.iter().position(may_have)
+    }
+
+    /// The first of the line at a place among the turns.
+    fn pop_at(&mut self, at: usize) -> Option<(Share, T)> {
         let share = self.turns.remove(at)?;
         let line = self.lines.get_mut(&share)?;
         let item = line.pop_front()?;
@@ -109,8 +113,9 @@ impl<T> FairQueue<T> {
 pub(crate) struct Limits {
     /// Places.
     pub(crate) slots: usize,
-    /// Places that one share may have at a time.
-    pub(crate) slots_of_one: usize,
+    /// Whether one share may have only as many places as are free beside them: alone it has half of them, and however many have theirs,
+    /// there is one for the next who comes.
+    pub(crate) leaves_room: bool,
     /// How many may wait.
     pub(crate) waiting_max: usize,
     /// How long one waits before it is refused.
@@ -215,12 +220,17 @@ impl Shared {
 
 impl State {
     fn take_free(&mut self, shared: &Arc<Shared>, share: &Share) -> Option<Slot> {
-        let held = self.held.get(share).copied().unwrap_or_default();
-        if self.is_closed || self.free == 0 || held >= shared.limits.slots_of_one {
+        if self.is_closed || !self.may_have(shared, share, self.free) {
             return None;
         }
         self.free -= 1;
         Some(self.give(shared, share.clone()))
+    }
+
+    /// Whether a share may have one of so many free places.
+    fn may_have(&self, shared: &Shared, share: &Share, free: usize) -> bool {
+        let held = self.held.get(share).copied().unwrap_or_default();
+        free > 0 && (!shared.limits.leaves_room || held < free)
     }
 
     fn give(&mut self, shared: &Arc<Shared>, share: Share) -> Slot {
@@ -239,10 +249,11 @@ impl State {
 
     /// The next who waits and may have a place, with that place.
     fn next(&mut self, shared: &Arc<Shared>) -> Option<(oneshot::Sender<Slot>, Slot)> {
-        let held = &self.held;
-        let of_one = shared.limits.slots_of_one;
-        let may_have = |share: &Share| held.get(share).copied().unwrap_or_default() < of_one;
-        let (share, sender) = self.waiting.pop_of(may_have)?;
+        // One came back just now.
+        let free = self.free + 1;
+        let may_have = |share: &Share| self.may_have(shared, share, free);
+        let at = self.waiting.position(may_have)?;
+        let (share, sender) = self.waiting.pop_at(at)?;
         Some((sender, self.give(shared, share)))
     }
 }

@@ -41,7 +41,7 @@ pub struct Settings {
     pub upload_age_max: Duration,
     /// Bytes of the disk that objects leave free, so that metadata can always be written.
     pub reserve_bytes: u64,
-    /// Objects and parts too large for the database that are taken in at one time; one tenant may have half of them.
+    /// Objects and parts too large for the database that are taken in at one time; one tenant has at most as many as are free.
     pub uploads_max: usize,
     /// Bytes of memory in which bodies wait for the disk, beside 64 KiB for each. When they are used up, bodies are written in smaller steps.
     pub intake_size_bytes_max: usize,

@@ -40,12 +40,8 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     pub(crate) fn new(uploads_max: usize, size_bytes_max: usize) -> Self {
-        let uploads = Limits {
-            slots: uploads_max,
-            slots_of_one: uploads_max.div_ceil(2),
-            waiting_max: uploads_max,
-            wait_max: UPLOAD_WAIT_MAX,
-        };
+        let uploads =
+            Limits { slots: uploads_max, leaves_room: true, waiting_max: uploads_max, wait_max: UPLOAD_WAIT_MAX };
         let units = (size_bytes_max / CHUNK_BYTES_MIN).min(Semaphore::MAX_PERMITS);
         Self {
             uploads: Slots::new(uploads),
@@ -64,7 +60,7 @@ impl Bounds {
 
 /// Whoever waits has begun, and was counted when it did.
 fn disk(slots: usize) -> Limits {
-    Limits { slots, slots_of_one: slots, waiting_max: usize::MAX, wait_max: DISK_WAIT_MAX }
+    Limits { slots, leaves_room: false, waiting_max: usize::MAX, wait_max: DISK_WAIT_MAX }
 }
 
 /// Bounds of what is read.

@@ -6,8 +6,8 @@ fn tenant(name: &str) -> Share {
     Share::Tenant(CanonicalId::stored(name.to_owned()))
 }
 
-fn slots(slots: usize, slots_of_one: usize, waiting_max: usize) -> Slots {
-    Slots::new(Limits { slots, slots_of_one, waiting_max, wait_max: Duration::from_secs(3600) })
+fn slots(slots: usize, leaves_room: bool, waiting_max: usize) -> Slots {
+    Slots::new(Limits { slots, leaves_room, waiting_max, wait_max: Duration::from_secs(3600) })
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_full_queue_refuses_the_newest_of_the_longest_line() {
 
 #[tokio::test]
 async fn places_are_given_on_in_turn_and_none_is_lost() {
-    let slots = slots(2, 2, 100);
+    let slots = slots(2, false, 100);
     let (many, one) = (tenant("many"), tenant("one"));
     let held = [slots.take(&many).await.unwrap(), slots.take(&many).await.unwrap()];
     let order = Arc::new(Mutex::new(Vec::new()));
@@ -81,7 +81,7 @@ async fn places_are_given_on_in_turn_and_none_is_lost() {
 
 #[tokio::test]
 async fn a_share_never_has_all_places_and_does_not_stand_in_others_way() {
-    let slots = slots(3, 2, 100);
+    let slots = slots(3, true, 100);
     let (greedy, other) = (tenant("greedy"), tenant("other"));
     let held = [slots.take(&greedy).await.unwrap(), slots.take(&greedy).await.unwrap()];
     let waiting = tokio::spawn({
@@ -97,9 +97,28 @@ async fn a_share_never_has_all_places_and_does_not_stand_in_others_way() {
     assert_eq!(slots.0.lock().free, 3);
 }
 
+#[test]
+fn however_many_have_their_places_the_next_finds_one() {
+    let slots = slots(64, true, 100);
+    let mut held = Vec::new();
+    let shares: Vec<usize> = (0..6)
+        .map(|number| {
+            let share = tenant(&format!("tenant {number}"));
+            let of_one: Vec<Slot> = std::iter::from_fn(|| slots.try_take(&share)).collect();
+            let count = of_one.len();
+            held.push(of_one);
+            count
+        })
+        .collect();
+    assert_eq!(shares, [32, 16, 8, 4, 2, 1]);
+    assert!(slots.try_take(&tenant("next")).is_some());
+    held.clear();
+    assert_eq!(slots.0.lock().free, 64);
+}
+
 #[tokio::test]
 async fn too_many_who_wait_are_refused_and_who_went_away_costs_no_place() {
-    let slots = slots(1, 1, 1);
+    let slots = slots(1, true, 1);
     let (one, two) = (tenant("one"), tenant("two"));
     let held = slots.take(&one).await.unwrap();
     let waiting = tokio::spawn({
@@ -118,7 +137,7 @@ async fn too_many_who_wait_are_refused_and_who_went_away_costs_no_place() {
 #[tokio::test]
 async fn nobody_waits_for_ever() {
     let wait_max = Duration::from_millis(10);
-    let slots = Slots::new(Limits { slots: 1, slots_of_one: 1, waiting_max: 10, wait_max });
+    let slots = Slots::new(Limits { slots: 1, leaves_room: true, waiting_max: 10, wait_max });
     let held = slots.take(&Share::Store).await.unwrap();
     assert!(matches!(slots.take(&Share::Store).await, Err(Error::Busy)));
     drop(held);

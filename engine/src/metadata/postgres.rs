@@ -113,7 +113,7 @@ impl Postgres {
         warn_unless_synced(&mut connection).await?;
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
-        let turns = Slots::new(Limits { slots, slots_of_one: slots, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
+        let turns = Slots::new(Limits { slots, leaves_room: false, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
         Ok(Self { shared: Shared { pool, clock, faults, read_only, turns }, writes: TaskTracker::new() })
     }
 

@@ -39,7 +39,7 @@ impl Idle {
 impl Readers {
     pub(super) fn new(options: SqliteConnectOptions, count_max: u32) -> Self {
         let slots = usize::try_from(count_max).unwrap_or(usize::MAX);
-        let turns = Slots::new(Limits { slots, slots_of_one: slots, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
+        let turns = Slots::new(Limits { slots, leaves_room: false, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
         Self { options: Box::new(options), turns, idle: Arc::default() }
     }
 

@@ -114,7 +114,7 @@ pub struct EngineSection {
     pub upload_age_days_max: u32,
     /// Bytes of the disk that objects leave free, so that metadata can always be written.
     pub reserve_bytes: u64,
-    /// Objects and parts too large for the database that are taken in at one time; one tenant may have half of them.
+    /// Objects and parts too large for the database that are taken in at one time; one tenant has at most as many as are free.
     pub uploads_max: usize,
     /// Bytes of memory in which bodies wait for the disk, beside 64 KiB for each.
     pub intake_size_bytes_max: usize,
