@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::disk::Disk;
-use engine::{Caller, CheckOptions, OnProgress};
+use engine::{Caller, CheckOptions, Database, OnProgress};
+use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection, Row};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use crate::blobs::blobs;
 use crate::model::{Seen, View};
@@ -16,7 +17,7 @@ use crate::store::{Store, connect, data_dir};
 const HEAD_BYTES: usize = 4096;
 
 /// What must not be, each with a statement that counts it.
-const RULES: [(&str, &str); 16] = [
+const RULES: [(&str, &str); 15] = [
     (
         "contents that are counted wrongly",
         "SELECT COUNT(*) FROM contents c WHERE c.refs <> (SELECT COUNT(*) FROM versions v WHERE v.content_id = c.id)",
@@ -28,8 +29,8 @@ const RULES: [(&str, &str); 16] = [
     ),
     (
         "contents that are not in exactly one place",
-        "SELECT COUNT(*) FROM contents c WHERE 1 <> (c.blob_id IS NOT NULL) + (c.data IS NOT NULL)
-            + EXISTS (SELECT 1 FROM pieces p WHERE p.content_id = c.id)",
+        "SELECT COUNT(*) FROM contents c WHERE 1 <> CAST(c.blob_id IS NOT NULL AS INTEGER) + CAST(c.data IS NOT NULL AS INTEGER)
+            + CAST(EXISTS (SELECT 1 FROM pieces p WHERE p.content_id = c.id) AS INTEGER)",
     ),
     ("inline contents of another size", "SELECT COUNT(*) FROM contents WHERE LENGTH(data) <> size_bytes"),
     (
@@ -39,15 +40,15 @@ const RULES: [(&str, &str); 16] = [
     ),
     (
         "pieces without content",
-        "SELECT COUNT(*) FROM pieces p WHERE 1 <> EXISTS (SELECT 1 FROM contents c WHERE c.id = p.content_id)
-            + EXISTS (SELECT 1 FROM unused_contents n WHERE n.content_id = p.content_id)",
+        "SELECT COUNT(*) FROM pieces p WHERE EXISTS (SELECT 1 FROM contents c WHERE c.id = p.content_id)
+            = EXISTS (SELECT 1 FROM unused_contents n WHERE n.content_id = p.content_id)",
     ),
     ("pieces that are not in one place", "SELECT COUNT(*) FROM pieces WHERE (blob_id IS NULL) = (data IS NULL)"),
     ("parts that are not in one place", "SELECT COUNT(*) FROM upload_parts WHERE (blob_id IS NULL) = (data IS NULL)"),
     (
         "parts without an upload",
-        "SELECT COUNT(*) FROM upload_parts p WHERE 1 <> EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = p.upload_id)
-            + EXISTS (SELECT 1 FROM aborted_uploads a WHERE a.upload_id = p.upload_id)",
+        "SELECT COUNT(*) FROM upload_parts p WHERE EXISTS (SELECT 1 FROM uploads u WHERE u.upload_id = p.upload_id)
+            = EXISTS (SELECT 1 FROM aborted_uploads a WHERE a.upload_id = p.upload_id)",
     ),
     (
         "current objects without their version",
@@ -64,14 +65,14 @@ const RULES: [(&str, &str); 16] = [
     (
         "rows of no bucket",
         "SELECT COUNT(*) FROM (SELECT bucket_id FROM versions UNION SELECT bucket_id FROM current
-            UNION SELECT bucket_id FROM uploads UNION SELECT bucket_id FROM usage_totals)
+            UNION SELECT bucket_id FROM uploads UNION SELECT bucket_id FROM usage_totals) AS used
             WHERE bucket_id NOT IN (SELECT id FROM buckets)",
     ),
     (
         "blobs with two rows",
         "SELECT COUNT(*) FROM (SELECT blob_id FROM (SELECT blob_id FROM contents UNION ALL SELECT blob_id FROM pieces
-            UNION ALL SELECT blob_id FROM upload_parts UNION ALL SELECT blob_id FROM garbage)
-            WHERE blob_id IS NOT NULL GROUP BY blob_id HAVING COUNT(*) > 1)",
+            UNION ALL SELECT blob_id FROM upload_parts UNION ALL SELECT blob_id FROM garbage) AS used
+            WHERE blob_id IS NOT NULL GROUP BY blob_id HAVING COUNT(*) > 1) AS doubled",
     ),
     (
         "buckets whose usage is not that of their objects",
@@ -91,35 +92,92 @@ const RULES: [(&str, &str); 16] = [
             <> COALESCE((SELECT SUM(upload_size_bytes) FROM usage_totals t WHERE t.bucket_id = b.id), 0)
              + COALESCE((SELECT SUM(upload_size_bytes) FROM usage_deltas d WHERE d.bucket_id = b.id), 0)",
     ),
-    (
-        "sequence numbers that will be given twice",
-        "SELECT COUNT(*) FROM versions WHERE seq >= (SELECT next FROM sequence)",
-    ),
 ];
+
+/// The same of the sequence, of each kind of database.
+const SEQUENCE: &str = "sequence numbers that will be given twice";
+const SQLITE_SEQUENCE: &str = "SELECT COUNT(*) FROM versions WHERE seq >= (SELECT next FROM sequence)";
+const POSTGRES_SEQUENCE: &str = "SELECT COUNT(*) FROM versions WHERE seq > (SELECT last_value FROM commit_sequence)";
 
 /// What of the blobs the rows say.
 const BLOBS: &str = "
-    SELECT hex(blob_id) AS id, size_bytes, NULL AS etag FROM contents WHERE blob_id IS NOT NULL
-    UNION ALL SELECT hex(blob_id), size_bytes, NULL FROM pieces WHERE blob_id IS NOT NULL
-    UNION ALL SELECT hex(blob_id), size_bytes, etag FROM upload_parts WHERE blob_id IS NOT NULL";
+    SELECT blob_id AS id, size_bytes, CAST(NULL AS TEXT) AS etag FROM contents WHERE blob_id IS NOT NULL
+    UNION ALL SELECT blob_id, size_bytes, NULL FROM pieces WHERE blob_id IS NOT NULL
+    UNION ALL SELECT blob_id, size_bytes, etag FROM upload_parts WHERE blob_id IS NOT NULL";
+
+/// A row of a blob: its id, its size, and the ETag of a part.
+type BlobRow = (Vec<u8>, i64, Option<String>);
+
+/// A connection to the rows of a store.
+pub(crate) enum Rows {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Rows {
+    /// Of a store.
+    pub(crate) async fn of(store: &Store) -> Self {
+        match &store.database {
+            Database::Embedded => Self::Sqlite(connect(&*store.disk, &store.root).await.unwrap()),
+            Database::Postgres(settings) => {
+                Self::Postgres(PgConnection::connect(settings.url.expose_secret()).await.unwrap())
+            }
+        }
+    }
+
+    /// What a statement counts.
+    async fn count(&mut self, statement: &'static str) -> i64 {
+        match self {
+            Self::Sqlite(connection) => sqlx::query_scalar(statement).fetch_one(connection).await.unwrap(),
+            Self::Postgres(connection) => sqlx::query_scalar(statement).fetch_one(connection).await.unwrap(),
+        }
+    }
+
+    async fn blobs(&mut self) -> Vec<BlobRow> {
+        match self {
+            Self::Sqlite(connection) => sqlx::query_as(BLOBS).fetch_all(connection).await.unwrap(),
+            Self::Postgres(connection) => sqlx::query_as(BLOBS).fetch_all(connection).await.unwrap(),
+        }
+    }
+
+    /// Fails when the file is damaged, or rows contradict each other.
+    async fn check(&mut self, of: &str) {
+        let sequence = match self {
+            Self::Sqlite(connection) => {
+                let damage: String = sqlx::query_scalar("PRAGMA integrity_check").fetch_one(connection).await.unwrap();
+                assert_eq!(damage, "ok", "{of}");
+                SQLITE_SEQUENCE
+            }
+            Self::Postgres(_) => POSTGRES_SEQUENCE,
+        };
+        for (what, statement) in RULES.into_iter().chain([(SEQUENCE, sequence)]) {
+            let count = self.count(statement).await;
+            assert_eq!(count, 0, "{count} {what} in {of}");
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Sqlite(connection) => connection.close().await.unwrap(),
+            Self::Postgres(connection) => connection.close().await.unwrap(),
+        }
+    }
+}
 
 /// Fails when the rows contradict each other, or a row has no blob. With `cleaned`, also when a blob has no row.
 pub(crate) async fn check(disk: &dyn Disk, root: &Path, cleaned: bool) {
-    let mut connection = connect(disk, root).await.unwrap();
-    let damage: String = sqlx::query("PRAGMA integrity_check").fetch_one(&mut connection).await.unwrap().get(0);
-    assert_eq!(damage, "ok");
-    for (what, count) in RULES {
-        let count: i64 = sqlx::query(count).fetch_one(&mut connection).await.unwrap().get(0);
-        assert_eq!(count, 0, "{count} {what}");
-    }
-    let known = check_blobs(&mut connection, root).await;
+    check_rows(Rows::Sqlite(connect(disk, root).await.unwrap()), root, cleaned).await;
+}
+
+async fn check_rows(mut rows: Rows, root: &Path, cleaned: bool) {
+    rows.check("the database").await;
+    let known = check_blobs(&rows.blobs().await, root);
     if cleaned {
-        let garbage: i64 = sqlx::query("SELECT COUNT(*) FROM garbage").fetch_one(&mut connection).await.unwrap().get(0);
-        assert_eq!(garbage, 0, "garbage stays");
+        assert_eq!(rows.count("SELECT COUNT(*) FROM garbage").await, 0, "garbage stays");
         let there: BTreeSet<String> = blobs(&data_dir(root)).into_iter().map(|(id, ..)| id).collect();
         assert_eq!(there, known, "the blobs are not those that the rows know");
     }
-    connection.close().await.unwrap();
+    rows.close().await;
     check_snapshots(root).await;
 }
 
@@ -131,33 +189,26 @@ async fn check_snapshots(root: &Path) {
     }
     for name in files(&folder).into_iter().filter(|name| name.ends_with(".sqlite")) {
         let options = SqliteConnectOptions::new().filename(folder.join(&name)).immutable(true).read_only(true);
-        let mut snapshot = options.connect().await.unwrap();
-        let damage: String = sqlx::query("PRAGMA integrity_check").fetch_one(&mut snapshot).await.unwrap().get(0);
-        assert_eq!(damage, "ok", "{name}");
-        for (what, count) in RULES {
-            let count: i64 = sqlx::query(count).fetch_one(&mut snapshot).await.unwrap().get(0);
-            assert_eq!(count, 0, "{count} {what} in {name}");
-        }
-        snapshot.close().await.unwrap();
+        let mut snapshot = Rows::Sqlite(options.connect().await.unwrap());
+        snapshot.check(&name).await;
+        snapshot.close().await;
     }
 }
 
 /// Every row's blob is there and has the right size; those of parts have the right bytes as well (objects are read elsewhere).
-async fn check_blobs(connection: &mut SqliteConnection, root: &Path) -> BTreeSet<String> {
-    let rows = sqlx::query(BLOBS).fetch_all(connection).await.unwrap();
+fn check_blobs(rows: &[BlobRow], root: &Path) -> BTreeSet<String> {
     let there: BTreeMap<_, _> = blobs(&data_dir(root)).into_iter().map(|(id, path, at)| (id, (path, at))).collect();
     let mut known = BTreeMap::new();
-    for row in rows {
-        let id = row.get::<String, _>("id").to_lowercase();
-        let size = usize::try_from(row.get::<i64, _>("size_bytes")).unwrap();
+    for (id, size_bytes, etag) in rows {
+        let (id, size) = (hex::encode(id), usize::try_from(*size_bytes).unwrap());
         let (path, at) = there.get(&id).unwrap_or_else(|| panic!("a row without its blob {id}"));
         let bytes = &std::fs::read(path).unwrap()[at.clone()];
         let whole = HEAD_BYTES + size + 4 * size.div_ceil(128 << 10) + 64;
         let is_packed = path.parent().unwrap().ends_with("packs");
         let length = if is_packed { whole.next_multiple_of(4096) } else { whole };
         assert_eq!(bytes.len(), length, "blob {id} has another size than its row says");
-        if let Some(etag) = row.get::<Option<String>, _>("etag") {
-            assert_eq!(Seen::of(&bytes[HEAD_BYTES..HEAD_BYTES + size]).md5, etag, "blob {id} of a part is damaged");
+        if let Some(etag) = etag {
+            assert_eq!(Seen::of(&bytes[HEAD_BYTES..HEAD_BYTES + size]).md5, *etag, "blob {id} of a part is damaged");
         }
         known.insert(id, size);
     }
@@ -173,13 +224,13 @@ pub(crate) async fn check_reopened(store: &Store, expected: &[(String, Vec<View>
         assert!(allowed.contains(&view), "{name} holds\n{view:#?}\nand not one of\n{allowed:#?}");
         views.push(view);
     }
-    check(&*store.disk, &store.root, false).await;
+    check_rows(Rows::of(store).await, &store.root, false).await;
     store.clean().await.unwrap();
     for ((name, _), before) in expected.iter().zip(&views) {
         let view = store.client(name).view().await.unwrap();
         assert_eq!(view, *before, "cleaning changed {name}");
     }
-    check(&*store.disk, &store.root, true).await;
+    check_rows(Rows::of(store).await, &store.root, true).await;
     let report =
         store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.findings);

@@ -58,7 +58,7 @@ async fn a_first_start_that_was_cut_off_is_made_again() {
     let root = scratch();
     let disk = SimulatedDisk::open(root.path()).unwrap();
     Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap().engine.close().await;
-    in_parallel(every_crash(&disk.trail(), 0), |step, moment| {
+    in_parallel(every_crash(&disk.trail(), 0), |(step, moment)| {
         let prepared = prepared.clone();
         async move {
             let _told = Told(format!("{moment:?} step {step} of the first start"));
@@ -91,7 +91,7 @@ async fn a_start_after_a_crash_that_is_cut_off_is_made_again() {
     crashed.leave(left.path()).unwrap();
     let disk = SimulatedDisk::open(left.path()).unwrap();
     Store::open(Arc::new(disk.clone()), left.path(), &prepared.ada).await.unwrap().engine.close().await;
-    in_parallel(every_crash(&disk.trail(), 0), |step, moment| {
+    in_parallel(every_crash(&disk.trail(), 0), |(step, moment)| {
         let (prepared, crashed, model) = (prepared.clone(), crashed.clone(), model.clone());
         async move {
             let _told = Told(format!("{moment:?} step {step} of a start after a crash"));
@@ -202,7 +202,7 @@ async fn put_at_once(store: &Store) -> Vec<(String, Vec<View>)> {
 async fn those_who_share_a_commit_are_each_old_or_new() {
     let prepared = Arc::new(Prepared::new().await);
     let (trail, before) = shared_commit(&prepared).await;
-    in_parallel(every_crash(&trail, before), |step, moment| {
+    in_parallel(every_crash(&trail, before), |(step, moment)| {
         let prepared = prepared.clone();
         async move {
             let _told = Told(format!("{moment:?} step {step} of several puts"));
@@ -239,7 +239,7 @@ async fn a_deleted_user_is_there_with_its_data_or_in_the_trash_with_it() {
     let before = disk.trail().len();
     delete_ada(&store).await.unwrap();
     store.engine.close().await;
-    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+    in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { delete_and_crash(&prepared, step - before as u64, moment).await }
     })
@@ -290,7 +290,7 @@ async fn a_purge_that_was_cut_off_is_finished_and_leaves_nothing() {
     purge(&store).await.unwrap();
     store.clean().await.unwrap();
     store.engine.close().await;
-    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+    in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { purge_and_crash(&prepared, step - before as u64, moment).await }
     })
@@ -333,7 +333,7 @@ async fn a_snapshot_that_was_cut_off_is_none_and_an_acknowledged_one_is_whole() 
     let before = disk.trail().len();
     store.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
     store.engine.close().await;
-    in_parallel(every_crash(&disk.trail(), before), |step, moment| {
+    in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { snapshot_and_crash(&prepared, step - before as u64, moment).await }
     })

@@ -54,7 +54,7 @@ async fn at_every_step_as(manners: &[Manner], operations: &[Operation], count: u
     let operations: Arc<[Operation]> = operations.into();
     for &manner in manners {
         let (before, trail) = trail_of(&prepared, &operations, count, manner).await;
-        in_parallel(every_crash(&trail, before), |step, moment| {
+        in_parallel(every_crash(&trail, before), |(step, moment)| {
             let (prepared, operations) = (prepared.clone(), operations.clone());
             async move { crash_once(&prepared, &operations, manner, step, moment).await }
         })
@@ -77,13 +77,13 @@ pub(crate) fn every_crash(trail: &[String], from: usize) -> Vec<(u64, Moment)> {
 }
 
 /// Crashes at every point, a few at a time.
-pub(crate) async fn in_parallel<R, F>(crashes: Vec<(u64, Moment)>, run: R)
+pub(crate) async fn in_parallel<C, R, F>(crashes: impl IntoIterator<Item = C>, run: R)
 where
-    R: Fn(u64, Moment) -> F,
+    R: Fn(C) -> F,
     F: Future<Output = ()> + Send + 'static,
 {
-    let runs = crashes.into_iter().map(|(step, moment)| {
-        let run = run(step, moment);
+    let runs = crashes.into_iter().map(|crash| {
+        let run = run(crash);
         async move { tokio::spawn(run).await.unwrap() }
     });
     stream::iter(runs).buffer_unordered(4).for_each(async |()| {}).await;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use engine::disk::{Disk, LocalDisk};
 use engine::{
-    Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
-    Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions, ReadObject,
-    Result, Settings, UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
+    Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, Database, DeleteTarget,
+    Digests, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions,
+    ReadObject, Result, Settings, UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -58,7 +58,8 @@ pub(crate) fn data_dir(root: &Path) -> PathBuf {
     root.join("data")
 }
 
-fn copy_directory(from: &Path, to: &Path) {
+/// Copies what is in a directory.
+pub(crate) fn copy_directory(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
@@ -113,6 +114,7 @@ pub(crate) struct Store {
     pub(crate) ada: Caller,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) root: PathBuf,
+    pub(crate) database: Database,
 }
 
 impl Store {
@@ -121,6 +123,16 @@ impl Store {
     }
 
     pub(crate) async fn open_as(disk: Arc<dyn Disk>, root: &Path, ada: &Caller, manner: Manner) -> Result<Self> {
+        Self::open_on(disk, root, ada, manner, Database::Embedded).await
+    }
+
+    pub(crate) async fn open_on(
+        disk: Arc<dyn Disk>,
+        root: &Path,
+        ada: &Caller,
+        manner: Manner,
+        database: Database,
+    ) -> Result<Self> {
         let (clock, hand) = engine::Clock::movable();
         let settings = Settings {
             part_size_bytes_min: 1024,
@@ -137,10 +149,11 @@ impl Store {
             clock,
             upload_age_max: Duration::ZERO,
             disk: disk.clone(),
+            database: database.clone(),
             ..Settings::new(data_dir(root))
         };
         let engine = Engine::open(settings).await?;
-        Ok(Self { engine, clock: hand, ada: ada.clone(), disk, root: root.to_owned() })
+        Ok(Self { engine, clock: hand, ada: ada.clone(), disk, root: root.to_owned(), database })
     }
 
     pub(crate) fn client(&self, bucket: &str) -> Client {

@@ -30,6 +30,8 @@ const VERSIONS_MAX: usize = 6;
 const WRITING_MAX: Duration = Duration::from_millis(250);
 /// Rounds after which every byte is read, not only those that were touched.
 const WHOLE_EVERY: u64 = 20;
+/// Rounds after which everything that a kill leaves behind is cleaned away: so much more would look like an old database.
+const CLEAN_EVERY: u64 = 100;
 /// Small parts, so that uploads of several are quick.
 const CONFIGURATION: &str = "[engine]\npart_size_bytes_min = 1024\n";
 
@@ -258,11 +260,14 @@ async fn kill_again_and_again(kills: u64, database: Option<&str>) {
         for outcome in join_all(own.iter().map(|own| check(&s3, own, whole))).await {
             outcome.unwrap_or_else(|why| panic!("after kill {kill} of seed {seed}: {why}"));
         }
+        if kill % CLEAN_EVERY == CLEAN_EVERY - 1 || kill + 1 == kills {
+            server.stop().await;
+            nothing_is_left(&server, database).await;
+            server.restart().await;
+        }
     }
     assert!(acknowledged > kills, "only {acknowledged} changes were acknowledged: the test shows nothing");
     println!("{acknowledged} changes acknowledged, {kills} kills");
-    server.stop().await;
-    nothing_is_left(&server, database).await;
 }
 
 /// After all background work, the store has exactly the blobs and rows that belong together.
