@@ -1,5 +1,6 @@
 //! What connects a store with PostgreSQL, and breaks where it is told to: before a request reaches the server, or when the server has done
-//! it and its answer is on the way. To the server that is a client that died.
+//! it and its answer is on the way. To the server that is a client that died. Whether it is one, or just a connection that broke, is told
+//! as well.
 //!
 //! A request is what the client ends with Sync, or a simple query: up to there the server answers, and after it the client waits.
 
@@ -38,6 +39,8 @@ struct State {
     requests: u64,
     /// The request at which it breaks.
     cut_at: Option<(u64, Moment)>,
+    /// Only the connection of that request breaks, and the process lives on.
+    lives_on: bool,
     is_cut: bool,
     ends: Vec<UnixStream>,
 }
@@ -70,6 +73,12 @@ impl Cable {
     pub(crate) fn cut_in(&self, requests: u64, moment: Moment) {
         let mut state = self.shared.lock();
         state.cut_at = Some((state.requests + requests, moment));
+    }
+
+    /// Breaks one connection at a request.
+    pub(crate) fn break_connection_in(&self, requests: u64, moment: Moment) {
+        self.cut_in(requests, moment);
+        self.shared.lock().lives_on = true;
     }
 
     /// How many requests there were.
@@ -119,13 +128,28 @@ impl Shared {
         }
     }
 
+    /// What was asked for happens at a connection.
+    fn end(&self, client: &UnixStream, server: &UnixStream) {
+        if !self.lock().lives_on {
+            return self.cut();
+        }
+        for end in [client, server] {
+            let _ = end.shutdown(Shutdown::Both);
+        }
+    }
+
     fn pass_requests(&self, mut client: UnixStream, mut server: UnixStream, is_last: &Mutex<bool>) {
-        let mut is_first = true;
+        let (mut is_first, mut request) = (true, Vec::new());
         while let Ok((kind, message)) = read_message(&mut client, is_first) {
             is_first = false;
-            if kind == SYNC || kind == QUERY {
+            request.extend(message);
+            // The server begins with what it has: a request comes to it whole or not at all.
+            if ![STARTUP, SYNC, QUERY].contains(&kind) {
+                continue;
+            }
+            if kind != STARTUP {
                 match self.count_request() {
-                    Some(Moment::Before) => return self.cut(),
+                    Some(Moment::Before) => return self.end(&client, &server),
                     Some(Moment::After) => *is_last.lock().unwrap() = true,
                     None => {}
                 }
@@ -133,7 +157,7 @@ impl Shared {
             if self.disk.is_dead() {
                 return self.cut();
             }
-            if server.write_all(&message).is_err() {
+            if server.write_all(&std::mem::take(&mut request)).is_err() {
                 break;
             }
         }
@@ -152,7 +176,7 @@ impl Shared {
         while let Ok((kind, message)) = read_message(&mut server, false) {
             if *is_last.lock().unwrap() {
                 if kind == READY {
-                    return self.cut();
+                    return self.end(&client, &server);
                 }
             } else if client.write_all(&message).is_err() {
                 break;

@@ -1,4 +1,5 @@
-//! The process dies, or the power fails, before and after every step and every request to the database, with PostgreSQL beneath.
+//! The process dies, or the power fails, at every step and between all requests to the database, with PostgreSQL beneath; or one connection
+//! breaks.
 //!
 //! The database is another machine's: it does not die with the process, and has what it answered and what it did not come to answer.
 
@@ -6,39 +7,44 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::disk::{Disk, LocalDisk};
-use engine::{Caller, Database, Engine, PostgresSettings, Settings};
+use engine::{Caller, Database, Engine, Error, PostgresSettings, Settings};
+use futures::future::join_all;
 use simulated_disk::{Moment, SimulatedDisk};
 use tempfile::TempDir;
-use test_databases::{copy_postgres, new_postgres};
+use test_databases::new_postgres;
 
 use crate::cable::Cable;
 use crate::check::{Told, check_quarantine, check_reopened};
 use crate::model::{Content, Model, Operation, View, view};
-use crate::points::{every_crash, in_parallel};
-use crate::store::{Manner, Store, copy_directory, data_dir, scratch};
+use crate::points::every_crash;
+use crate::store::{Manner, Store, data_dir, scratch};
 use crate::tenants::{group, user};
 
-const BUCKET: &str = "postgres";
+/// Stores that are crashed at one time.
+const PARALLEL: usize = 4;
 
-/// What happens at which number of what.
+/// What happens, and at which number of what.
 #[derive(Clone, Copy, Debug)]
-enum Crash {
+enum Fault {
     Step(u64, Moment),
     Request(u64, Moment),
+    /// One connection breaks at a request, and the process lives on.
+    Connection(u64, Moment),
 }
 
-/// A data directory and a database that were made once and are copied for each run.
-struct Prepared {
+/// A store that lives through many crashes, one after the other: each begins with what the last one left, in a bucket of its own.
+struct Life {
     directory: TempDir,
     url: String,
     ada: Caller,
+    crashes: usize,
 }
 
 fn database(url: &str) -> Database {
     Database::Postgres(PostgresSettings { url: url.to_owned().into(), connections_max: 4 })
 }
 
-impl Prepared {
+impl Life {
     async fn new() -> Self {
         let (directory, url) = (scratch(), new_postgres());
         let settings = Settings { database: database(&url), ..Settings::new(data_dir(directory.path())) };
@@ -46,38 +52,70 @@ impl Prepared {
         group(&engine).await;
         let ada = user(&engine, "ada").await;
         engine.close().await;
-        Self { directory, url, ada }
+        Self { directory, url, ada, crashes: 0 }
+    }
+
+    fn begin(&self) -> Running<'_> {
+        let disk = SimulatedDisk::open(self.directory.path()).unwrap();
+        let cable = Cable::lay(&self.url, disk.clone());
+        Running { life: self, bucket: format!("bucket-{}", self.crashes), disk, cable }
+    }
+
+    async fn suffer(&mut self, operations: &[Operation], fault: Fault) {
+        let _told = Told(format!("{fault:?} of {operations:?}, after {} others", self.crashes));
+        match fault {
+            Fault::Step(number, _) | Fault::Request(number, _) => self.crash(operations, fault, number).await,
+            Fault::Connection(number, moment) => self.begin().break_and_go_on(operations, number, moment).await,
+        }
+        self.crashes += 1;
+    }
+
+    async fn crash(&mut self, operations: &[Operation], fault: Fault, seed: u64) {
+        let running = self.begin();
+        match fault {
+            Fault::Step(number, moment) => running.disk.crash_in(number, moment),
+            Fault::Request(number, moment) | Fault::Connection(number, moment) => running.cable.cut_in(number, moment),
+        }
+        let allowed = running.run_until_cut(operations).await;
+        let (after, bucket) = (scratch(), running.bucket.clone());
+        // What a dead process leaves, and what a power cut does, in turn.
+        let disk: Arc<dyn Disk> = if seed.is_multiple_of(2) {
+            running.disk.leave(after.path()).unwrap();
+            Arc::new(LocalDisk)
+        } else {
+            running.disk.cut_power(seed, after.path()).unwrap();
+            Arc::new(SimulatedDisk::open(after.path()).unwrap())
+        };
+        drop(running);
+        let opened = Store::open_on(disk, after.path(), &self.ada, Manner::default(), database(&self.url)).await;
+        let store = opened.unwrap();
+        check_reopened(&store, &[(bucket, allowed)]).await;
+        store.engine.close().await;
+        self.directory = after;
+        check_quarantine(self.directory.path(), self.crashes + 1);
     }
 }
 
-/// A running store, on copies.
-struct Running {
-    root: TempDir,
-    url: String,
+/// A store that runs, on its disk and its cable.
+struct Running<'l> {
+    life: &'l Life,
+    bucket: String,
     disk: SimulatedDisk,
     cable: Cable,
 }
 
-impl Running {
-    fn new(prepared: &Prepared) -> Self {
-        let root = scratch();
-        copy_directory(prepared.directory.path(), root.path());
-        let url = copy_postgres(&prepared.url);
-        let disk = SimulatedDisk::open(root.path()).unwrap();
-        let cable = Cable::lay(&url, disk.clone());
-        Self { root, url, disk, cable }
-    }
-
-    async fn open(&self, ada: &Caller) -> engine::Result<Store> {
-        let database = database(&self.cable.url(&self.url));
-        Store::open_on(Arc::new(self.disk.clone()), self.root.path(), ada, Manner::default(), database).await
+impl Running<'_> {
+    async fn open(&self) -> engine::Result<Store> {
+        let database = database(&self.cable.url(&self.life.url));
+        let root = self.life.directory.path();
+        Store::open_on(Arc::new(self.disk.clone()), root, &self.life.ada, Manner::default(), database).await
     }
 
     /// Does operations until everything is cut; returns what the bucket may hold then. What was cut off is left to itself, as nothing that
     /// it does arrives any more.
-    async fn run_until_cut(&self, ada: &Caller, operations: &[Operation]) -> Vec<View> {
+    async fn run_until_cut(&self, operations: &[Operation]) -> Vec<View> {
         let mut model: Model = None;
-        let store = match self.unless_cut(self.open(ada)).await {
+        let store = match self.unless_cut(self.open()).await {
             Some(Ok(store)) => store,
             Some(Err(error)) => {
                 assert!(self.cable.is_cut(), "{error:?}");
@@ -87,7 +125,7 @@ impl Running {
         };
         for operation in operations {
             let next = operation.apply(&model);
-            match self.unless_cut(store.client(BUCKET).perform(operation, &model)).await {
+            match self.unless_cut(store.client(&self.bucket).perform(operation, &model)).await {
                 Some(Ok(())) => model = next,
                 None => return vec![view(&model), view(&next)],
                 Some(Err(error)) => {
@@ -112,66 +150,69 @@ impl Running {
             () = cut => None,
         }
     }
-}
 
-/// The steps and the requests of an undisturbed run, and how many of each come before the operations.
-async fn trail_of(prepared: &Prepared, operations: &[Operation]) -> ((usize, Vec<String>), (u64, u64)) {
-    let running = Running::new(prepared);
-    let store = running.open(&prepared.ada).await.unwrap();
-    let (steps, requests) = (running.disk.trail().len(), running.cable.requests());
-    let mut model = None;
-    for operation in operations {
-        store.client(BUCKET).perform(operation, &model).await.unwrap();
-        model = operation.apply(&model);
+    /// Does operations while a connection breaks: whoever is told of it finds old or new, and everybody else what is acknowledged.
+    async fn break_and_go_on(&self, operations: &[Operation], number: u64, moment: Moment) {
+        let store = self.open().await.unwrap();
+        self.cable.break_connection_in(number, moment);
+        let (client, mut model) = (store.client(&self.bucket), None);
+        for operation in operations {
+            let next = operation.apply(&model);
+            match client.perform(operation, &model).await {
+                Ok(()) => model = next,
+                Err(error) => {
+                    assert!(matches!(error, Error::DatabaseUnreachable { .. }), "{error:?}");
+                    if client.view().await.unwrap() == view(&next) {
+                        model = next;
+                    }
+                    break;
+                }
+            }
+        }
+        check_reopened(&store, &[(self.bucket.clone(), vec![view(&model)])]).await;
+        store.engine.close().await;
     }
-    assert_eq!(store.client(BUCKET).view().await.unwrap(), view(&model));
-    store.engine.close().await;
-    ((steps, running.disk.trail()), (requests, running.cable.requests()))
+
+    /// The steps and the requests of an undisturbed run, and how many of each come before the operations.
+    async fn trail(&self, operations: &[Operation]) -> ((usize, Vec<String>), (u64, u64)) {
+        let store = self.open().await.unwrap();
+        let (steps, requests) = (self.disk.trail().len(), self.cable.requests());
+        let (client, mut model) = (store.client(&self.bucket), None);
+        for operation in operations {
+            client.perform(operation, &model).await.unwrap();
+            model = operation.apply(&model);
+        }
+        let requests = (requests, self.cable.requests());
+        assert_eq!(client.view().await.unwrap(), view(&model));
+        store.engine.close().await;
+        ((steps, self.disk.trail()), requests)
+    }
 }
 
-async fn crash_once(prepared: &Prepared, operations: &[Operation], crash: Crash) {
-    let _told = Told(format!("{crash:?} of {operations:?}"));
-    let running = Running::new(prepared);
-    let seed = match crash {
-        Crash::Step(number, moment) => {
-            running.disk.crash_in(number, moment);
-            number
-        }
-        Crash::Request(number, moment) => {
-            running.cable.cut_in(number, moment);
-            number
-        }
-    };
-    let allowed = running.run_until_cut(&prepared.ada, operations).await;
-    let after = scratch();
-    // The bytes of a dead process and of a power cut in turn: each crash costs a database.
-    let disk: Arc<dyn Disk> = if seed % 2 == 0 {
-        running.disk.leave(after.path()).unwrap();
-        Arc::new(LocalDisk)
-    } else {
-        running.disk.cut_power(seed, after.path()).unwrap();
-        Arc::new(SimulatedDisk::open(after.path()).unwrap())
-    };
-    let reopened = Store::open_on(disk, after.path(), &prepared.ada, Manner::default(), database(&running.url)).await;
-    let store = reopened.unwrap();
-    check_reopened(&store, &[(BUCKET.to_owned(), allowed)]).await;
-    store.engine.close().await;
-    check_quarantine(after.path(), 1);
+/// Lets stores live through faults, a few at one time.
+async fn live_through(operations: &Arc<[Operation]>, faults: Vec<Fault>) {
+    assert!(faults.len() > 50, "only {} faults", faults.len());
+    let lives = (0..PARALLEL).map(|at| {
+        let (operations, faults) = (operations.clone(), faults.clone());
+        tokio::spawn(async move {
+            let mut life = Life::new().await;
+            for fault in faults.into_iter().skip(at).step_by(PARALLEL) {
+                life.suffer(&operations, fault).await;
+            }
+        })
+    });
+    for life in join_all(lives).await {
+        life.unwrap();
+    }
 }
 
 async fn at_every_step_and_request(operations: &[Operation]) {
-    let prepared = Arc::new(Prepared::new().await);
     let operations: Arc<[Operation]> = operations.into();
-    let ((steps, trail), (first, last)) = trail_of(&prepared, &operations).await;
-    assert!(last - first > 10, "only {} requests", last - first);
-    let moments = [Moment::Before, Moment::After];
-    let requests = (first + 1..=last).flat_map(|number| moments.map(|moment| Crash::Request(number, moment)));
-    let steps = every_crash(&trail, steps).into_iter().map(|(number, moment)| Crash::Step(number, moment));
-    in_parallel(steps.chain(requests), |crash| {
-        let (prepared, operations) = (prepared.clone(), operations.clone());
-        async move { crash_once(&prepared, &operations, crash).await }
-    })
-    .await;
+    let ((steps, trail), (first, last)) = Life::new().await.begin().trail(&operations).await;
+    // What a process leaves that dies before a request is what it leaves when it dies after the one before.
+    let requests = (first..=last).map(|number| Fault::Request(number, Moment::After));
+    let steps = every_crash(&trail, steps).into_iter().map(|(number, moment)| Fault::Step(number, moment));
+    live_through(&operations, steps.chain(requests).collect()).await;
 }
 
 fn put(key: &str, size: usize) -> Operation {
@@ -210,4 +251,22 @@ async fn uploads_are_old_or_new() {
         Operation::Clean,
     ])
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_leaves_old_or_new_and_the_store_goes_on() {
+    let operations: Arc<[Operation]> = [
+        Operation::CreateBucket,
+        put("large", 5_000),
+        put("large", 6_000),
+        Operation::CreateUpload { key: "k".to_owned() },
+        Operation::PutPart { key: "k".to_owned(), number: 1, content: Content::noise(5_000, 1) },
+        Operation::Complete { key: "k".to_owned() },
+        delete("large"),
+    ]
+    .into();
+    let (_, (first, last)) = Life::new().await.begin().trail(&operations).await;
+    let moments = [Moment::Before, Moment::After];
+    let faults = (1..=last - first).flat_map(|number| moments.map(|moment| Fault::Connection(number, moment)));
+    live_through(&operations, faults.collect()).await;
 }

@@ -58,8 +58,7 @@ pub(crate) fn data_dir(root: &Path) -> PathBuf {
     root.join("data")
 }
 
-/// Copies what is in a directory.
-pub(crate) fn copy_directory(from: &Path, to: &Path) {
+fn copy_directory(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());

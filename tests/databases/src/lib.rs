@@ -38,21 +38,6 @@ pub fn new_postgres() -> String {
     SERVER.get_or_init(Server::start).new_database()
 }
 
-/// The URL of a copy of a database of this process's server. Nobody may be connected to it.
-pub fn copy_postgres(url: &str) -> String {
-    let (address, host) = url.split_once('?').expect("the folder of the server");
-    let (server, template) = address.rsplit_once('/').expect("the name of the database");
-    let name = new_name();
-    let copy = format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy");
-    run_sql(&format!("{server}/postgres?{host}"), &copy);
-    format!("{server}/{name}?{host}")
-}
-
-fn new_name() -> String {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed))
-}
-
 /// Runs SQL in a database of this process's server and returns what it prints, unaligned and without headings.
 pub fn run_sql(url: &str, sql: &str) -> String {
     client(&["-q", "-t", "-A", "-c", sql, url])
@@ -112,7 +97,8 @@ impl Server {
     }
 
     fn new_database(&self) -> String {
-        let name = new_name();
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         self.create_database(&name);
         format!("postgres://postgres@localhost/{name}?host={}", self.folder.display())
     }
