@@ -113,8 +113,8 @@ impl<T> FairQueue<T> {
 pub(crate) struct Limits {
     /// Places.
     pub(crate) slots: usize,
-    /// Whether one share may have only as many places as are free beside them: alone it has half of them, and however many have theirs,
-    /// there is one for the next who comes.
+    /// Whether one share may have only as many places as are free beside them: alone it has half of them, two a third each, and several
+    /// together never have all but the last few.
     pub(crate) leaves_room: bool,
     /// How many may wait.
     pub(crate) waiting_max: usize,
@@ -220,25 +220,27 @@ impl Shared {
 
 impl State {
     fn take_free(&mut self, shared: &Arc<Shared>, share: &Share) -> Option<Slot> {
-        if self.is_closed || !self.may_have(shared, share, self.free) {
+        // Who comes now and may have a place is not kept waiting for those who may not.
+        if self.is_closed || !self.may_have(shared, share) {
             return None;
         }
-        self.free -= 1;
         Some(self.give(shared, share.clone()))
     }
 
-    /// Whether a share may have one of so many free places.
-    fn may_have(&self, shared: &Shared, share: &Share, free: usize) -> bool {
+    /// Whether a share may have one of the free places.
+    fn may_have(&self, shared: &Shared, share: &Share) -> bool {
         let held = self.held.get(share).copied().unwrap_or_default();
-        free > 0 && (!shared.limits.leaves_room || held < free)
+        self.free > 0 && (!shared.limits.leaves_room || held < self.free)
     }
 
     fn give(&mut self, shared: &Arc<Shared>, share: Share) -> Slot {
+        self.free -= 1;
         *self.held.entry(share.clone()).or_default() += 1;
         Slot { held: Some((shared.clone(), share)) }
     }
 
     fn take_back(&mut self, share: &Share) {
+        self.free += 1;
         if let Some(count) = self.held.get_mut(share) {
             *count -= 1;
             if *count == 0 {
@@ -247,36 +249,36 @@ impl State {
         }
     }
 
-    /// The next who waits and may have a place, with that place.
-    fn next(&mut self, shared: &Arc<Shared>) -> Option<(oneshot::Sender<Slot>, Slot)> {
-        // One came back just now.
-        let free = self.free + 1;
-        let may_have = |share: &Share| self.may_have(shared, share, free);
-        let at = self.waiting.position(may_have)?;
-        let (share, sender) = self.waiting.pop_at(at)?;
-        Some((sender, self.give(shared, share)))
+    /// Gives the places that came free to those who wait and may have one. Several may when one came back: it is free, and who gave it
+    /// back has one less.
+    fn give_free(&mut self, shared: &Arc<Shared>) -> Vec<(oneshot::Sender<Slot>, Slot)> {
+        std::iter::from_fn(|| {
+            let at = self.waiting.position(|share| self.may_have(shared, share))?;
+            let (share, sender) = self.waiting.pop_at(at)?;
+            Some((sender, self.give(shared, share)))
+        })
+        .collect()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let Some((shared, mut share)) = self.held.take() else { return };
-        loop {
-            let next = {
+        let mut returned: Vec<_> = self.held.take().into_iter().collect();
+        while let Some((shared, share)) = returned.pop() {
+            let given = {
                 let mut state = shared.lock();
                 state.take_back(&share);
-                let next = state.next(&shared);
-                state.free += usize::from(next.is_none());
-                next
+                state.give_free(&shared)
             };
-            let Some((sender, slot)) = next else {
+            if given.is_empty() {
                 shared.returned.notify_waiters();
-                return;
-            };
-            // Sent outside of the lock: a receiver that is gone drops the place, which takes the lock again.
-            let Err(mut unwanted) = sender.send(slot) else { return };
-            let Some((_, of_unwanted)) = unwanted.held.take() else { return };
-            share = of_unwanted;
+            }
+            for (sender, slot) in given {
+                // Sent outside of the lock. A receiver that is gone gives the place back.
+                if let Err(mut unwanted) = sender.send(slot) {
+                    returned.extend(unwanted.held.take());
+                }
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ async fn a_share_never_has_all_places_and_does_not_stand_in_others_way() {
 }
 
 #[test]
-fn however_many_have_their_places_the_next_finds_one() {
+fn who_comes_later_still_finds_places() {
     let slots = slots(64, true, 100);
     let mut held = Vec::new();
     let shares: Vec<usize> = (0..6)
@@ -114,6 +114,24 @@ fn however_many_have_their_places_the_next_finds_one() {
     assert!(slots.try_take(&tenant("next")).is_some());
     held.clear();
     assert_eq!(slots.0.lock().free, 64);
+}
+
+#[tokio::test]
+async fn a_place_that_comes_back_may_let_two_in() {
+    let slots = slots(3, true, 100);
+    let (one, two) = (tenant("one"), tenant("two"));
+    let of_one = slots.try_take(&one).unwrap();
+    let of_two = slots.try_take(&two).unwrap();
+    let waiting = [&two, &one].map(|share| match slots.take_or_wait(share) {
+        Taken::Now(_) => panic!("each has as many as are free"),
+        Taken::Later(receiver) => receiver,
+    });
+    drop(of_one);
+    let [mut second_of_two, mut again_of_one] = waiting;
+    let given = (second_of_two.try_recv().unwrap(), again_of_one.try_recv().unwrap());
+    assert_eq!(slots.0.lock().free, 0);
+    drop((of_two, given));
+    assert_eq!(slots.0.lock().free, 3);
 }
 
 #[tokio::test]
