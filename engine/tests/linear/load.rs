@@ -209,7 +209,10 @@ impl Shared {
 
     fn record(&self, key: usize, operation: Operation) {
         let (call, answer) = (operation.call, operation.answer);
-        if let (Answer::Found(Some(seen)), _) | (_, Call::Put(seen) | Call::PutIfAbsent(seen)) = (answer, call) {
+        // A PUT that failed for its condition wrote nothing.
+        if let (Answer::Found(Some(seen)), _) | (Answer::Done, Call::Put(seen) | Call::PutIfAbsent(seen)) =
+            (answer, call)
+        {
             self.last.lock().unwrap().insert(key, seen);
         }
         self.recorded.lock().unwrap().entry(key).or_default().push(operation);

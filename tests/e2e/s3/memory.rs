@@ -9,7 +9,7 @@ const BUCKET: &str = "memory";
 const SMALL_BYTES: usize = 8 << 20;
 /// Of so many bytes, nobody could keep even a third unnoticed.
 const LARGE_BYTES: usize = 128 << 20;
-const GROWTH_BYTES_MAX: u64 = 48 << 20;
+const GROWTH_BYTES_MAX: u64 = 40 << 20;
 /// Clients that ask for the large object and do not read it.
 const SLOW_CLIENTS: usize = 6;
 const PART_BYTES: usize = 50 << 20;
