@@ -81,6 +81,11 @@ impl Cable {
         self.shared.lock().lives_on = true;
     }
 
+    /// Breaks no more where it was told to.
+    pub(crate) fn mend(&self) {
+        self.shared.lock().cut_at = None;
+    }
+
     /// How many requests there were.
     pub(crate) fn requests(&self) -> u64 {
         self.shared.lock().requests
@@ -111,6 +116,13 @@ impl Cable {
         let asked = is_last.clone();
         std::thread::spawn(move || to_server.pass_requests(client, server, &asked));
         std::thread::spawn(move || from_server.pass_answers(server_again, client_again, &is_last));
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Whoever accepts connections learns that there is nobody to accept them for.
+        let _ = UnixStream::connect(self.folder.path().join(SOCKET));
     }
 }
 
