@@ -39,10 +39,7 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
-        let (mut connection, options) = connect(settings).await?;
-        // The writer asks for each checkpoint itself: of its own SQLite does not say that one failed.
-        let quiet = sqlx::query("PRAGMA wal_autocheckpoint = 0").execute(&mut connection).await;
-        quiet.map_err(|e| database_error("open", e))?;
+        let (connection, options) = connect(settings).await?;
         let writer = Connection::Writer(Link::new(connection));
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
@@ -90,6 +87,7 @@ pub(super) async fn connect(settings: &Settings) -> Result<(SqliteConnection, Sq
     let mut connection = link::connect("open", &options).await?;
     empty_log(&mut connection).await?;
     migrate::sqlite(&mut connection).await?;
+    empty_log(&mut connection).await?;
     Ok((connection, options))
 }
 
@@ -112,6 +110,8 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .statement_cache_capacity(256)
         // A page of a listing goes to whoever asked in one go: after so many rows both threads wait for each other.
         .row_buffer_size(ROWS_BUFFERED)
+        // Each checkpoint is asked for: of its own SQLite does not say that one failed.
+        .pragma("wal_autocheckpoint", "0")
         .pragma("journal_size_limit", "67108864")
         .pragma("cache_size", "-32000")
         .pragma("temp_store", "MEMORY")

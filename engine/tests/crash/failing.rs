@@ -181,33 +181,76 @@ async fn a_directory_that_cannot_be_synced_loses_nothing() {
     }
 }
 
-/// Puts small objects until a checkpoint of the store's own cannot be synced.
-async fn at_checkpoint(number: u64) -> Failing {
+/// Puts small objects, with a checkpoint of the store's own every few, until the disk fails as it is told to.
+async fn at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
     let prepared = Prepared::new().await;
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
     let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, Manner::SHORT_LOG).await.unwrap();
-    disk.fail_sync(Target::Database, number);
+    fault(&disk);
     let (client, mut model) = (store.client(BUCKET), None);
-    let puts = (0..100).map(|number| put(&format!("k{number}"), 300));
+    let puts = (0..200).map(|number| put(&format!("k{number}"), if number % 3 == 2 { 5_000 } else { 300 }));
     for operation in [Operation::CreateBucket].into_iter().chain(puts) {
+        let next = operation.apply(&model);
         if let Err(error) = client.perform(&operation, &model).await {
-            // Whoever was answered before has it, and nobody was half answered.
-            return Failing { prepared, root, disk, store, allowed: vec![model], error: Some(error) };
+            return Failing { prepared, root, disk, store, allowed: vec![model, next], error: Some(error) };
         }
-        model = operation.apply(&model);
+        model = next;
     }
-    panic!("checkpoint {number} failed and nobody was told, or there are not so many");
+    panic!("the disk failed and nobody was told, or it did not");
+}
+
+/// The store takes no more writes, and has what it acknowledged: also when it is started again, works on, and loses power.
+async fn is_read_only_after(fault: impl Fn(&SimulatedDisk)) -> Failing {
+    let failing = at_fault(&fault).await;
+    is_read_only_and_says_so(&failing).await;
+    cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+    at_fault(&fault).await.restart_work_on_and_cut().await;
+    failing
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_cannot_be_synced_makes_the_store_read_only() {
     for number in 1..=3 {
         let _told = Told(format!("sync {number} of the database failed in the store's own checkpoint"));
-        let failing = at_checkpoint(number).await;
-        is_read_only_and_says_so(&failing).await;
-        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
-        at_checkpoint(number).await.restart_work_on_and_cut().await;
+        is_read_only_after(|disk| disk.fail_sync(Target::Database, number)).await;
+    }
+    // A commit syncs the log, and a checkpoint that follows does at once again.
+    let mut checkpoints = 0;
+    for number in 1..=16 {
+        let _told = Told(format!("sync {number} of the log failed"));
+        let failing = is_read_only_after(|disk| disk.fail_sync(Target::Log, number)).await;
+        let trail = failing.disk.trail();
+        let last = trail.iter().rposition(|step| step == "sync data/metadata.sqlite-wal").unwrap();
+        checkpoints += usize::from(trail[last - 1] == trail[last]);
+    }
+    assert!(checkpoints > 0, "no checkpoint met it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_the_database_that_fails_makes_the_store_read_only() {
+    for (target, number) in [(Target::Log, 1), (Target::Log, 7), (Target::Database, 1), (Target::Database, 4)] {
+        let _told = Told(format!("write {number} of {target:?} failed"));
+        is_read_only_after(|disk| disk.fail_write(target, number)).await;
+    }
+}
+
+/// Nobody but the one whose blob it is need know.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_of_a_blob_that_fails_is_an_error_and_passes() {
+    for number in 1..=4 {
+        let _told = Told(format!("write {number} of a blob failed"));
+        let Failing { prepared, root: _root, disk, store, allowed, error } =
+            at_fault(|disk| disk.fail_write(Target::Blob, number)).await;
+        assert!(matches!(error, Some(Error::Io { .. })), "{error:?}");
+        assert_eq!(store.engine.health().await.read_only, None);
+        let (client, model) = (store.client(BUCKET), &allowed[0]);
+        assert_eq!(client.view().await.unwrap(), view(model));
+        let later = put("later", 5_000);
+        client.perform(&later, model).await.unwrap();
+        disk.crash_now();
+        store.engine.close().await;
+        cut_and_check(&disk, &prepared, &[later.apply(model)]).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use engine::Error;
 use futures::future::join_all;
-use simulated_disk::SimulatedDisk;
+use simulated_disk::{SimulatedDisk, Target};
 
 use crate::blobs::blobs;
 use crate::check::{Told, check, check_quarantine, check_reopened};
@@ -220,7 +220,7 @@ async fn a_store_opens_although_there_is_no_room_to_write_its_log_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_of_the_store_that_finds_no_room_harms_nothing() {
     let prepared = Prepared::new().await;
-    let mut checkpoints = 0;
+    let (mut refused, mut checkpoints) = (0, 0);
     for writes in 0..40 {
         let _told = Told(format!("full after {writes} writes"));
         let root = prepared.copy();
@@ -230,13 +230,14 @@ async fn a_checkpoint_of_the_store_that_finds_no_room_harms_nothing() {
         let client = store.client(BUCKET);
         let mut model = perform_all(&client, &before()).await;
         disk.fill_after(writes);
-        let puts: Vec<_> = (0..12).map(|number| put(&format!("more-{number}"), 300)).collect();
+        let puts: Vec<_> = (0..12).map(|number| put(&format!("more-{number}"), 4_000)).collect();
         for put in &puts {
             match client.perform(put, &model).await {
                 Ok(()) => model = put.apply(&model),
                 Err(error) => assert!(matches!(error, Error::DiskFull), "{error:?}"),
             }
         }
+        refused += disk.refused(Target::Database);
         let filled = disk.trail().len();
         disk.free_space();
         for put in &puts {
@@ -248,5 +249,6 @@ async fn a_checkpoint_of_the_store_that_finds_no_room_harms_nothing() {
         store.engine.close().await;
         reopen_after_power_cut(&disk, writes, &prepared, &model).await;
     }
+    assert!(refused > 10, "only {refused} writes of checkpoints found no room");
     assert!(checkpoints > 40, "only {checkpoints} checkpoints once there was room");
 }

@@ -1,12 +1,13 @@
 //! What is to go wrong without a crash.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use crate::state::full;
+use crate::state::{failed, full};
 
 /// What is synced or read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     /// A blob, or any other file that is not the database's.
     Blob,
@@ -33,8 +34,11 @@ impl Target {
 pub(crate) struct Faults {
     sync: Option<(Target, u64)>,
     read: Option<(Target, u64)>,
+    write: Option<(Target, u64)>,
     /// Writes until the disk is full; zero: it is.
     room_for_writes: Option<u64>,
+    /// How often there was no room.
+    refused: BTreeMap<Target, u64>,
 }
 
 impl Faults {
@@ -47,6 +51,10 @@ impl Faults {
         self.read = Some((target, number));
     }
 
+    pub(crate) fn fail_write(&mut self, target: Target, number: u64) {
+        self.write = Some((target, number));
+    }
+
     pub(crate) fn fill_after(&mut self, writes: u64) {
         self.room_for_writes = Some(writes);
     }
@@ -57,7 +65,7 @@ impl Faults {
 
     /// Whether the fault that was asked for has happened.
     pub(crate) fn is_over(&self) -> bool {
-        self.sync.is_none() && self.read.is_none()
+        self.sync.is_none() && self.read.is_none() && self.write.is_none()
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -72,10 +80,23 @@ impl Faults {
         is_due(&mut self.read, target)
     }
 
-    /// Refuses to let a file grow on a full disk. What it has already may be written over, as on a real one.
-    pub(crate) fn grow(&mut self, length_bytes: impl FnOnce() -> u64, wanted_bytes: u64) -> io::Result<()> {
+    pub(crate) fn refused(&self, target: Target) -> u64 {
+        self.refused.get(&target).copied().unwrap_or_default()
+    }
+
+    /// Refuses a write that is to fail, and to let a file grow on a full disk. What it has already may be written over, as on a real one.
+    pub(crate) fn write(
+        &mut self,
+        target: Target,
+        length_bytes: impl FnOnce() -> u64,
+        wanted_bytes: u64,
+    ) -> io::Result<()> {
+        if is_due(&mut self.write, target) {
+            return Err(failed());
+        }
         if let Some(left) = &mut self.room_for_writes {
             if *left == 0 && wanted_bytes > length_bytes() {
+                *self.refused.entry(target).or_default() += 1;
                 return Err(full());
             }
             *left = left.saturating_sub(1);

@@ -115,6 +115,16 @@ impl SimulatedDisk {
         self.shared.state().faults.fail_read(target, number);
     }
 
+    /// Lets a write fail with EIO, once; the next of that kind is number 1. Nothing of it arrives.
+    pub fn fail_write(&self, target: Target, number: u64) {
+        self.shared.state().faults.fail_write(target, number);
+    }
+
+    /// How often a file of that kind found no room.
+    pub fn refused(&self, target: Target) -> u64 {
+        self.shared.state().faults.refused(target)
+    }
+
     /// Whether no failure that was asked for is outstanding.
     pub fn has_failed(&self) -> bool {
         self.shared.state().faults.is_over()

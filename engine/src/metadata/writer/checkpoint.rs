@@ -9,12 +9,22 @@ use super::job::CommitFailure;
 use crate::Result;
 use crate::metadata::tx::Tx;
 
+/// Writes the log out as far as readers of older states let it.
+const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+/// The same, and waits for readers, so that the next commit begins the log anew.
+const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
+/// How many times as long as it should be the log may become before readers are waited for.
+const LENGTHS_MAX: i64 = 8;
+/// How long is waited for readers, in milliseconds, and how long for locks otherwise.
+const WAIT_SHORT: &str = "PRAGMA busy_timeout = 200";
+const WAIT_LONG: &str = "PRAGMA busy_timeout = 20000";
+
 /// When the log is to be written out.
 #[derive(Debug)]
 pub(super) struct Checkpoints {
     /// Pages from which on it is.
     pages_max: i64,
-    /// Pages from which on it is tried again after a reader of an older state, a back-up say, was in the way.
+    /// Pages from which on it is tried again when it was not all, or the log did not begin anew.
     retry_at_pages: i64,
 }
 
@@ -29,7 +39,7 @@ impl Checkpoints {
         Self { pages_max: pages_max.into(), retry_at_pages: 0 }
     }
 
-    /// Writes the log out if it has become long; as far as readers of older states let it.
+    /// Writes the log out if it has become long.
     ///
     /// # Errors
     /// What commits must be refused for from now on.
@@ -38,30 +48,53 @@ impl Checkpoints {
         let done = self.write_long_log(tx).await;
         // What a commit takes is told of commits.
         tx.statements = 0;
-        match done.map_err(|error| CommitFailure::logged(&error)) {
-            Err(failure @ CommitFailure::ReadOnly(_)) => Err(failure),
-            // The log stays as it is, and whole; the next commit asks again.
-            Err(CommitFailure::DiskFull | CommitFailure::Failed) | Ok(()) => Ok(()),
+        let Err(error) = done else { return Ok(()) };
+        tracing::error!(%error, source = ?std::error::Error::source(&error), "the log of the database could not be written out");
+        metrics::counter!("cloudhold_metadata_checkpoints_failed_total").increment(1);
+        match CommitFailure::of(&error) {
+            Some(failure @ CommitFailure::ReadOnly(_)) => Err(failure),
+            // The log stays as it is, and whole. The next commit asks again.
+            Some(CommitFailure::DiskFull | CommitFailure::Failed) | None => Ok(()),
         }
     }
 
     async fn write_long_log(&mut self, tx: &mut Tx) -> Result<()> {
         let Log { pages, .. } = ask(tx, "PRAGMA wal_checkpoint(NOOP)").await?;
+        metrics::gauge!("cloudhold_metadata_log_pages").set(pages as f64);
         if pages < self.pages_max {
             self.retry_at_pages = 0;
-        } else if pages >= self.retry_at_pages {
-            self.retry_at_pages = pages + self.pages_max / 8;
-            let began = Instant::now();
-            let log = ask(tx, "PRAGMA wal_checkpoint(PASSIVE)").await?;
-            metrics::histogram!("cloudhold_metadata_checkpoint_seconds").record(began.elapsed());
-            if log.written_pages < log.pages {
-                tracing::debug!(
-                    log.pages,
-                    log.written_pages,
-                    "a reader of an older state keeps the log of the database long"
-                );
-            }
+            return Ok(());
         }
+        if pages < self.retry_at_pages {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let log = ask(tx, PASSIVE).await?;
+        metrics::histogram!("cloudhold_metadata_checkpoint_seconds").record(began.elapsed());
+        if pages > self.pages_max.saturating_mul(LENGTHS_MAX) {
+            return self.begin_anew(tx, pages).await;
+        }
+        let is_whole = log.written_pages >= log.pages;
+        // The next commit begins a log anew that is written out, unless somebody is just reading: then one of the following does.
+        self.retry_at_pages = pages + self.pages_max / if is_whole { 64 } else { 8 };
+        Ok(())
+    }
+
+    /// Waits a moment for those who read, as they would keep the log growing for ever. Who reads an older state for long, as a back-up does,
+    /// is not waited for, and the log grows meanwhile.
+    async fn begin_anew(&mut self, tx: &mut Tx, pages: i64) -> Result<()> {
+        tx.execute(WAIT_SHORT, Vec::new()).await?;
+        let log = ask(tx, RESTART).await;
+        tx.execute(WAIT_LONG, Vec::new()).await?;
+        let log = log?;
+        if log.written_pages < log.pages {
+            tracing::warn!(
+                log.pages,
+                log.written_pages,
+                "somebody reads an older state, and the log of the database is long"
+            );
+        }
+        self.retry_at_pages = pages + self.pages_max;
         Ok(())
     }
 }

@@ -49,8 +49,8 @@ pub(super) async fn commit_batches(
         if is_closed {
             break;
         }
-        if commit.is_ok() {
-            // Nobody waits for this but those who come next.
+        // Nobody waits for this but those who come next. A log that fills the disk is what a checkpoint can make short.
+        if matches!(commit, Ok(()) | Err(CommitFailure::DiskFull)) {
             if let Err(CommitFailure::ReadOnly(why)) = checkpoints.keep_log_short(&mut committer.tx).await {
                 read_only.begin(&why);
             }

@@ -61,7 +61,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, le
     let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), length as usize) };
     let at = start.cast_unsigned();
     let written = disk.state().step("write", &path, |state| {
-        state.faults.grow(|| live_length_bytes(&path), at + bytes.len() as u64)?;
+        state.faults.write(Target::of_file(&path), || live_length_bytes(&path), at + bytes.len() as u64)?;
         ok(real!(handle, xWrite, from, length, start))?;
         state.note_written(file, at, bytes);
         Ok(())
