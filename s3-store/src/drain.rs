@@ -4,6 +4,8 @@
 use std::error::Error as StdError;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -22,19 +24,37 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 /// The body of a request from its first moment: whoever refuses the request only drops it.
 pub(crate) struct DrainedBody {
     inner: Option<Body>,
-    /// Reading asks a client that waits for `100 Continue` to send: nothing may be drained before it was asked.
-    may_drain: bool,
+    /// Of a client that waits for `100 Continue`: whether it was asked to send, which reading does. Nothing may be drained before.
+    asked: Option<Arc<AtomicBool>>,
+}
+
+/// Tells of a body, when its request is answered, whether its client was left waiting for `100 Continue`.
+pub(crate) struct Waiting(Option<Arc<AtomicBool>>);
+
+impl Waiting {
+    /// Whether the client may still send the body, or may not: nothing else can follow on its connection.
+    pub(crate) fn is_left(&self) -> bool {
+        self.0.as_ref().is_some_and(|asked| !asked.load(Ordering::Relaxed))
+    }
 }
 
 impl DrainedBody {
     pub(crate) fn new(body: Body, headers: &HeaderMap) -> Self {
-        Self { inner: Some(body), may_drain: !headers.contains_key(EXPECT) }
+        let waits = headers.contains_key(EXPECT) && !body.is_end_stream();
+        Self { inner: Some(body), asked: waits.then(Arc::default) }
+    }
+
+    /// Tells later whether the client was left waiting.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting(self.asked.clone())
     }
 
     /// The next frame; after the end or a fault there is none.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let Some(inner) = &mut self.inner else { return Poll::Ready(None) };
-        self.may_drain = true;
+        if let Some(asked) = &self.asked {
+            asked.store(true, Ordering::Relaxed);
+        }
         let frame = std::task::ready!(Pin::new(inner).poll_frame(cx));
         Poll::Ready(match frame {
             Some(Ok(frame)) => Some(Ok(frame)),
@@ -77,7 +97,7 @@ impl DrainedBody {
 impl Drop for DrainedBody {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
-        if self.may_drain
+        if !self.waiting().is_left()
             && !inner.is_end_stream()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

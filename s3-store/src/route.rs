@@ -113,8 +113,10 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     let from_page = parts.headers.contains_key(ORIGIN);
     let bucket = door.bucket_of(&parts.headers, &parts.uri);
     let allowed = door.allowed_origins(from_page, bucket.as_ref()).await;
-    let is_cut = parts.version <= Version::HTTP_11 && body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
+    let is_http_1 = parts.version <= Version::HTTP_11;
+    let is_cut = body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
     let body = DrainedBody::new(body, &parts.headers);
+    let waiting = body.waiting();
     let request = Request::from_parts(parts, body);
     let span = tracing::info_span!("s3", request_id = context.request_id());
     let answered = async {
@@ -127,8 +129,8 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     if let Some(allowed) = &allowed {
         cors::decorate(allowed, &asked.method, &asked.headers, response.headers_mut());
     }
-    if is_cut && response.status().as_u16() >= 400 {
-        // More of the body may come than is read after a refusal: nothing else can follow on this connection.
+    if is_http_1 && (waiting.is_left() || is_cut && response.status().as_u16() >= 400) {
+        // The body, or more of it than is read after a refusal, may come or not: nothing else can follow on this connection.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     count(&context, response.status(), asked.started);

@@ -102,6 +102,39 @@ async fn who_waits_for_100_is_told_to_go_on_or_refused_at_once() {
     }
 }
 
+/// All that comes back for bytes of a client that would keep its connection.
+fn kept(endpoint: &Endpoint, sent: &[u8], until: &str) -> String {
+    let sent = String::from_utf8_lossy(sent).replacen("connection: close\r\n", "", 1);
+    let mut stream = TcpStream::connect(endpoint.addr).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream.write_all(sent.as_bytes()).expect("sent");
+    let mut heard = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&heard).contains(until) {
+        let size = stream.read(&mut buffer).expect("an answer");
+        assert!(size > 0, "{}", String::from_utf8_lossy(&heard));
+        heard.extend_from_slice(&buffer[..size]);
+    }
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_left_waiting_for_100_is_told_that_the_connection_ends() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let refused = || Request::new("PUT", "/no-such-bucket/key").body("content");
+    let wire = endpoint.ada.wire(refused().header("expect", "100-continue"));
+    let head = &wire[..wire.len() - "content".len()];
+    let answer = kept(&endpoint, head, "</Error>");
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    // Whose body is read, or who has none, may go on.
+    let whole = endpoint.ada.wire(refused());
+    let empty = endpoint.ada.wire(Request::new("PUT", "/no-such-bucket/key").header("expect", "100-continue"));
+    for wire in [whole, empty] {
+        let answer = kept(&endpoint, &wire, "</Error>");
+        assert!(answer.starts_with("HTTP/1.1 404") && !answer.contains("connection: close"), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_may_leave_early() {
     let endpoint = Endpoint::with_bucket("photos").await;
