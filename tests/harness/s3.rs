@@ -35,6 +35,8 @@ pub struct S3Answer {
     pub etag: String,
     /// The version of the object, where its bucket keeps versions.
     pub version_id: Option<String>,
+    /// How the store says that the object is encrypted under keys of its own.
+    pub encryption: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -185,7 +187,8 @@ impl S3 {
         let header = |name| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let etag = header("etag").unwrap_or_default().trim_matches('"').to_owned();
         let version_id = header("x-amz-version-id");
-        Ok(S3Answer { status, etag, version_id, body: response.bytes().await?.to_vec() })
+        let encryption = header("x-amz-server-side-encryption");
+        Ok(S3Answer { status, etag, version_id, encryption, body: response.bytes().await?.to_vec() })
     }
 
     /// Begins to read an object: the rest comes as fast as the answer's holder reads.

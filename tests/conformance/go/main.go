@@ -1,4 +1,5 @@
-// The AWS SDK for Go v2 against the store: single calls, both managers of transfers, presigned addresses and forms.
+// The AWS SDK for Go v2 against the store: single calls, both managers of transfers, presigned addresses and forms; with the argument
+// "encryption" each kind of encryption instead.
 package main
 
 import (
@@ -47,6 +48,9 @@ func main() {
 	slices.Sort(unusualKeys)
 	steps := []func(){
 		buckets, objects, checksums, transfers, partsByHand, lists, conditions, presigned, form, tags, versions, strangers, deletes,
+	}
+	if slices.Equal(os.Args[1:], []string{"encryption"}) {
+		steps = []func(){encryption}
 	}
 	for _, step := range steps {
 		step()

@@ -7,39 +7,14 @@ const sdk = require('@aws-sdk/client-s3')
 const { Upload } = require('@aws-sdk/lib-storage')
 const { createPresignedPost } = require('@aws-sdk/s3-presigned-post')
 const { getSignedUrl } = require('@aws-sdk/s3-request-presigner')
+const { c, client, call, bytes, refused } = require('./aws_sdk_client.js')
 const s3 = require('./s3.js')
 
 const BUCKET = 'aws-sdk-js'
 const PART = 5 * s3.MIB
 
-function client(options) {
-  return new sdk.S3Client({
-    endpoint: s3.endpoint.href,
-    region: 'us-east-1',
-    forcePathStyle: true,
-    credentials: { accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey },
-    // A second attempt would hide a failure.
-    maxAttempts: 1,
-    ...options,
-  })
-}
-
-const c = client()
-
-// Sends a command, named as in the SDK and without its ending.
-const call = (name, input, by = c) => by.send(new sdk[`${name}Command`](input))
 const inBucket = (name, input) => call(name, { Bucket: BUCKET, ...input })
-const bytes = async (answer) => Buffer.from(await answer.Body.transformToByteArray())
 const read = async (Key, more) => bytes(await inBucket('GetObject', { Key, ...more }))
-
-// The call must fail with that status, as that error; `type` is its class, where the SDK has one.
-async function refused(status, name, promise, type = sdk.S3ServiceException) {
-  await assert.rejects(promise, (error) => {
-    assert.deepEqual([error.$metadata?.httpStatusCode, error.name], [status, name], `${error.stack}`)
-    assert.ok(error instanceof type, `${error.name} is no ${type.name}`)
-    return true
-  })
-}
 
 async function buckets() {
   await refused(404, 'NotFound', inBucket('HeadBucket'), sdk.NotFound)

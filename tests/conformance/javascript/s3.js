@@ -5,6 +5,9 @@ const assert = require('node:assert/strict')
 const crypto = require('node:crypto')
 
 const MIB = 1 << 20
+// What a test looks for among the files of the store, where it must not and where it must be found.
+const sealed = Buffer.from(process.env.SEALED ?? '')
+const open = Buffer.from(process.env.OPEN ?? '')
 
 // Names with blanks, signs, letters beyond ASCII and empty or dotted steps: each must come back as it was sent.
 const UNUSUAL_KEYS = [
@@ -19,6 +22,13 @@ const UNUSUAL_KEYS = [
 function content(sizeBytes, seed = 0) {
   const cipher = crypto.createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16))
   return cipher.update(Buffer.alloc(sizeBytes))
+}
+
+// Content with the mark of what is sealed somewhere inside.
+function marked(sizeBytes) {
+  const bytes = content(sizeBytes)
+  sealed.copy(bytes, Math.floor(sizeBytes / 2))
+  return bytes
 }
 
 function same(found, expected, what) {
@@ -65,7 +75,10 @@ async function runAll(parts) {
 module.exports = {
   MIB,
   UNUSUAL_KEYS,
+  sealed,
+  open,
   content,
+  marked,
   same,
   bytesOf,
   allOf,

@@ -7,6 +7,7 @@ mod awscli;
 mod boto3;
 mod commits;
 mod duplicity;
+mod encryption;
 mod events;
 mod java;
 mod malformed;

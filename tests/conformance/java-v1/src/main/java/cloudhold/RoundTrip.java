@@ -37,7 +37,7 @@ import java.util.Random;
 /**
  * What CloudStack does with its S3 secondary storage, with the SDK that CloudStack brings: uploads by the TransferManager in
  * parts, downloads, reads of a template's header that are aborted, lists (V1), deletes and presigned addresses, by the signer
- * that an image store is configured with.
+ * that an image store is configured with. With the second argument "encryption", {@link Encryption} instead.
  */
 public final class RoundTrip {
     private static final String BUCKET = "java-v1";
@@ -60,6 +60,11 @@ public final class RoundTrip {
     public static void main(String[] arguments) throws Exception {
         Path folder = Files.createTempDirectory("java-v1");
         AmazonS3 s3 = client(arguments[0]);
+        if (arguments.length > 1 && "encryption".equals(arguments[1])) {
+            Encryption.run(s3);
+            System.out.println("done");
+            return;
+        }
         RoundTrip trip = new RoundTrip(s3, folder);
         if (!s3.doesBucketExistV2(BUCKET)) {
             s3.createBucket(BUCKET);
@@ -182,13 +187,13 @@ public final class RoundTrip {
         s3.deleteBucket(BUCKET);
     }
 
-    private static byte[] random(int size) {
+    static byte[] random(int size) {
         byte[] content = new byte[size];
         new Random(size).nextBytes(content);
         return content;
     }
 
-    private static void check(boolean holds, String otherwise) {
+    static void check(boolean holds, String otherwise) {
         if (!holds) {
             throw new AssertionError(otherwise);
         }

@@ -34,7 +34,7 @@ import software.amazon.awssdk.services.s3.model.S3Object;
 import software.amazon.awssdk.services.s3.model.Tag;
 import software.amazon.awssdk.services.s3.presigner.S3Presigner;
 
-/** The AWS SDK for Java v2: what its blocking client does, and {@link Transfers}. */
+/** The AWS SDK for Java v2: what its blocking client does, and {@link Transfers}; or, when asked for it, {@link Encryption}. */
 public final class RoundTrip {
     private static final String BUCKET = "java-v2";
     /** Blanks, signs, letters beyond ASCII and empty or dotted steps: each name must come back as it was sent. */
@@ -49,6 +49,11 @@ public final class RoundTrip {
     private final S3Client s3 = Store.blocking();
 
     public static void main(String[] arguments) throws Exception {
+        if (Arrays.equals(arguments, new String[] {"encryption"})) {
+            Encryption.run();
+            System.out.println("done");
+            return;
+        }
         RoundTrip trip = new RoundTrip();
         trip.buckets();
         trip.objects();
