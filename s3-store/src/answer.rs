@@ -90,15 +90,16 @@ fn complete_error(response: &mut Response<Body>, context: &RequestContext, resou
         context.request_id(),
         context.host_id(),
     );
-    // Messages repeat what was sent, with characters that stand in no XML, not even as references.
-    let xml = xml.replace(|character| !may_stand_in_xml(character), "\u{fffd}");
+    let xml = shown(&xml);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     response.headers_mut().remove(CONTENT_LENGTH);
     *response.body_mut() = Body::from(Bytes::from(xml));
 }
 
-fn may_stand_in_xml(character: char) -> bool {
-    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+/// A text that may repeat what was sent, with a sign for each character that stands in no XML, not even as a reference.
+pub(crate) fn shown(text: &str) -> String {
+    let may_stand = |character| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    text.replace(|character| !may_stand(character), "\u{fffd}")
 }
 
 /// The text of the first element of that name, as it is escaped.

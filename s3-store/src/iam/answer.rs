@@ -12,6 +12,7 @@ use time::macros::format_description;
 use super::XML;
 use super::error::Failure;
 pub(super) use crate::answer::escape;
+use crate::answer::shown;
 
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -40,7 +41,7 @@ pub(super) fn of_result(asked: Option<IamAction>, result: Option<String>, reques
 /// The answer of a request that was refused.
 pub(super) fn of_failure(asked: Option<IamAction>, failure: &Failure, request_id: &str) -> Response {
     let kind = if failure.status.is_server_error() { "Receiver" } else { "Sender" };
-    let error = text("Type", kind) + &text("Code", failure.code) + &text("Message", &failure.message);
+    let error = text("Type", kind) + &text("Code", failure.code) + &text("Message", &shown(&failure.message));
     let service = asked.map_or(IamService::Iam, IamAction::service);
     let xml = format!(
         "<ErrorResponse xmlns=\"{}\">{}{}</ErrorResponse>",
@@ -105,6 +106,14 @@ mod tests {
     use engine::Error;
 
     use super::*;
+
+    #[tokio::test]
+    async fn an_error_is_xml_whatever_it_repeats() {
+        let failure = Failure::action("a\u{0}\u{1}<\u{fffe}\u{1f4a9}");
+        let body = axum::body::to_bytes(of_failure(None, &failure, "id").into_body(), 1 << 10).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains("operation a\u{fffd}\u{fffd}&lt;\u{fffd}\u{1f4a9} for"), "{text}");
+    }
 
     #[test]
     fn it_is_said_whether_to_ask_again() {

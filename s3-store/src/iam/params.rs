@@ -30,7 +30,7 @@ impl Params {
         let pairs: Vec<(String, String)> = url::form_urlencoded::parse(form).into_owned().collect();
         let mut names: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();
         names.sort_unstable();
-        if pairs.iter().any(|(_, value)| value.contains('\0')) {
+        if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
             return Err(Failure::validation("A parameter has a character that none may have.".to_owned()));
         }
         match names.windows(2).find(|two| two[0] == two[1]) {
@@ -108,6 +108,11 @@ mod tests {
 
     #[test]
     fn what_is_not_offered_or_said_twice_is_refused() {
+        assert!(Params::read(b"UserName=a%00").is_err() && Params::read(b"User%00Name=a").is_err());
+        assert!(
+            Params::read(b"UserName=a%0A").is_ok(),
+            "other characters are for those who know what the parameter is"
+        );
         assert!(Params::read(b"UserName=a&UserName=b").is_err());
         let refused = |form: &str| Params::read(form.as_bytes()).expect("a form").must_be_understood().is_err();
         assert!(refused("Tags.member.1.Key=a"));

@@ -5,7 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use s3s::{Body, S3Error};
 
-use crate::answer::escape;
+use crate::answer::{escape, shown};
 use crate::context::RequestContext;
 use crate::error::default_message;
 
@@ -71,5 +71,5 @@ impl Failure {
 }
 
 fn item(name: &str, value: &str) -> String {
-    format!("<li>{name}: {}</li>\n", escape(value))
+    format!("<li>{name}: {}</li>\n", escape(&shown(value)))
 }
