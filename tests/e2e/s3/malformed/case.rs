@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use engine::IamAction;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use s3_store::{OPERATIONS, OfferedOperation, Target};
@@ -10,23 +11,36 @@ use tests::Tenant;
 
 use super::chunks::Plan;
 use super::forms::{self, Part};
-use super::pools::{any, on_one_line, pick};
+use super::pools::{any, pick};
 use super::request::Request;
 use super::sign::{Payload, Scheme, Stamp, Tamper, sign};
 use super::wire::{Ending, Step};
-use super::{damage, documents};
+use super::{damage, documents, identities, raw, visits};
+
+/// Where a case is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    S3,
+    /// The door of identities; the one of S3 knows them, too.
+    Iam,
+}
 
 /// Who and what is there for the cases of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct World {
-    pub(super) host: String,
+    pub(super) s3_host: String,
+    pub(super) iam_host: String,
     /// Who owns the buckets in which everything may be changed.
     pub(super) player: Tenant,
+    /// The number of the player's account.
+    pub(super) account: String,
     /// Who owns the bucket that must not change.
     pub(super) keeper: Tenant,
     /// A bucket of the player with an object `key` and an upload.
     pub(super) bucket: String,
     pub(super) upload: String,
+    /// A bucket of the player that is a website, which no other case touches.
+    pub(super) shown: String,
     pub(super) kept: String,
 }
 
@@ -35,6 +49,7 @@ pub(super) struct World {
 pub(super) struct Case {
     /// What it is, in words.
     pub(super) what: String,
+    pub(super) door: Door,
     pub(super) steps: Vec<Step>,
     pub(super) ending: Ending,
     /// One for each request in it: whether it is a HEAD.
@@ -46,6 +61,7 @@ pub(super) struct Case {
 pub(super) struct Maker<'a> {
     world: &'a World,
     random: StdRng,
+    door: Door,
     what: Vec<&'static str>,
     right: Option<String>,
 }
@@ -56,7 +72,7 @@ impl Case {
         let random = StdRng::seed_from_u64(
             seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ number.wrapping_mul(0xd134_2543_de82_ef95),
         );
-        let mut maker = Maker { world, random, what: Vec::new(), right: None };
+        let mut maker = Maker { world, random, door: Door::S3, what: Vec::new(), right: None };
         let (head, body, is_head) = maker.request();
         maker.sent(head, body, is_head)
     }
@@ -85,55 +101,57 @@ pub(super) fn valid(operation: &OfferedOperation, world: &World, bucket: &str) -
     request.body(operation.body)
 }
 
-/// Signs a request as a whole, and gives head and body.
-pub(super) fn signed(mut request: Request, world: &World, tenant: &Tenant, scheme: &Scheme) -> (Vec<u8>, Vec<u8>) {
-    let mut random = StdRng::seed_from_u64(0);
-    request.headers.insert(0, (b"host".to_vec(), world.host.clone().into_bytes()));
-    let _ = sign(&mut request, scheme, &Stamp::new(tenant, 0), None, &mut random);
-    (request.head(), request.body)
+impl World {
+    fn host(&self, door: Door) -> Vec<u8> {
+        match door {
+            Door::S3 => &self.s3_host,
+            Door::Iam => &self.iam_host,
+        }
+        .clone()
+        .into_bytes()
+    }
+
+    /// Signs a request for a service as a whole, and gives head and body. One that names a host stays with it.
+    pub(super) fn signed(
+        &self,
+        mut request: Request,
+        (door, service): (Door, &str),
+        tenant: &Tenant,
+        scheme: &Scheme,
+    ) -> (Vec<u8>, Vec<u8>) {
+        let mut random = StdRng::seed_from_u64(0);
+        if !request.has("host") {
+            request.headers.insert(0, (b"host".to_vec(), self.host(door)));
+        }
+        let _ = sign(&mut request, scheme, &Stamp::new(tenant, 0).of_service(service), None, &mut random);
+        (request.head(), request.body)
+    }
+
+    /// A good request to a door.
+    fn good(&self, door: Door, path: &str) -> Vec<u8> {
+        let (request, service) = match door {
+            Door::S3 => (Request::new("GET", path), "s3"),
+            Door::Iam => identities::good(IamAction::GetCallerIdentity, &self.account),
+        };
+        let (head, body) = self.signed(request, (door, service), &self.player, &Scheme::V4(Payload::Hash));
+        [head, body].concat()
+    }
 }
 
 impl Maker<'_> {
     /// A request, broken and signed: its head, its body, and whether it is a HEAD.
     fn request(&mut self) -> (Vec<u8>, Vec<u8>, bool) {
         match self.random.random_range(0..100) {
-            0..=3 => self.garbage(),
+            0..=3 => {
+                self.what.push("garbage");
+                self.door = *pick(&mut self.random, &[Door::S3, Door::S3, Door::Iam]);
+                (raw::garbage(&mut self.random), Vec::new(), false)
+            }
             4..=16 => self.form(),
+            17..=33 => self.identity(),
+            34..=41 => self.visit(),
             _ => self.operation(),
         }
-    }
-
-    /// Bytes that may not even be HTTP.
-    fn garbage(&mut self) -> (Vec<u8>, Vec<u8>, bool) {
-        self.what.push("garbage");
-        let known: &[&[u8]] = &[
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-            b"\r\n\r\n\r\n",
-            b"GET\r\n\r\n",
-            b"GET / \r\n\r\n",
-            b"GET /\r\n\r\n",
-            b"GET / HTTP/1.1\n\n",
-            b"\0\0\0\0",
-            b"GET / HTTP/1.1\r\nhost\r\n\r\n",
-            b"GET / HTTP/1.1\r\n\r\n",
-            b"\x05\x01\x00",
-            b"GET / HTTP/1.1\r\nhost: a\r\n folded: b\r\n\r\n",
-            b"GET / HTTP/1.1\r\nhost : a\r\n\r\n",
-            b"SSH-2.0-x\r\n",
-            b"{}",
-            b"\n\n\n",
-            b"GET / HTTP/1.1\r\n: empty\r\n\r\n",
-            b"GET / HTTP/1.1\rhost: a\r\r",
-            b"GET / HTTP/1.0\r\n\r\n",
-            b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
-        ];
-        let mut bytes =
-            if self.random.random_bool(0.5) { pick(&mut self.random, known).to_vec() } else { any(&mut self.random) };
-        if self.random.random_bool(0.3) {
-            bytes.extend(any(&mut self.random));
-        }
-        (bytes, Vec::new(), false)
     }
 
     fn form(&mut self) -> (Vec<u8>, Vec<u8>, bool) {
@@ -155,7 +173,7 @@ impl Maker<'_> {
         let stamp = Stamp::new(&self.world.player, 0);
         let (mut request, right) = forms::request(bucket, &stamp, part, &mut self.random);
         self.right = (part == Part::Signature).then_some(right);
-        request.headers.insert(0, (b"host".to_vec(), self.world.host.clone().into_bytes()));
+        request.headers.insert(0, (b"host".to_vec(), self.world.host(self.door)));
         if part == Part::Nothing || self.random.random_bool(0.1) {
             self.break_head(&mut request);
         }
@@ -174,22 +192,72 @@ impl Maker<'_> {
             _ => (&self.world.bucket, &self.world.player, false),
         };
         let mut request = valid(operation, self.world, bucket);
-        request.headers.insert(0, (b"host".to_vec(), self.world.host.clone().into_bytes()));
+        request.headers.insert(0, (b"host".to_vec(), self.world.host(self.door)));
         let has_data = matches!(operation.name, "PutObject" | "UploadPart");
         let mut scheme = self.scheme(has_data);
         self.break_request(&mut request, operation, &mut scheme);
         let skew_s =
             if self.random.random_bool(0.02) { *pick(&mut self.random, &[-901, 901, -86_400, 86_400 * 8]) } else { 0 };
-        let mut stamp = Stamp::new(tenant, skew_s);
-        let mut tamper = spoils.then_some(Tamper::Flip);
-        if !spoils && self.random.random_bool(0.06) {
+        let stamp = Stamp::new(tenant, skew_s);
+        if spoils {
+            return self.finished(request, &scheme, &stamp, Some(&Tamper::Flip));
+        }
+        let (stamp, tamper) = self.wrong(stamp);
+        self.finished(request, &scheme, &stamp, tamper.as_ref())
+    }
+
+    fn identity(&mut self) -> (Vec<u8>, Vec<u8>, bool) {
+        self.what.push("identity");
+        self.door = *pick(&mut self.random, &[Door::Iam, Door::Iam, Door::S3]);
+        let (mut request, service, action) = identities::broken(&self.world.account, &mut self.random);
+        self.what.push(action);
+        request.headers.insert(0, (b"host".to_vec(), self.world.host(self.door)));
+        if self.random.random_bool(0.15) {
+            self.break_head(&mut request);
+        }
+        let service = if self.random.random_bool(0.03) { "iam" } else { service };
+        let stamp = Stamp::new(&self.world.player, 0).of_service(service);
+        let scheme = if self.random.random_bool(0.9) { Scheme::V4(Payload::Hash) } else { self.scheme(false) };
+        let (stamp, tamper) = self.wrong(stamp);
+        self.finished(request, &scheme, &stamp, tamper.as_ref())
+    }
+
+    fn visit(&mut self) -> (Vec<u8>, Vec<u8>, bool) {
+        self.what.push("visit");
+        let world = self.world;
+        let bucket = *pick(&mut self.random, &[&world.shown, &world.shown, &world.shown, &world.bucket, &world.kept]);
+        let mut request = visits::broken(bucket, &mut self.random);
+        if self.random.random_bool(0.3) {
+            self.break_head(&mut request);
+        }
+        let scheme = if self.random.random_bool(0.9) { Scheme::None } else { self.scheme(false) };
+        let (stamp, tamper) = self.wrong(Stamp::new(&self.world.player, 0));
+        self.finished(request, &scheme, &stamp, tamper.as_ref())
+    }
+
+    /// Sometimes makes a signature that is one of something else, or none.
+    fn wrong(&mut self, mut stamp: Stamp) -> (Stamp, Option<Tamper>) {
+        if self.random.random_bool(0.06) {
             self.what.push("stamp");
             stamp.damage(&mut self.random);
-        } else if !spoils && self.random.random_bool(0.12) {
-            self.what.push("signature");
-            tamper = Some(Tamper::any(&mut self.random));
+            return (stamp, None);
         }
-        let right = sign(&mut request, &scheme, &stamp, tamper.as_ref(), &mut self.random);
+        if !self.random.random_bool(0.12) {
+            return (stamp, None);
+        }
+        self.what.push("signature");
+        (stamp, Some(Tamper::any(&mut self.random)))
+    }
+
+    /// A request signed: its head, its body, and whether it is a HEAD.
+    fn finished(
+        &mut self,
+        mut request: Request,
+        scheme: &Scheme,
+        stamp: &Stamp,
+        tamper: Option<&Tamper>,
+    ) -> (Vec<u8>, Vec<u8>, bool) {
+        let right = sign(&mut request, scheme, stamp, tamper, &mut self.random);
         // A signature that fits may well be told, for it was sent.
         self.right = right.filter(|_| matches!(tamper, Some(Tamper::Flip | Tamper::Signature(_))));
         let is_head = request.method == b"HEAD";
@@ -271,54 +339,12 @@ impl Maker<'_> {
     }
 
     /// Damage to the bytes of a head, after it was signed.
-    fn break_bytes(&mut self, mut head: Vec<u8>) -> Vec<u8> {
+    fn break_bytes(&mut self, head: Vec<u8>) -> Vec<u8> {
         if !self.random.random_bool(0.06) {
             return head;
         }
         self.what.push("bytes");
-        let random = &mut self.random;
-        let at = random.random_range(0..head.len());
-        match random.random_range(0..9) {
-            0 => head[at] = random.random(),
-            1 => drop(head.remove(at)),
-            2 => head.insert(at, *pick(random, &[0, b'\r', b'\n', b' ', b':', 0xff])),
-            3 => head.retain(|byte| *byte != b'\r'),
-            4 => {
-                let versions = [
-                    &b"HTTP/1.0"[..],
-                    b"HTTP/2.0",
-                    b"HTTP/0.9",
-                    b"HTTP/9.9",
-                    b"HTTP/1.1 ",
-                    b"http/1.1",
-                    b"HTTP/1.",
-                    b"",
-                ];
-                let text = head.windows(8).position(|window| window == b"HTTP/1.1");
-                if let Some(at) = text {
-                    head.splice(at..at + 8, pick(random, &versions).iter().copied());
-                }
-            }
-            5 => head.truncate(at),
-            6 => {
-                let end = head.len() - 2;
-                let many = random.random_range(60..300);
-                let lines: Vec<u8> = (0..many).flat_map(|at| format!("x-{at}: y\r\n").into_bytes()).collect();
-                head.splice(end..end, lines);
-            }
-            7 => {
-                let end = head.len() - 2;
-                let line =
-                    [&b"x-long: "[..], &vec![b'y'; *pick(random, &[10_000, 100_000, 600_000])], b"\r\n"].concat();
-                head.splice(end..end, line);
-            }
-            _ => {
-                let end = head.len() - 2;
-                let line = [&on_one_line(any(random)), &b"\r\n"[..]].concat();
-                head.splice(end..end, line);
-            }
-        }
-        head
+        raw::damaged(head, &mut self.random)
     }
 
     /// How it goes over the wire.
@@ -351,19 +377,14 @@ impl Maker<'_> {
             11..=14 => {
                 self.what.push("followed");
                 heads.push(false);
-                let good = signed(
-                    Request::new("GET", &format!("/{}", self.world.bucket)),
-                    self.world,
-                    &self.world.player,
-                    &Scheme::V4(Payload::Hash),
-                );
-                vec![Step::Send([whole, good.0].concat())]
+                let good = self.world.good(self.door, &format!("/{}", self.world.bucket));
+                vec![Step::Send([whole, good].concat())]
             }
             15 | 16 => {
                 self.what.push("follows");
                 heads.insert(0, false);
-                let good = signed(Request::new("GET", "/"), self.world, &self.world.player, &Scheme::V4(Payload::Hash));
-                vec![Step::Send([good.0, whole].concat())]
+                let good = self.world.good(self.door, "/");
+                vec![Step::Send([good, whole].concat())]
             }
             17 | 18 => {
                 self.what.push("trailed");
@@ -373,7 +394,7 @@ impl Maker<'_> {
         };
         let mut secrets = vec![self.world.player.secret_key.clone(), self.world.keeper.secret_key.clone()];
         secrets.extend(self.right);
-        let mut case = Case { what: self.what.join(", "), steps, ending, heads, secrets };
+        let mut case = Case { what: self.what.join(", "), door: self.door, steps, ending, heads, secrets };
         // What the client sent by itself it may be told.
         let bytes = case.bytes();
         case.secrets.retain(|secret| !bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));

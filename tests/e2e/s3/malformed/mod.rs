@@ -9,11 +9,14 @@ mod chunks;
 mod damage;
 mod documents;
 mod forms;
+mod identities;
 mod oracle;
 mod pools;
+mod raw;
 mod request;
 mod run;
 mod sign;
+mod visits;
 mod wire;
 
 use run::{Run, Told};
@@ -80,6 +83,11 @@ fn assert_reached(told: &Told) {
         "403 SignatureDoesNotMatch",
         "400 MalformedPolicy",
         "400 MalformedPOSTRequest",
+        "400 ValidationError",
+        "400 InvalidAction",
+        "400 MalformedPolicyDocument",
+        "404 NoSuchEntity",
+        "404 NoSuchWebsiteConfiguration",
     ] {
         assert!(count(code) > 0, "no answer was {code}: {told:?}");
     }

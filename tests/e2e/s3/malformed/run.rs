@@ -5,31 +5,34 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::Range;
 
+use engine::IamAction;
 use futures::StreamExt as _;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use s3_store::OPERATIONS;
 use tests::{Server, Tenant, content};
 
-use super::case::{Case, World, signed, valid};
+use super::case::{Case, Door, World, valid};
 use super::chunks::Plan;
 use super::forms::{self, Part};
 use super::oracle::{code_of, judge};
 use super::request::Request;
 use super::sign::{Payload, Scheme, Stamp, UNKNOWN_TO_V2};
 use super::wire::{Answer, Ending, Heard, Step, exchange};
+use super::{identities, visits};
 
 /// Connections at once.
 const CONNECTIONS: usize = 32;
 /// Cases that share a bucket: what one of them sets there is in the way of the others only so long.
 const CASES_OF_BUCKET: u64 = 200;
-/// The bucket that must not change, and what is in it: sizes in bytes by key.
+/// The bucket that is a website, and the one that must not change with what is in it: sizes in bytes by key.
 const KEPT: &str = "kept";
+const SHOWN: &str = "shown";
 const KEPT_OBJECTS: [(&str, usize); 4] =
     [("key", 5), ("folder/empty", 0), ("folder/packed", 20_000), ("folder/file", 400_000)];
 /// Short limits, so that who waits for the rest of a request does not wait for long; small parts, so that uploads complete.
 const CONFIGURATION: &str = "[doors]\nheader_timeout_s = 2\nidle_timeout_s = 2\nrate_grace_s = 2\n\
-    [engine]\npart_size_bytes_min = 1024\nbuckets_per_user_max = 100000\n";
+    [engine]\npart_size_bytes_min = 1024\nbuckets_per_user_max = 100000\n[s3]\nwebsite_domains = [\"site.lan\"]\n";
 /// Bytes of a request that a failure shows; `CLOUDHOLD_MALFORMED_CASE` shows all.
 const SHOWN_BYTES_MAX: usize = 8 << 10;
 
@@ -43,7 +46,8 @@ fn name_of(bucket: u64) -> String {
 /// A run against one store.
 pub(super) struct Run {
     server: Server,
-    addr: SocketAddr,
+    s3: SocketAddr,
+    iam: SocketAddr,
     world: World,
     seed: u64,
     /// Whether all is shown.
@@ -57,11 +61,25 @@ impl Run {
     pub(super) async fn prepared(seed: u64, is_single: bool) -> Self {
         let server = Server::with_config(CONFIGURATION).await;
         let (player, keeper) = (server.tenant("acme", "ada").await, server.tenant("other", "bob").await);
-        let host = server.doors().s3.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        let addr = host.parse().unwrap();
-        let world = World { host, player, keeper, bucket: String::new(), upload: String::new(), kept: KEPT.to_owned() };
-        let run =
-            Self { server, addr, world, seed, is_single, log_read_bytes: 0, told: Told::new(), failures: Vec::new() };
+        let host = |url: &str| url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let (s3_host, iam_host) = (host(&server.doors().s3), host(&server.doors().iam));
+        let (s3, iam) = (s3_host.parse().unwrap(), iam_host.parse().unwrap());
+        let (bucket, upload, account) = (String::new(), String::new(), String::new());
+        let (shown, kept) = (SHOWN.to_owned(), KEPT.to_owned());
+        let world = World { s3_host, iam_host, player, account, keeper, bucket, upload, shown, kept };
+        let mut run = Self {
+            server,
+            s3,
+            iam,
+            world,
+            seed,
+            is_single,
+            log_read_bytes: 0,
+            told: Told::new(),
+            failures: Vec::new(),
+        };
+        run.world.account = run.account().await;
+        run.with_website().await;
         let keeper = &run.world.keeper;
         run.good(keeper, Request::new("PUT", &format!("/{KEPT}"))).await;
         for (key, size) in KEPT_OBJECTS {
@@ -74,10 +92,21 @@ impl Run {
         self.server.memory_bytes()
     }
 
+    fn addr(&self, door: Door) -> SocketAddr {
+        match door {
+            Door::S3 => self.s3,
+            Door::Iam => self.iam,
+        }
+    }
+
     async fn ask(&self, tenant: &Tenant, request: Request, scheme: &Scheme) -> Answer {
+        self.ask_at((Door::S3, "s3"), tenant, request, scheme).await
+    }
+
+    async fn ask_at(&self, of: (Door, &str), tenant: &Tenant, request: Request, scheme: &Scheme) -> Answer {
         let is_head = request.method == b"HEAD";
-        let (head, body) = signed(request, &self.world, tenant, scheme);
-        let heard = exchange(self.addr, &[Step::Send([head, body].concat())], Ending::Asks, &[is_head]).await;
+        let (head, body) = self.world.signed(request, of, tenant, scheme);
+        let heard = exchange(self.addr(of.0), &[Step::Send([head, body].concat())], Ending::Asks, &[is_head]).await;
         heard.unwrap().answers.into_iter().next().expect("a good request is answered")
     }
 
@@ -103,6 +132,37 @@ impl Run {
         self.good(&player, part).await;
         self.world.upload = id.to_owned();
         self.world.bucket = bucket;
+    }
+
+    /// The number of the player's account.
+    async fn account(&self) -> String {
+        let (request, service) = identities::good(IamAction::GetCallerIdentity, "");
+        let of = (Door::Iam, service);
+        let answer = self.ask_at(of, &self.world.player, request, &Scheme::V4(Payload::Hash)).await;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        text.split_once("<Account>")
+            .and_then(|(_, rest)| rest.split_once("</Account>"))
+            .expect("an account")
+            .0
+            .to_owned()
+    }
+
+    /// Makes the bucket that is a website.
+    async fn with_website(&self) {
+        let player = &self.world.player;
+        let policy = format!(
+            r#"{{"Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::{SHOWN}/*"}}}}"#
+        );
+        let bucket = || Request::new("PUT", &format!("/{SHOWN}"));
+        self.good(player, bucket()).await;
+        self.good(player, bucket().query("website").body(visits::CONFIGURATION)).await;
+        self.good(player, bucket().query("policy").body(policy)).await;
+        for key in ["index.html", "folder/index.html", "error.html", "key"] {
+            let page = Request::new("PUT", &format!("/{SHOWN}/{key}")).header("content-type", "text/html");
+            self.good(player, page.body(format!("<p>{key}"))).await;
+        }
+        let moved = Request::new("PUT", &format!("/{SHOWN}/moved"));
+        self.good(player, moved.header("x-amz-website-redirect-location", "/elsewhere")).await;
     }
 
     /// Everything that can be read of the bucket that must not change.
@@ -137,8 +197,8 @@ impl Run {
         }
         // Those that wait for the server to end the connection begin first, so that they wait beside the others.
         all.sort_by_key(|(_, case)| case.ending != Ending::Waits);
-        let addr = self.addr;
         let all = futures::stream::iter(all).map(|(number, case)| {
+            let addr = self.addr(case.door);
             let sent = tokio::spawn(async move {
                 let heard = exchange(addr, &case.steps, case.ending, &case.heads).await;
                 (number, case, heard)
@@ -146,10 +206,12 @@ impl Run {
             async { sent.await.unwrap() }
         });
         let mut all = all.buffer_unordered(CONNECTIONS);
-        while let Some((number, case, heard)) = all.next().await {
-            self.note(number, &case, &heard);
+        let mut ended = Vec::new();
+        while let Some(each) = all.next().await {
+            ended.push(each);
         }
         drop(all);
+        ended.iter().for_each(|(number, case, heard)| self.note(*number, case, heard));
         self.look_after(&cases).await;
     }
 
@@ -199,6 +261,13 @@ impl Run {
     /// Every operation signed in every way is good before it is broken, and so is a form.
     pub(super) async fn as_they_are(&mut self) {
         self.with_bucket(1).await;
+        for (path, status) in
+            [("/", 200), ("/folder", 302), ("/key", 200), ("/old/page", 301), ("/moved", 301), ("/missing", 403)]
+        {
+            let visit = visits::good(SHOWN, path);
+            let answer = self.ask(&self.world.player, visit, &Scheme::None).await;
+            assert_eq!(answer.status, status, "{path}: {}", String::from_utf8_lossy(&answer.body));
+        }
         let mut random = StdRng::seed_from_u64(0);
         for operation in OPERATIONS {
             let mut schemes = vec![
@@ -233,11 +302,28 @@ impl Run {
                 );
             }
         }
+        self.identities_as_they_are().await;
         for _ in 0..50 {
             let stamp = Stamp::new(&self.world.player, 0);
             let (request, _) = forms::request(&self.world.bucket, &stamp, Part::Nothing, &mut random);
             let answer = self.ask(&self.world.player, request, &Scheme::None).await;
             assert!(answer.status < 400, "{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        }
+    }
+
+    /// Every question about identities is understood at both doors.
+    async fn identities_as_they_are(&self) {
+        for action in IamAction::ALL {
+            for door in [Door::Iam, Door::S3] {
+                let (request, service) = identities::good(*action, &self.world.account);
+                let scheme = Scheme::V4(Payload::Hash);
+                let answer = self.ask_at((door, service), &self.world.player, request, &scheme).await;
+                let code = code_of(&answer).unwrap_or_default();
+                let is_good = answer.status < 300
+                    || matches!(answer.status, 404 | 409)
+                    || matches!(code.as_str(), "UnmodifiableEntity" | "AccessDenied");
+                assert!(is_good, "{} at {door:?}: {}", action.name(), String::from_utf8_lossy(&answer.body));
+            }
         }
     }
 }

@@ -73,6 +73,12 @@ impl Stamp {
         }
     }
 
+    /// The same for another service than S3.
+    pub(super) fn of_service(mut self, service: &str) -> Self {
+        service.clone_into(&mut self.service);
+        self
+    }
+
     /// Changes what is signed with; the signature will be right for it.
     pub(super) fn damage(&mut self, random: &mut StdRng) {
         let value = String::from_utf8_lossy(&on_one_line(any(random))).into_owned();
