@@ -275,6 +275,78 @@ fn check_seconds(asked: Option<u32>, (usual, longest): (u32, u32)) -> Result<u32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::iam::NewIamEntity;
+    use crate::names::{GroupId, UserId};
+    use crate::{Facts, Identity, NewGroup, NewUser, Profile, Role, Settings};
+
+    /// The root of a new account.
+    async fn root(engine: &Engine) -> Caller {
+        let (group_id, profile) = (GroupId::new("acme").expect("an id"), Profile::default());
+        let group = NewGroup { group_id: group_id.clone(), group_name: "acme".to_owned(), active: true, profile };
+        engine.create_group(&Caller::LocalOperator, group).await.expect("a group");
+        let new = NewUser {
+            group_id,
+            user_id: UserId::new("ada").expect("an id"),
+            role: Role::User,
+            full_name: "ada".to_owned(),
+            email: String::new(),
+            active: true,
+            profile: Profile::default(),
+            with_credential: false,
+        };
+        let user = engine.create_user(&Caller::LocalOperator, new).await.expect("a user");
+        let identity = Identity {
+            canonical_id: user.canonical_id,
+            group_id: user.group_id,
+            user_id: user.user_id,
+            display_name: user.full_name,
+            role: user.role,
+        };
+        Caller::user(identity.into())
+    }
+
+    #[tokio::test]
+    async fn one_caller_cannot_use_up_the_sessions_of_all() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open(Settings::new(directory.path())).await.expect("a store");
+        let root = root(&engine).await;
+        let account = root.must_act_in_account().expect("an account").canonical_id.clone();
+        let row = SessionRow {
+            access_key: String::new(),
+            account: account.clone(),
+            caller: account,
+            parent: None,
+            entity: String::new(),
+            session_name: String::new(),
+            policy: None,
+            sealed_secret: vec![0],
+            token_hash: vec![0],
+            expires_us: i64::MAX,
+        };
+        let filled = engine.inner.db.write("fill_sessions", move |tx| {
+            let row = row.clone();
+            async move {
+                for number in 1..OF_ONE_MAX {
+                    let row = SessionRow { access_key: format!("ASIA{number:016}"), ..row.clone() };
+                    assert!(metadata::insert(tx, &row).await?);
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+        filled.await.expect("all but one");
+        engine.session_key(&root, None).await.expect("the last one");
+        let refused = engine.session_key(&root, None).await;
+        let limit = IamError::LimitExceeded { what: "sessions", count_max: OF_ONE_MAX };
+        assert!(matches!(&refused, Err(Error::Iam(error)) if *error == limit), "{refused:?}");
+
+        let new = NewIamEntity { name: "bob".to_owned(), ..NewIamEntity::default() };
+        engine.create_iam_entity(&root, IamKind::User, new).await.expect("a user");
+        let (key, _) = engine.create_iam_key(&root, Some("bob")).await.expect("a key");
+        let login = engine.key_login_with_token(key.access_key.as_str(), None).await.expect("a look-up");
+        let bob = login.expect("a working key").caller(Facts::default());
+        engine.session_key(&bob, None).await.expect("a session of somebody else");
+    }
 
     #[test]
     fn roles_are_found_in_their_arns() {

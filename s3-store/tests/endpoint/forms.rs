@@ -10,7 +10,8 @@ use crate::client::{Request, Signature, hmac_sha1, hmac_sha256};
 use crate::harness::Endpoint;
 
 /// A form with a file behind its fields.
-fn form(fields: &[(&str, &str)], file: &[u8]) -> Request {
+/// A form for the bucket of these tests.
+pub(crate) fn form(fields: &[(&str, &str)], file: &[u8]) -> Request {
     let mut body = Vec::new();
     for (name, value) in fields {
         body.extend(format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").bytes());
@@ -26,11 +27,11 @@ fn form(fields: &[(&str, &str)], file: &[u8]) -> Request {
         .body(body)
 }
 
-fn policy(expiration: &str, conditions: &Value) -> String {
+pub(crate) fn policy(expiration: &str, conditions: &Value) -> String {
     STANDARD.encode(json!({ "expiration": expiration, "conditions": conditions }).to_string())
 }
 
-const LATER: &str = "2099-01-01T00:00:00Z";
+pub(crate) const LATER: &str = "2099-01-01T00:00:00Z";
 
 /// Conditions that allow every key and the fields of these tests.
 fn conditions() -> Value {

@@ -1,5 +1,8 @@
 //! Identities over the wire: what a signature must be, where questions are answered, and what temporary keys open.
 
+use std::io::{Read as _, Write as _};
+use std::time::Duration;
+
 use http::header::CONTENT_TYPE;
 
 use crate::answer::{Answer, exchange};
@@ -128,6 +131,26 @@ async fn a_signature_covers_the_whole_request() {
     bytes = bytes.replace("Action=ListUsers", "Action=ListRoles");
     let changed = tokio::task::spawn_blocking(move || exchange(iam.addr, bytes.as_bytes())).await.expect("an exchange");
     assert_eq!(changed.told(), "403 SignatureDoesNotMatch");
+}
+
+#[tokio::test]
+async fn a_form_that_never_ends_is_refused_in_time() {
+    let endpoint = Endpoint::start().await;
+    let iam = at_door(&endpoint, &endpoint.ada, "iam");
+    let mut wire = iam.wire(form(USERS));
+    wire.truncate(wire.len() - 5);
+    // The connection stays open, and nothing more comes.
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(iam.addr).expect("the door listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.write_all(&wire).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        answer
+    });
+    let answer = answer.await.expect("an exchange");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("<Code>ValidationError</Code>"), "{answer}");
+    assert!(answer.contains("could not be read"), "{answer}");
 }
 
 #[tokio::test]

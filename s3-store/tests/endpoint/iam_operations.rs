@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use engine::{Caller, GroupId, IamAction, UserChange, UserId};
-use s3_store::OPERATIONS;
+use s3_store::{OPERATIONS, Settings};
+use serde_json::json;
 
 use crate::answer::Answer;
-use crate::client::{Client, Signature};
+use crate::client::{Client, Payload, Request, Signature, hmac_sha1};
+use crate::forms;
 use crate::harness::Endpoint;
 use crate::iam::{ALL_OF_S3, ask, at_door, done, form, iam_user, with_keys};
 use crate::operations::{request, with_upload};
@@ -257,5 +259,60 @@ async fn each_operation_of_s3_is_refused_to_users_without_the_action_and_to_ende
             let answer = client.send(request(operation, "photos", &upload)).await;
             assert_eq!(answer.status, 403, "{} by a suspended account's user", operation.name);
         }
+    }
+}
+
+/// A form for `k` that a client's keys sign.
+fn signed_form(client: &Client) -> Request {
+    let conditions = json!([{ "bucket": "photos" }, { "key": "k" }, ["starts-with", "$x-amz-security-token", ""]]);
+    let policy = forms::policy(forms::LATER, &conditions);
+    let signature = hmac_sha1(&client.secret_key, &policy);
+    let mut fields = vec![
+        ("key", "k"),
+        ("AWSAccessKeyId", client.access_key.as_str()),
+        ("policy", policy.as_str()),
+        ("signature", signature.as_str()),
+    ];
+    if let Some(token) = &client.token {
+        fields.push(("x-amz-security-token", token));
+    }
+    forms::form(&fields, b"content")
+}
+
+#[tokio::test]
+async fn forms_and_visits_are_refused_to_whom_they_are_not_given() {
+    let websites = Settings { website_domains: vec!["web.lan".to_owned()], ..Settings::default() };
+    let world = World::new(Endpoint::start_with(websites).await).await;
+    let endpoint = &world.endpoint;
+    let (ada, bob, session) = (&endpoint.ada, &endpoint.bob, world.session(&world.plain).await);
+    endpoint.make_bucket("photos").await;
+    let told = async |request: Request| ada.send(request).await.told();
+    let forged = Client { secret_key: "x".repeat(40), ..ada.clone() };
+    assert_eq!(told(signed_form(&forged)).await, "403 SignatureDoesNotMatch");
+    assert_eq!(told(forms::form(&[("key", "k")], b"content")).await, "403 AccessDenied", "by nobody");
+    for client in [bob, &world.plain, &session] {
+        assert_eq!(told(signed_form(client)).await, "403 AccessDenied", "{}", client.access_key);
+    }
+    assert_eq!(endpoint.get("/photos/k").await.told(), "404 NoSuchKey");
+    assert_eq!(told(signed_form(ada)).await, "204", "the form itself is good");
+
+    let site = "<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument></WebsiteConfiguration>";
+    assert_eq!(told(Request::new("PUT", "/photos?q:website").body(site)).await, "200");
+    for client in [ada, bob, &world.plain, &session] {
+        // Whoever visits is nobody, whatever it signs.
+        let visitor = Client { host: "photos.web.lan".to_owned(), ..client.clone() };
+        for signature in [Signature::None, Signature::V4(Payload::Unsigned)] {
+            let visit = visitor.send(Request::new("GET", "/k").signed(signature)).await;
+            assert_eq!((visit.status, visit.header("x-amz-error-code")), (403, Some("AccessDenied")));
+            assert!(!visit.text().contains("content"), "{}", visit.text());
+        }
+    }
+
+    endpoint.hand.advance(Duration::from_secs(43_200));
+    assert_eq!(told(signed_form(&session)).await, "400 ExpiredToken");
+    world.suspend().await;
+    for client in [ada, &world.plain, &session] {
+        let answer = ada.send(signed_form(client)).await;
+        assert_eq!(answer.status, 403, "{} by a suspended account: {}", client.access_key, answer.text());
     }
 }

@@ -10,6 +10,7 @@ mod duplicity;
 mod encryption;
 mod events;
 mod java;
+mod lifecycle;
 mod malformed;
 mod memory;
 mod minio_js;
