@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::HeaderMap;
-use http::header::EXPECT;
+use http::header::{CONNECTION, EXPECT};
+use http::{HeaderMap, HeaderValue, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::error::BodyFault;
 
 /// What is left of a refused body is read up to this size: a part of a multipart upload as clients make them. What is larger is cut.
-pub(crate) const DRAIN_SIZE_BYTES_MAX: u64 = 64 << 20;
+const DRAIN_SIZE_BYTES_MAX: u64 = 64 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The body of a request from its first moment: whoever refuses the request only drops it.
@@ -28,14 +28,28 @@ pub(crate) struct DrainedBody {
     asked: Option<Arc<AtomicBool>>,
 }
 
-/// Tells of a body, when its request is answered, whether its client was left waiting for `100 Continue`.
-pub(crate) struct Waiting(Option<Arc<AtomicBool>>);
+/// Knows of a request, when it is answered, whether another one can follow on its connection.
+pub(crate) struct Rest {
+    /// HTTP/2 ends streams instead.
+    is_http_1: bool,
+    /// Whether more of the body may come than is read after a refusal.
+    is_cut: bool,
+    asked: Option<Arc<AtomicBool>>,
+}
 
-impl Waiting {
-    /// Whether the client may still send the body, or may not: nothing else can follow on its connection.
-    pub(crate) fn is_left(&self) -> bool {
-        self.0.as_ref().is_some_and(|asked| !asked.load(Ordering::Relaxed))
+impl Rest {
+    /// Says in an answer that the connection ends with it, where it does.
+    pub(crate) fn tell<B>(&self, response: &mut Response<B>) {
+        let is_refused = response.status().as_u16() >= 400;
+        if self.is_http_1 && (waits(self.asked.as_ref()) || self.is_cut && is_refused) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
     }
+}
+
+/// Whether a client was left waiting for `100 Continue`: it may still send the body, or may not.
+fn waits(asked: Option<&Arc<AtomicBool>>) -> bool {
+    asked.is_some_and(|asked| !asked.load(Ordering::Relaxed))
 }
 
 impl DrainedBody {
@@ -44,9 +58,13 @@ impl DrainedBody {
         Self { inner: Some(body), asked: waits.then(Arc::default) }
     }
 
-    /// Tells later whether the client was left waiting.
-    pub(crate) fn waiting(&self) -> Waiting {
-        Waiting(self.asked.clone())
+    /// What is to be known of it when the request is answered.
+    pub(crate) fn rest(&self, version: Version) -> Rest {
+        Rest {
+            is_http_1: version <= Version::HTTP_11,
+            is_cut: self.size_hint().lower() > DRAIN_SIZE_BYTES_MAX,
+            asked: self.asked.clone(),
+        }
     }
 
     /// The next frame; after the end or a fault there is none.
@@ -97,7 +115,7 @@ impl DrainedBody {
 impl Drop for DrainedBody {
     fn drop(&mut self) {
         let Some(inner) = self.inner.take() else { return };
-        if !self.waiting().is_left()
+        if !waits(self.asked.as_ref())
             && !inner.is_end_stream()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {

@@ -8,10 +8,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use engine::Engine;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, RANGE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RANGE};
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use http_body::Body as _;
+use http::{HeaderMap, Method, StatusCode, Uri};
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::validation::NameValidation;
@@ -24,7 +23,7 @@ use crate::body::{BodyKind, GuardedBody};
 use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::cors::Allowed;
-use crate::drain::{DRAIN_SIZE_BYTES_MAX, DrainedBody};
+use crate::drain::DrainedBody;
 use crate::encryption::Way;
 use crate::error::from_engine;
 use crate::facts::FormSender;
@@ -113,10 +112,8 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     let from_page = parts.headers.contains_key(ORIGIN);
     let bucket = door.bucket_of(&parts.headers, &parts.uri);
     let allowed = door.allowed_origins(from_page, bucket.as_ref()).await;
-    let is_http_1 = parts.version <= Version::HTTP_11;
-    let is_cut = body.size_hint().lower() > DRAIN_SIZE_BYTES_MAX;
     let body = DrainedBody::new(body, &parts.headers);
-    let waiting = body.waiting();
+    let rest = body.rest(parts.version);
     let request = Request::from_parts(parts, body);
     let span = tracing::info_span!("s3", request_id = context.request_id());
     let answered = async {
@@ -129,10 +126,7 @@ async fn serve(State(door): State<Arc<Door>>, request: axum::extract::Request) -
     if let Some(allowed) = &allowed {
         cors::decorate(allowed, &asked.method, &asked.headers, response.headers_mut());
     }
-    if is_http_1 && (waiting.is_left() || is_cut && response.status().as_u16() >= 400) {
-        // The body, or more of it than is read after a refusal, may come or not: nothing else can follow on this connection.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
+    rest.tell(&mut response);
     count(&context, response.status(), asked.started);
     door.logged(asked, context, bucket, response.map(Body::new)).await
 }

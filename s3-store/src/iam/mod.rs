@@ -35,6 +35,7 @@ use tokio::sync::Semaphore;
 use self::error::Failure;
 use self::params::Params;
 use crate::Settings;
+use crate::drain::DrainedBody;
 
 /// Largest form of a request, in bytes: several times the largest policy, as forms are written.
 const FORM_SIZE_BYTES_MAX: usize = 128 << 10;
@@ -69,13 +70,17 @@ impl Identities {
         let started = Instant::now();
         let request_id = answer::new_request_id();
         let span = tracing::info_span!("iam", request_id = %request_id);
+        // Who is refused before the form was read gets an answer, too, and may ask again.
+        let body = DrainedBody::new(body, &parts.headers);
+        let rest = body.rest(parts.version);
         let mut asked = None;
         let answered =
             tracing::Instrument::instrument(self.answer(&parts, body, (&request_id, &mut asked)), span).await;
-        let response = match answered {
+        let mut response = match answered {
             Ok(result) => answer::of_result(asked, result, &request_id),
             Err(failure) => answer::of_failure(asked, &failure, &request_id),
         };
+        rest.tell(&mut response);
         count(asked, response.status(), started);
         response
     }
@@ -83,7 +88,7 @@ impl Identities {
     async fn answer(
         &self,
         parts: &Parts,
-        body: Body,
+        body: DrainedBody,
         (request_id, asked): (&str, &mut Option<IamAction>),
     ) -> Result<Option<String>, Failure> {
         if parts.method != Method::POST || parts.uri.path() != "/" {
@@ -118,7 +123,8 @@ pub(crate) fn is_meant(parts: &Parts) -> bool {
         && ["/iam/aws4_request", "/sts/aws4_request"].iter().any(|scope| header.contains(scope))
 }
 
-async fn read(body: Body) -> Result<Bytes, Failure> {
+async fn read(body: DrainedBody) -> Result<Bytes, Failure> {
+    let body = Body::from_stream(body.into_stream());
     let collected = tokio::time::timeout(FORM_WAIT, Limited::new(body, FORM_SIZE_BYTES_MAX).collect()).await;
     Ok(collected.map_err(|_| Failure::body())?.map_err(|_| Failure::body())?.to_bytes())
 }

@@ -134,6 +134,33 @@ async fn a_signature_covers_the_whole_request() {
 }
 
 #[tokio::test]
+async fn who_is_refused_before_the_form_came_may_ask_again_on_its_connection() {
+    let endpoint = Endpoint::start().await;
+    let iam = at_door(&endpoint, &endpoint.ada, "iam");
+    let unknown = Client { access_key: "AKIANOBODYHASTHISKEY".to_owned(), ..iam.clone() };
+    let refused = String::from_utf8(unknown.wire(form(USERS))).expect("text");
+    let (head, body) = refused.split_once("\r\n\r\n").expect("a head");
+    let head = format!("{}\r\n\r\n", head.replace("\r\nconnection: close", ""));
+    let (body, good) = (body.to_owned(), iam.wire(form(USERS)));
+    let answers = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(iam.addr).expect("the door listens");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let mut answers = Vec::new();
+        let mut byte = [0];
+        while !answers.ends_with(b"</ErrorResponse>") {
+            stream.read_exact(&mut byte).expect("an answer");
+            answers.push(byte[0]);
+        }
+        stream.write_all(&[body.as_bytes(), &good].concat()).expect("the connection is still open");
+        stream.read_to_end(&mut answers).expect("a second answer");
+        String::from_utf8_lossy(&answers).into_owned()
+    });
+    let answers = answers.await.expect("an exchange");
+    assert!(answers.starts_with("HTTP/1.1 403") && answers.contains("<ListUsersResult>"), "{answers}");
+}
+
+#[tokio::test]
 async fn a_form_that_never_ends_is_refused_in_time() {
     let endpoint = Endpoint::start().await;
     let iam = at_door(&endpoint, &endpoint.ada, "iam");
