@@ -24,6 +24,7 @@ pub struct S3 {
     base: Url,
     access_key: String,
     secret_key: String,
+    service: &'static str,
 }
 
 /// An answer, whatever its status.
@@ -76,7 +77,13 @@ impl S3 {
     pub fn new(base_url: &str, access_key: &str, secret_key: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build().unwrap();
         let (access_key, secret_key) = (access_key.to_owned(), secret_key.to_owned());
-        Self { http, base: base_url.parse().unwrap(), access_key, secret_key }
+        Self { http, base: base_url.parse().unwrap(), access_key, secret_key, service: "s3" }
+    }
+
+    /// Signs for another service, `iam` say.
+    #[must_use]
+    pub fn of_service(self, service: &'static str) -> Self {
+        Self { service, ..self }
     }
 
     /// Makes a bucket.
@@ -217,7 +224,7 @@ impl S3 {
         let names = signed.keys().copied().collect::<Vec<_>>().join(";");
         let lines: String = signed.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
         let canonical = format!("{method}\n/{path}\n{query}\n{lines}\n{names}\n{hash}");
-        let scope = format!("{}/{REGION}/s3/aws4_request", &now[..8]);
+        let scope = format!("{}/{REGION}/{}/aws4_request", &now[..8], self.service);
         let text = format!("AWS4-HMAC-SHA256\n{now}\n{scope}\n{}", sha256(canonical.as_bytes()));
         let signature = hex::encode(mac(&self.signing_key(&now[..8]), &text));
         let authorization = format!(
@@ -236,7 +243,7 @@ impl S3 {
 
     fn signing_key(&self, date: &str) -> Vec<u8> {
         let first = mac(format!("AWS4{}", self.secret_key).as_bytes(), date);
-        [REGION, "s3", "aws4_request"].into_iter().fold(first, |key, word| mac(&key, word))
+        [REGION, self.service, "aws4_request"].into_iter().fold(first, |key, word| mac(&key, word))
     }
 }
 

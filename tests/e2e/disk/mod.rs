@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use admin_api::client::{AdminClient, ClientConfig, Error, GroupInfo, UserInfo};
 use engine::{Caller, GroupId, UserId};
+use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use server::config::PortChoice;
 use server::{Config, FirstCredentials, Running};
@@ -95,6 +96,14 @@ impl House {
         }
     }
 
+    /// Makes a user of identities by the IAM door and returns the refusal: status and code.
+    async fn refused_identity(&self) -> (u16, String) {
+        let iam = S3::new(self.running.doors.iam.as_deref().unwrap(), &self.keys.0, &self.keys.1).of_service("iam");
+        let form = b"Action=CreateUser&UserName=bob&Version=2010-05-08".to_vec();
+        let answer = iam.send(Method::POST, "", "", form).await.unwrap();
+        (answer.status.as_u16(), answer.element("Code").unwrap_or_default())
+    }
+
     /// What `/health` says: the status and the JSON.
     async fn health(&self) -> (u16, serde_json::Value) {
         let url = format!("{}/health", self.running.doors.metrics.as_deref().unwrap());
@@ -180,6 +189,7 @@ async fn a_full_disk_is_said_at_every_door_and_passes() {
     }
     let (status, reason) = house.refused_group().await;
     assert_eq!((status, reason.as_str()), (503, "The disk is full"));
+    assert_eq!(house.refused_identity().await, (503, "ServiceUnavailable".to_owned()));
     let (status, page) = visitor.post("/bucket/create", &[("name", "another")]).await;
     assert_eq!(status, 507);
     assert!(page.contains("There is no space left."), "{page}");
@@ -226,6 +236,7 @@ async fn is_said_elsewhere(house: &House, visitor: &mut Visitor) {
     let (status, reason) = house.refused_group().await;
     assert_eq!(status, 503);
     assert!(reason.contains("read-only"), "{reason}");
+    assert_eq!(house.refused_identity().await, (503, "ServiceUnavailable".to_owned()));
     let (status, page) = visitor.post("/bucket/create", &[("name", "another")]).await;
     assert_eq!(status, 503);
     assert!(page.contains("The store takes no changes at the moment."), "{page}");
