@@ -425,3 +425,26 @@ pub(crate) async fn metas(tx: &mut Tx, bucket_id: i64, page: &ListPage) -> Resul
     }
     Ok(metas)
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{Connection as _, Row as _, SqlSafeStr as _, SqliteConnection};
+
+    use super::*;
+    use crate::metadata::migrate;
+
+    /// Of a walk through a million keys in a thousand steps, SQLite must look at a thousand rows: each step is a search by bucket and key.
+    #[tokio::test]
+    async fn a_walk_searches_and_never_scans_the_keys() {
+        let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        migrate::sqlite(&mut connection).await.unwrap();
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", WALK.sqlite)).into_sql_str();
+        let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
+        let steps: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        let of_keys: Vec<_> = steps.iter().filter(|step| step.contains("current") || step.contains(" c ")).collect();
+        assert_eq!(of_keys.len(), 3, "{steps:#?}");
+        for step in of_keys {
+            assert!(step.starts_with("SEARCH") && step.contains("bucket_id=? AND key"), "{steps:#?}");
+        }
+    }
+}
