@@ -50,10 +50,10 @@ pub(super) async fn commit_batches(
             break;
         }
         // Nobody waits for this but those who come next. A log that fills the disk is what a checkpoint can make short.
-        if matches!(commit, Ok(()) | Err(CommitFailure::DiskFull)) {
-            if let Err(CommitFailure::ReadOnly(why)) = checkpoints.keep_log_short(&mut committer.tx).await {
-                read_only.begin(&why);
-            }
+        if matches!(commit, Ok(()) | Err(CommitFailure::DiskFull))
+            && let Err(CommitFailure::ReadOnly(why)) = checkpoints.keep_log_short(&mut committer.tx).await
+        {
+            read_only.begin(&why);
         }
         if read_only.reason().is_some() {
             committer.sync_due = None;
