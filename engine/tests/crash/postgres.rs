@@ -9,7 +9,7 @@ use std::time::Duration;
 use engine::disk::{Disk, LocalDisk};
 use engine::{Caller, Database, Engine, Error, PostgresSettings, Settings};
 use futures::future::join_all;
-use simulated_disk::{Moment, SimulatedDisk};
+use simulated_disk::{Moment, SimulatedDisk, Target};
 use tempfile::TempDir;
 use test_databases::new_postgres;
 
@@ -278,4 +278,31 @@ async fn a_connection_that_breaks_leaves_old_or_new_and_the_store_goes_on() {
     let moments = [Moment::Before, Moment::After];
     let faults = (1..=last - first).flat_map(|number| moments.map(|moment| Fault::Connection(number, moment)));
     live_through(&operations, faults.collect()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_that_cannot_be_synced_makes_the_store_read_only() {
+    let life = Life::new().await;
+    let running = life.begin();
+    let store = running.open().await.unwrap();
+    let (client, mut model) = (store.client(&running.bucket), None);
+    for operation in [Operation::CreateBucket, put("small", 300), put("large", 5_000)] {
+        client.perform(&operation, &model).await.unwrap();
+        model = operation.apply(&model);
+    }
+    running.disk.fail_sync(Target::Blob, 1);
+    for operation in [put("large", 6_000), put("small", 400), delete("small")] {
+        let refused = client.perform(&operation, &model).await;
+        assert!(matches!(refused, Err(Error::ReadOnly(_))), "{refused:?}");
+    }
+    assert!(store.engine.health().await.read_only.is_some(), "and says so");
+    assert_eq!(client.view().await.unwrap(), view(&model));
+    store.engine.close().await;
+
+    running.disk.restart();
+    let store = running.open().await.unwrap();
+    let later = put("large", 7_000);
+    store.client(&running.bucket).perform(&later, &model).await.unwrap();
+    check_reopened(&store, &[(running.bucket.clone(), vec![view(&later.apply(&model))])]).await;
+    store.engine.close().await;
 }

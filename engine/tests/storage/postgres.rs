@@ -80,6 +80,34 @@ async fn a_transaction_that_conflicts_in_its_commit_is_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_no_room_is_a_full_disk_and_passes() {
+    for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
+        let store = shared().await;
+        store.put("before", 40_000).await.unwrap();
+        let full = format!(
+            "CREATE FUNCTION is_full() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN
+                 RAISE EXCEPTION 'injected' USING ERRCODE = '53100';
+             END $$;
+             CREATE CONSTRAINT TRIGGER is_full AFTER INSERT ON versions {when} FOR EACH ROW EXECUTE FUNCTION is_full();"
+        );
+        run_sql(&store.url, &full);
+        for size in [100, 40_000] {
+            let refused = store.put("before", size).await;
+            assert!(matches!(refused, Err(Error::DiskFull)), "{refused:?}");
+        }
+        let read = store.engine.get_object(&store.ada, &store.bucket, &key("before"), &ReadObject::default()).await;
+        assert_eq!(read.unwrap().view.info.size_bytes, 40_000);
+        run_sql(&store.url, "DROP FUNCTION is_full CASCADE");
+        store.put("after", 40_000).await.unwrap();
+        assert_eq!(store.object_count().await, 2);
+        let checked = store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await;
+        assert!(checked.as_ref().unwrap().is_clean(), "{checked:?}");
+        store.engine.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_racing_conditional_writes_one_wins() {
     let store = shared().await;
     for round in 0..10 {
