@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Keep the store in this folder, and use it again when it was filled before
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Configuration of the store, as in cloudhold.toml
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TOML")]
+    configuration: String,
 }
 
 /// Fills a store, starts it anew, and measures.
@@ -57,7 +60,7 @@ pub(crate) async fn run(arguments: &Arguments, place: &Place, report: &mut Repor
     println!("{}", report::head());
     fill(arguments, place, folder, report).await?;
     let start = Instant::now();
-    let store = Cloudhold::start_kept(&place.binary, folder, "").await?;
+    let store = Cloudhold::start_kept(&place.binary, folder, &arguments.configuration).await?;
     let start_s = start.elapsed().as_secs_f64();
     report.figure(format!("start with {} objects", arguments.objects), start_s, "s", Some(Goal::AtMost(1.0)));
     let mut load = own_load(&store, false).await?;
@@ -95,7 +98,7 @@ async fn fill(arguments: &Arguments, place: &Place, folder: &Path, report: &mut 
         ensure!(text == arguments.objects.to_string(), "{} has {text} objects", folder.display());
         return Ok(());
     }
-    let store = Cloudhold::start_kept(&place.binary, folder, "").await?;
+    let store = Cloudhold::start_kept(&place.binary, folder, &arguments.configuration).await?;
     let mut load = own_load(&store, false).await?;
     Client::new(load.endpoint.clone()).make_bucket().await?;
     let done = load.phase(&shape(arguments.writers, Limit::Operations(arguments.objects)), report).await?;
