@@ -12,7 +12,7 @@ use engine::{Body, BucketName, Caller, Engine, NewObject, ObjectInfo, ObjectKey,
 use futures::StreamExt as _;
 use http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
-use multer::{Constraints, Field, Multipart, SizeLimit};
+use multer::{Field, Multipart};
 use s3s::{S3Result, s3_error};
 
 use crate::context::RequestContext;
@@ -20,6 +20,7 @@ use crate::encryption::{self, Way};
 use crate::error::{BodyFault, custom, from_engine};
 use crate::facts::FormSender;
 use crate::form_policy::{self, FormPolicy, Proof};
+use crate::form_stream::{self, FileBegins, TooMuch};
 use crate::headers::{object_headers, storage_class};
 use crate::listing::Coding;
 use crate::{acl, checksums, lifecycle, lock, tagging};
@@ -69,25 +70,26 @@ async fn read(headers: &HeaderMap, body: crate::drain::DrainedBody) -> S3Result<
         || s3_error!(MalformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data.");
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(kind).map_err(|_| malformed())?;
-    let limits = SizeLimit::new().for_field("file", u64::MAX).per_field(FIELDS_SIZE_BYTES_MAX as u64);
-    let mut multipart =
-        Multipart::with_constraints(body.into_stream(), boundary, Constraints::new().size_limit(limits));
+    let file_begins = FileBegins::default();
+    let mut multipart = Multipart::new(form_stream::pieces(body, file_begins.clone()), boundary);
     let (mut fields, mut size_bytes) = (BTreeMap::new(), 0);
-    loop {
+    for _ in 0..=FIELDS_MAX {
         let field = multipart.next_field().await.map_err(|error| fault(&error))?;
         let field =
             field.ok_or_else(|| s3_error!(InvalidArgument, "POST requires exactly one file upload per request."))?;
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         if name == "file" {
+            file_begins.tell();
             return Ok(Form { fields: with_file_name(fields, field.file_name()), file: field });
         }
         let value = field.text().await.map_err(|error| fault(&error))?;
         size_bytes += name.len() + value.len();
-        if size_bytes > FIELDS_SIZE_BYTES_MAX || fields.len() >= FIELDS_MAX {
+        if size_bytes > FIELDS_SIZE_BYTES_MAX {
             return Err(fields_too_large());
         }
         fields.insert(name, value);
     }
+    Err(fields_too_large())
 }
 
 /// The key may be made of the file's name.
@@ -106,7 +108,7 @@ fn fields_too_large() -> s3s::S3Error {
 
 fn fault(error: &multer::Error) -> s3s::S3Error {
     match error {
-        multer::Error::FieldSizeExceeded { .. } | multer::Error::StreamSizeExceeded { .. } => fields_too_large(),
+        multer::Error::StreamReadFailed(inner) if inner.is::<TooMuch>() => fields_too_large(),
         multer::Error::StreamReadFailed(inner) => crate::error::fault_within(inner.as_ref()).to_s3(),
         _ => s3_error!(MalformedPOSTRequest, "The body of your POST request is not well-formed multipart/form-data."),
     }

@@ -23,6 +23,7 @@ mod error;
 mod facts;
 mod form;
 mod form_policy;
+mod form_stream;
 mod gate;
 mod headers;
 mod host;

@@ -9,8 +9,7 @@ use crate::answer::Answer;
 use crate::client::{Request, Signature, hmac_sha1, hmac_sha256};
 use crate::harness::Endpoint;
 
-/// A form with a file behind its fields.
-/// A form for the bucket of these tests.
+/// A form for the bucket of these tests, with a file behind its fields.
 pub(crate) fn form(fields: &[(&str, &str)], file: &[u8]) -> Request {
     let mut body = Vec::new();
     for (name, value) in fields {
@@ -183,13 +182,40 @@ async fn a_form_that_breaks_off_leaves_nothing() {
     let cut = Request { body: whole.body[..whole.body.len() - 9].to_vec(), ..form(&[("key", "cut")], b"four") };
     assert_eq!(endpoint.ada.send(cut).await.told(), "400 IncompleteBody");
     let fields = vec![("x-ignore-a", "b"); 101];
-    assert_eq!(endpoint.ada.send(form(&fields, b"four")).await.told(), "400 InvalidArgument");
+    assert_eq!(endpoint.ada.send(form(&fields, b"four")).await.told(), "400 MaxPostPreDataLengthExceededError");
     let long = "x".repeat(30_000);
     let answer = endpoint.ada.send(form(&[("key", "k2"), ("x-amz-meta-a", &long)], b"four")).await;
     assert_eq!(answer.told(), "400 MaxPostPreDataLengthExceededError");
     let without_file = Request { body: b"--x--\r\n".to_vec(), ..form(&[], b"") };
     assert_eq!(endpoint.ada.send(without_file).await.told(), "400 InvalidArgument");
     assert_eq!(endpoint.get("/photos").await.elements("Key"), ["k"]);
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_come_to_its_file_is_refused() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let file = b"--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\nfour\r\n--x--\r\n";
+    let much = vec![b'-'; 3 << 20];
+    let header = [&b"--x\r\nContent-Disposition: form-data; name=\"a\"; of=\""[..], &much].concat();
+    let padding = [&b"--x"[..], &vec![b' '; 3 << 20]].concat();
+    let value = [&b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n"[..], &much].concat();
+    let nothing = b"--x\r\nContent-Disposition: form-data; name=\"\"\r\n\r\n\r\n".repeat(50_000);
+    for start in [much.clone(), header, padding, value, nothing] {
+        let body = [&start[..], b"\r\n", file].concat();
+        let answer = endpoint.ada.send(Request { body, ..form(&[], b"") }).await;
+        let start = String::from_utf8_lossy(&start[..60]);
+        assert_eq!(answer.told(), "400 MaxPostPreDataLengthExceededError", "{start:?}");
+    }
+    let public = Request::new("PUT", "/photos?q:acl").header("x-amz-acl", "public-read-write");
+    assert_eq!(endpoint.ada.send(public).await.told(), "200");
+    let many: Vec<String> = (0..99).map(|number| format!("x-ignore-{number}")).collect();
+    let fields: Vec<(&str, &str)> =
+        [("key", "large")].into_iter().chain(many.iter().map(|name| (&**name, "b"))).collect();
+    let large = form(&fields, &vec![b'x'; 3 << 20]);
+    assert_eq!(endpoint.ada.send(large.clone()).await.told(), "204", "as many fields as a form may have");
+    let body = String::from_utf8(large.body.clone()).expect("text").replace("name=\"file\"", "name=\"File\"");
+    let stored = endpoint.ada.send(Request { body: body.into_bytes(), ..large }).await;
+    assert_eq!(stored.told(), "204", "{}", stored.text());
 }
 
 #[tokio::test]
