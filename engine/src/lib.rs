@@ -53,6 +53,8 @@ mod snapshots;
 mod stamp;
 mod store_id;
 mod tags;
+#[cfg(test)]
+mod test_tenant;
 mod trash;
 mod usage;
 mod users;

@@ -276,40 +276,14 @@ fn check_seconds(asked: Option<u32>, (usual, longest): (u32, u32)) -> Result<u32
 mod tests {
     use super::*;
     use crate::iam::NewIamEntity;
-    use crate::names::{GroupId, UserId};
-    use crate::{Facts, Identity, NewGroup, NewUser, Profile, Role, Settings};
-
-    /// The root of a new account.
-    async fn root(engine: &Engine) -> Caller {
-        let (group_id, profile) = (GroupId::new("acme").expect("an id"), Profile::default());
-        let group = NewGroup { group_id: group_id.clone(), group_name: "acme".to_owned(), active: true, profile };
-        engine.create_group(&Caller::LocalOperator, group).await.expect("a group");
-        let new = NewUser {
-            group_id,
-            user_id: UserId::new("ada").expect("an id"),
-            role: Role::User,
-            full_name: "ada".to_owned(),
-            email: String::new(),
-            active: true,
-            profile: Profile::default(),
-            with_credential: false,
-        };
-        let user = engine.create_user(&Caller::LocalOperator, new).await.expect("a user");
-        let identity = Identity {
-            canonical_id: user.canonical_id,
-            group_id: user.group_id,
-            user_id: user.user_id,
-            display_name: user.full_name,
-            role: user.role,
-        };
-        Caller::user(identity.into())
-    }
+    use crate::test_tenant::ada;
+    use crate::{Facts, Settings};
 
     #[tokio::test]
     async fn one_caller_cannot_use_up_the_sessions_of_all() {
         let directory = tempfile::tempdir().expect("a directory");
         let engine = Engine::open(Settings::new(directory.path())).await.expect("a store");
-        let root = root(&engine).await;
+        let root = ada(&engine).await;
         let account = root.must_act_in_account().expect("an account").canonical_id.clone();
         let row = SessionRow {
             access_key: String::new(),

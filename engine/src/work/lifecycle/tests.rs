@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::names::{BucketName, GroupId, UserId};
+use crate::names::BucketName;
+use crate::test_tenant::ada;
 use crate::{
-    Body, Caller, Clock, ClockHand, DeleteTarget, Engine, Expiration, Identity, LifecycleFilter, LifecycleRule,
-    NewGroup, NewObject, NewUser, NoncurrentExpiration, ObjectName, Profile, ReadObject, Role, Settings, Tags,
-    Versioning,
+    Body, Caller, Clock, ClockHand, DeleteTarget, Engine, Expiration, LifecycleFilter, LifecycleRule, NewObject,
+    NoncurrentExpiration, ObjectName, ReadObject, Settings, Tags, Versioning,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -21,32 +21,6 @@ struct Store {
     bucket_id: i64,
     key: ObjectKey,
     _directory: tempfile::TempDir,
-}
-
-async fn ada(engine: &Engine) -> Caller {
-    let group_id = GroupId::new("acme").unwrap();
-    let profile = Profile::default();
-    let group = NewGroup { group_id: group_id.clone(), group_name: "acme".to_owned(), active: true, profile };
-    engine.create_group(&Caller::LocalOperator, group).await.unwrap();
-    let new = NewUser {
-        group_id,
-        user_id: UserId::new("ada").unwrap(),
-        role: Role::User,
-        full_name: "ada".to_owned(),
-        email: String::new(),
-        active: true,
-        profile: Profile::default(),
-        with_credential: false,
-    };
-    let user = engine.create_user(&Caller::LocalOperator, new).await.unwrap();
-    let identity = Identity {
-        canonical_id: user.canonical_id,
-        group_id: user.group_id,
-        user_id: user.user_id,
-        display_name: user.full_name,
-        role: user.role,
-    };
-    Caller::user(identity.into())
 }
 
 impl Store {
