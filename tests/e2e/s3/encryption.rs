@@ -178,20 +178,8 @@ async fn aws_command_line() {
 
 impl World {
     async fn rclone(&self, options: &[(&str, &str)], words: &[&str]) -> Output {
-        let doors = self.server.doors();
-        let mut script = Script::program("rclone")
-            .env("RCLONE_CONFIG_HOLD_TYPE", "s3")
-            // Of "Other" it has no such options, and "AWS" is never asked by path.
-            .env("RCLONE_CONFIG_HOLD_PROVIDER", "Minio")
-            .env("RCLONE_CONFIG_HOLD_ENDPOINT", if self.tls { &doors.s3_tls } else { &doors.s3 })
-            .env("RCLONE_CONFIG_HOLD_ACCESS_KEY_ID", &self.tenant.access_key)
-            .env("RCLONE_CONFIG_HOLD_SECRET_ACCESS_KEY", &self.tenant.secret_key)
-            .env("RCLONE_CONFIG_HOLD_REGION", "us-east-1")
-            .env("RCLONE_CA_CERT", &doors.ca_file)
-            .env("RCLONE_RETRIES", "1")
-            .env("RCLONE_LOW_LEVEL_RETRIES", "1")
-            .env("RCLONE_S3_UPLOAD_CUTOFF", "8M")
-            .env("RCLONE_S3_CHUNK_SIZE", "8M");
+        // Of "Other" it has no such options, and "AWS" is never asked by path.
+        let mut script = super::rclone::script(&self.server, &self.tenant, "Minio", self.tls);
         for (name, value) in options {
             script = script.env(&format!("RCLONE_CONFIG_HOLD_{name}"), value);
         }

@@ -2,32 +2,34 @@
 
 use std::fs;
 
-use tests::{Script, Server, content};
+use tests::{Script, Server, Tenant, content};
 
 /// Enough that rclone sends it in parts.
 const LARGE_BYTES: usize = 22 << 20;
+
+/// rclone, which knows the store as `hold` and tries everything once.
+pub(super) fn script(server: &Server, tenant: &Tenant, provider: &str, tls: bool) -> Script {
+    let doors = server.doors();
+    Script::program("rclone")
+        .env("RCLONE_CONFIG_HOLD_TYPE", "s3")
+        .env("RCLONE_CONFIG_HOLD_PROVIDER", provider)
+        .env("RCLONE_CONFIG_HOLD_ENDPOINT", if tls { &doors.s3_tls } else { &doors.s3 })
+        .env("RCLONE_CONFIG_HOLD_ACCESS_KEY_ID", &tenant.access_key)
+        .env("RCLONE_CONFIG_HOLD_SECRET_ACCESS_KEY", &tenant.secret_key)
+        .env("RCLONE_CONFIG_HOLD_REGION", "us-east-1")
+        .env("RCLONE_CA_CERT", &doors.ca_file)
+        .env("RCLONE_RETRIES", "1")
+        .env("RCLONE_LOW_LEVEL_RETRIES", "1")
+        .env("RCLONE_S3_UPLOAD_CUTOFF", "8M")
+        .env("RCLONE_S3_CHUNK_SIZE", "8M")
+}
 
 async fn round_trip(tls: bool) {
     let server = Server::start().await;
     let tenant = server.tenant("acme", "ada").await;
     let folder = server.scratch();
-    let doors = server.doors();
-    let endpoint = if tls { &doors.s3_tls } else { &doors.s3 };
-    let rclone = async |words: &[&str]| {
-        let script = Script::program("rclone")
-            .env("RCLONE_CONFIG_HOLD_TYPE", "s3")
-            .env("RCLONE_CONFIG_HOLD_PROVIDER", "Other")
-            .env("RCLONE_CONFIG_HOLD_ENDPOINT", endpoint)
-            .env("RCLONE_CONFIG_HOLD_ACCESS_KEY_ID", &tenant.access_key)
-            .env("RCLONE_CONFIG_HOLD_SECRET_ACCESS_KEY", &tenant.secret_key)
-            .env("RCLONE_CONFIG_HOLD_REGION", "us-east-1")
-            .env("RCLONE_CA_CERT", &doors.ca_file)
-            .env("RCLONE_RETRIES", "1")
-            .env("RCLONE_LOW_LEVEL_RETRIES", "1")
-            .env("RCLONE_S3_UPLOAD_CUTOFF", "8M")
-            .env("RCLONE_S3_CHUNK_SIZE", "8M");
-        script.args(words).within(&folder).run().await.ok()
-    };
+    let rclone =
+        async |words: &[&str]| script(&server, &tenant, "Other", tls).args(words).within(&folder).run().await.ok();
 
     let names = [("large", LARGE_BYTES), ("empty", 0), ("deep/ä b+c.bin", 70_000), ("deep/er/one", 1)];
     for (name, size_bytes) in names {
