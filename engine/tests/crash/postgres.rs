@@ -66,19 +66,21 @@ impl Life {
     async fn suffer(&mut self, operations: &[Operation], fault: Fault) {
         let _told = Told(format!("{fault:?} of {operations:?}, after {} others", self.faults));
         let is_met = match fault {
-            Fault::Step(number, _) | Fault::Request(number, _) => self.crash(operations, fault, number).await,
+            Fault::Step(number, moment) => {
+                self.crash(operations, number, |running| running.disk.crash_in(number, moment)).await
+            }
+            Fault::Request(number, moment) => {
+                self.crash(operations, number, |running| running.cable.cut_in(number, moment)).await
+            }
             Fault::Connection(number, moment) => self.begin().break_and_go_on(operations, number, moment).await,
         };
         self.faults += 1;
         self.met += usize::from(is_met);
     }
 
-    async fn crash(&mut self, operations: &[Operation], fault: Fault, seed: u64) -> bool {
+    async fn crash(&mut self, operations: &[Operation], seed: u64, arm: impl FnOnce(&Running<'_>)) -> bool {
         let running = self.begin();
-        match fault {
-            Fault::Step(number, moment) => running.disk.crash_in(number, moment),
-            Fault::Request(number, moment) | Fault::Connection(number, moment) => running.cable.cut_in(number, moment),
-        }
+        arm(&running);
         let allowed = running.run_until_cut(operations).await;
         let (after, bucket, is_met) = (scratch(), running.bucket.clone(), running.cable.is_cut());
         // What a dead process leaves, and what a power cut does, in turn.
