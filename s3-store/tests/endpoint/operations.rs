@@ -2,6 +2,7 @@
 
 use s3_store::{OPERATIONS, OfferedOperation, Target};
 
+use crate::answer::Answer;
 use crate::client::{Client, Request, Signature};
 use crate::harness::Endpoint;
 
@@ -29,6 +30,18 @@ pub(crate) async fn with_upload() -> (Endpoint, String) {
     (endpoint, upload)
 }
 
+/// What nobody may learn from a refusal: who owns the bucket `photos` and by which keys, what is in it, how it is kept.
+pub(crate) fn tells_nothing(endpoint: &Endpoint, operation: &str, answer: &Answer) {
+    const MD5_OF_CONTENT: &str = "9a0364b9e99bb480dd25e1f0284c8555";
+    let told = format!("{:?} {}", answer.headers, answer.text()).to_ascii_lowercase();
+    let owner = [endpoint.ada_id.as_str(), &endpoint.ada.access_key, &endpoint.ada.secret_key];
+    for secret in
+        owner.into_iter().chain([MD5_OF_CONTENT, "last-modified", "x-amz-version-id", "sqlite", "/tmp", ".rs:"])
+    {
+        assert!(!told.contains(&secret.to_ascii_lowercase()), "{operation} tells {secret}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn strangers_are_refused_everything() {
     let (endpoint, upload) = with_upload().await;
@@ -36,7 +49,9 @@ async fn strangers_are_refused_everything() {
         let request = request(operation, "photos", &upload);
         let anonymous = endpoint.ada.send(request.clone().signed(Signature::None)).await;
         assert_eq!(anonymous.status, 403, "{} by nobody: {}", operation.name, anonymous.text());
+        tells_nothing(&endpoint, operation.name, &anonymous);
         let stranger = endpoint.bob.send(request).await;
+        tells_nothing(&endpoint, operation.name, &stranger);
         match operation.name {
             // A user may list its own buckets, and is told that the name is taken.
             "ListBuckets" => assert!(stranger.elements("Name").is_empty(), "{}", stranger.text()),
