@@ -239,7 +239,8 @@ pub(crate) async fn objects(tx: &mut Tx, bucket_id: i64, request: &ListRequest) 
 }
 
 /// Reads a key, then the first one beyond all that fold into the same common prefix, and so on. In SQLite two BLOBs put together are TEXT,
-/// which sorts below every BLOB, hence the casts. CROSS JOIN and the order by steps keep it from going over all keys instead of all steps.
+/// which sorts below every BLOB, hence the casts; CROSS JOIN and the order by steps keep it from going over all keys instead of all steps.
+/// PostgreSQL brings the row with its key: there a second search costs as much as the step.
 const WALK: Script = Script {
     sqlite: concat!(
         "WITH RECURSIVE walk (key, step) AS (
@@ -264,28 +265,30 @@ const WALK: Script = Script {
              ORDER BY w.step"
     ),
     postgres: concat!(
-        "WITH RECURSIVE walk (key, step) AS (
-                   SELECT (SELECT key FROM current WHERE bucket_id = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 1),
-                          CAST(1 AS BIGINT)
-                   UNION ALL
-                   SELECT (SELECT c.key FROM current c
-                           WHERE c.bucket_id = $1
-                             AND c.key >= CASE position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))
-                                     WHEN 0 THEN w.key || $7
-                                     ELSE substring(w.key FROM 1 FOR CAST($4 AS INTEGER) - 2
-                                              + position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))) || $6
-                                 END
-                             AND c.key < $3
-                           ORDER BY c.key LIMIT 1),
-                          w.step + 1
-                   FROM walk w
-                   WHERE w.key IS NOT NULL AND w.step < $8
-               )
-               SELECT c.key, ",
+        "WITH RECURSIVE walk (key, facts, step) AS (
+                   (SELECT c.key, ",
         facts!("c."),
-        "      FROM walk w CROSS JOIN current c
-               WHERE c.bucket_id = $1 AND c.key = w.key
-               ORDER BY w.step"
+        ", CAST(1 AS BIGINT)
+                    FROM current c WHERE c.bucket_id = $1 AND c.key >= $2 AND c.key < $3 ORDER BY c.key LIMIT 1)
+                   UNION ALL
+                   SELECT next.key, next.facts, w.step + 1
+                   FROM walk w
+                   CROSS JOIN LATERAL (
+                       SELECT c.key, ",
+        facts!("c."),
+        "              FROM current c
+                       WHERE c.bucket_id = $1
+                         AND c.key >= CASE position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))
+                                 WHEN 0 THEN w.key || $7
+                                 ELSE substring(w.key FROM 1 FOR CAST($4 AS INTEGER) - 2
+                                          + position($5 IN substring(w.key FROM CAST($4 AS INTEGER)))) || $6
+                             END
+                         AND c.key < $3
+                       ORDER BY c.key LIMIT 1
+                   ) next
+                   WHERE w.step < $8
+               )
+               SELECT key, facts FROM walk ORDER BY step"
     ),
 };
 
