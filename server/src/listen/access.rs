@@ -1,7 +1,7 @@
 //! What every request gets: an id, a line in the log, a place in the metrics, and an answer even when the code behind it panics.
 //!
-//! The path is logged without its query, because passwords and signatures stand in queries. Nothing is added to the headers of the
-//! request, because signatures cover them.
+//! The host is logged, because it may name the bucket; the path without its query, because passwords and signatures stand in queries.
+//! Nothing is added to the headers of the request, because signatures cover them.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body::{Body as _, Frame, SizeHint};
 use tower::ServiceExt as _;
@@ -35,6 +35,7 @@ pub(super) async fn answer(
         door,
         peer,
         method: request.method().clone(),
+        host: host_of(&request),
         path: request.uri().path().to_owned(),
         id: uuid::Uuid::new_v4().simple().to_string(),
         began: Instant::now(),
@@ -73,11 +74,19 @@ fn client_left() -> StatusCode {
     StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
 }
 
+/// The host that a request is for; with HTTP/2 it stands in the target.
+fn host_of(request: &Request<Body>) -> String {
+    let in_header = request.headers().get(HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
+    let in_target = || request.uri().authority()?.as_str().rsplit('@').next().map(str::to_owned);
+    in_header.or_else(in_target).unwrap_or_default()
+}
+
 /// What is known of a request; it is written when the answer has left or was given up.
 struct Record {
     door: &'static str,
     peer: SocketAddr,
     method: Method,
+    host: String,
     path: String,
     id: String,
     began: Instant,
@@ -115,6 +124,7 @@ impl Drop for Record {
             target: "access",
             door,
             method = %self.method,
+            host = self.host,
             path = self.path,
             status,
             sent_bytes = self.sent_bytes,
@@ -228,6 +238,22 @@ mod tests {
         assert!(text.contains("/user") && text.contains("sent_bytes=5") && text.contains("is_whole=true"), "{text}");
         assert!(text.contains(&id), "{text}");
         assert!(!text.contains("hush"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_log_has_the_host_of_either_version_of_http() {
+        let log = Log::default();
+        let guard = log.listen();
+        let old = Request::get("/key").header(HOST, "photos.s3.lan:9000");
+        let new = Request::get("https://music.s3.lan:9443/key");
+        for request in [old, new] {
+            let request = request.body(Body::empty()).unwrap();
+            drop(answer("test", "127.0.0.1:1".parse().unwrap(), Router::new(), request).await);
+        }
+        drop(guard);
+        let text = log.text();
+        assert!(text.contains("host=\"photos.s3.lan:9000\" path=\"/key\""), "{text}");
+        assert!(text.contains("host=\"music.s3.lan:9443\" path=\"/key\""), "{text}");
     }
 
     #[tokio::test]
