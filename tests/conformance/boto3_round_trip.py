@@ -1,5 +1,6 @@
 """Round trips of boto3: objects, metadata, ranges, parts, lists, copies, conditions, deletes and presigned addresses."""
 
+import os
 import ssl
 import urllib.error
 import urllib.request
@@ -8,7 +9,7 @@ import s3
 from boto3.s3.transfer import TransferConfig
 
 PART = 5 << 20
-BUCKET = "boto3"
+BUCKET = os.environ.get("S3_BUCKET", "boto3")
 
 
 def objects(c):
@@ -129,7 +130,7 @@ def strangers():
             aws_secret_access_key=secret_key,
             region_name="eu-west-9",
             verify=s3.CA or True,
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
+            config=Config(s3={"addressing_style": s3.STYLE}, retries={"max_attempts": 0}),
         )
 
     s3.refused("InvalidAccessKeyId", stranger("AKIANOBODYKNOWSTHIS0", "x" * 40).list_buckets)

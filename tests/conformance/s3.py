@@ -7,14 +7,16 @@ ENDPOINT = os.environ["S3_ENDPOINT"]
 CA = os.environ.get("S3_CA")
 ACCESS_KEY = os.environ["ACCESS_KEY"]
 SECRET_KEY = os.environ["SECRET_KEY"]
+# Where a bucket is named: "path", or "virtual" for the host.
+STYLE = os.environ["S3_STYLE"]
 
 
 def client(**config):
-    """A boto3 client of the store: path style, no second attempts that would hide a failure."""
+    """A boto3 client of the store: no second attempts that would hide a failure."""
     import boto3
     from botocore.config import Config
 
-    settings = {"s3": {"addressing_style": "path"}, "retries": {"max_attempts": 0}, **config}
+    settings = {"s3": {"addressing_style": STYLE}, "retries": {"max_attempts": 0}, **config}
     return boto3.client(
         "s3",
         endpoint_url=ENDPOINT,

@@ -87,10 +87,10 @@ impl Script {
     /// The address of an S3 door and a tenant's key, under the names that our scripts and the AWS clients read.
     #[must_use]
     pub fn s3(self, server: &Server, tls: bool, tenant: &Tenant) -> Self {
-        let doors = server.doors();
-        let endpoint = if tls { &doors.s3_tls } else { &doors.s3 };
         let script = self
-            .env("S3_ENDPOINT", endpoint)
+            .finding_hosts_of(server)
+            .env("S3_ENDPOINT", server.s3_url(tls))
+            .env("S3_STYLE", if server.hosts_file().is_some() { "virtual" } else { "path" })
             .env("ACCESS_KEY", &tenant.access_key)
             .env("SECRET_KEY", &tenant.secret_key)
             .env("AWS_ACCESS_KEY_ID", &tenant.access_key)
@@ -103,7 +103,17 @@ impl Script {
         // Ours, that of the AWS clients, and that of Node.
         ["S3_CA", "AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"]
             .iter()
-            .fold(script, |script, name| script.env(name, &doors.ca_file))
+            .fold(script, |script, name| script.env(name, &server.doors().ca_file))
+    }
+
+    /// Looks names up in the file of a store whose buckets are host names; without one, as ever.
+    ///
+    /// Debian's libnss-wrapper stands in front of the look-ups of libc, which takes neither rights nor a name server and leaves the
+    /// clients as they are. Go must be told to ask libc.
+    #[must_use]
+    pub fn finding_hosts_of(self, server: &Server) -> Self {
+        let Some(file) = server.hosts_file() else { return self };
+        self.env("LD_PRELOAD", "libnss_wrapper.so").env("NSS_WRAPPER_HOSTS", file).env("GODEBUG", "netdns=cgo")
     }
 
     /// Sets a variable.

@@ -18,4 +18,4 @@ pub use cloud::{Actual, CloudWorld, Person, Session, recording, without_time};
 pub use content::{content, sha256, sha256_of_file};
 pub use process::{Output, run};
 pub use s3::{S3, S3Answer};
-pub use server::{Doors, FirstCredentials, Server, Tenant, binary};
+pub use server::{BASE_DOMAIN, Doors, FirstCredentials, Server, Tenant, binary};

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use url::Url;
 
 use crate::clients::http;
 use crate::process::{Output, run};
@@ -23,6 +24,8 @@ const START_LIMIT: Duration = Duration::from_secs(90);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a command may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
+/// The base domain of a store whose buckets are host names. No name server knows any name that ends so.
+pub const BASE_DOMAIN: &str = "s3.test";
 /// Lines of the log that a failed test shows.
 const LOG_LINES: usize = 40;
 
@@ -114,6 +117,7 @@ pub struct Server {
     folder: TempDir,
     doors: Doors,
     has_config: bool,
+    hosts_file: Option<PathBuf>,
 }
 
 impl Server {
@@ -127,13 +131,30 @@ impl Server {
         Self::launch(Some(toml)).await
     }
 
+    /// Starts a store for which buckets are host names beneath [`BASE_DOMAIN`]. Clients that are told of it find these buckets' hosts.
+    ///
+    /// # Panics
+    /// When the file of hosts cannot be written.
+    pub async fn with_hosts_of_buckets(buckets: &[&str]) -> Self {
+        let config = format!("[s3]\nbase_domains = [\"{BASE_DOMAIN}\"]\n[log]\nformat = \"json\"\n");
+        let mut server = Self::launch(Some(&config)).await;
+        let mut hosts = format!("127.0.0.1 {BASE_DOMAIN}\n");
+        for bucket in buckets {
+            let _ = writeln!(hosts, "127.0.0.1 {bucket}.{BASE_DOMAIN}");
+        }
+        let file = server.folder.path().join("hosts");
+        std::fs::write(&file, hosts).unwrap();
+        server.hosts_file = Some(file);
+        server
+    }
+
     async fn launch(toml: Option<&str>) -> Self {
         let folder = tempfile::Builder::new().prefix("cloudhold-e2e-").tempdir().unwrap();
         if let Some(toml) = toml {
             std::fs::write(folder.path().join("cloudhold.toml"), toml).unwrap();
         }
         let (child, doors) = open(folder.path(), toml.is_some()).await;
-        Self { child: Some(child), folder, doors, has_config: toml.is_some() }
+        Self { child: Some(child), folder, doors, has_config: toml.is_some(), hosts_file: None }
     }
 
     /// Ends the process with SIGKILL, as a power cut would.
@@ -215,6 +236,27 @@ impl Server {
     #[must_use]
     pub fn doors(&self) -> &Doors {
         &self.doors
+    }
+
+    /// The address of an S3 door as clients are told it.
+    ///
+    /// # Panics
+    /// Never: the store writes addresses that can be read.
+    #[must_use]
+    pub fn s3_url(&self, tls: bool) -> String {
+        let url = if tls { &self.doors.s3_tls } else { &self.doors.s3 };
+        if self.hosts_file.is_none() {
+            return url.clone();
+        }
+        let mut url: Url = url.parse().unwrap();
+        url.set_host(Some(BASE_DOMAIN)).unwrap();
+        url.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// The file with the host names of buckets, where the store takes these.
+    #[must_use]
+    pub fn hosts_file(&self) -> Option<&Path> {
+        self.hosts_file.as_deref()
     }
 
     /// The generated passwords.

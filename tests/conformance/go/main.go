@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -30,7 +31,7 @@ const (
 
 var (
 	ctx    = context.Background()
-	bucket = aws.String("aws-sdk-go")
+	bucket = aws.String(cmp.Or(os.Getenv("S3_BUCKET"), "aws-sdk-go"))
 	web    = httpClient()
 	client = newClient(os.Getenv("ACCESS_KEY"), os.Getenv("SECRET_KEY"))
 )
@@ -75,7 +76,7 @@ func newClient(accessKey, secretKey string) *s3.Client {
 	return s3.New(s3.Options{
 		BaseEndpoint: aws.String(os.Getenv("S3_ENDPOINT")),
 		Region:       "us-east-1",
-		UsePathStyle: true,
+		UsePathStyle: os.Getenv("S3_STYLE") == "path",
 		HTTPClient:   web,
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		// What a configuration that says nothing of it means.

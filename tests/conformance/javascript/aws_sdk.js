@@ -10,7 +10,7 @@ const { getSignedUrl } = require('@aws-sdk/s3-request-presigner')
 const { c, client, call, bytes, refused } = require('./aws_sdk_client.js')
 const s3 = require('./s3.js')
 
-const BUCKET = 'aws-sdk-js'
+const BUCKET = process.env.S3_BUCKET ?? 'aws-sdk-js'
 const PART = 5 * s3.MIB
 
 const inBucket = (name, input) => call(name, { Bucket: BUCKET, ...input })

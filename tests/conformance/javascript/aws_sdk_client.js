@@ -9,7 +9,7 @@ function client(options) {
   return new sdk.S3Client({
     endpoint: s3.endpoint.href,
     region: 'us-east-1',
-    forcePathStyle: true,
+    forcePathStyle: s3.pathStyle,
     credentials: { accessKeyId: s3.accessKey, secretAccessKey: s3.secretKey },
     // A second attempt would hide a failure.
     maxAttempts: 1,

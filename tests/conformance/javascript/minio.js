@@ -6,7 +6,7 @@ const fs = require('node:fs')
 const minio = require('minio')
 const s3 = require('./s3.js')
 
-const BUCKET = 'minio-js'
+const BUCKET = process.env.S3_BUCKET ?? 'minio-js'
 
 function client(options) {
   return new minio.Client({
@@ -15,6 +15,7 @@ function client(options) {
     useSSL: s3.endpoint.protocol === 'https:',
     accessKey: s3.accessKey,
     secretKey: s3.secretKey,
+    pathStyle: s3.pathStyle,
     partSize: 5 * s3.MIB,
     // A second attempt would hide a failure.
     retryOptions: { disableRetry: true },

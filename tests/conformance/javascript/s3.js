@@ -85,6 +85,8 @@ module.exports = {
   sendForm,
   runAll,
   endpoint: new URL(process.env.S3_ENDPOINT),
+  // Whether buckets are named in paths, and not by hosts.
+  pathStyle: process.env.S3_STYLE === 'path',
   accessKey: process.env.ACCESS_KEY,
   secretKey: process.env.SECRET_KEY,
 }

@@ -1,13 +1,18 @@
 //! The AWS command line: cp, sync, ls, rm and presign.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use tests::{Environment, Script, Server, Tenant, content};
+use reqwest::Version;
+use tests::{BASE_DOMAIN, Environment, Script, Server, Tenant, content};
 
 /// Enough that the client sends it in parts.
 const LARGE_BYTES: usize = 20 << 20;
+
+/// Where buckets are host names; by itself it names them in paths, as soon as it is told of an endpoint.
+const BY_HOST: &str = "[default]\ns3 =\n  addressing_style = virtual\n";
 
 struct Aws<'a> {
     environment: Environment,
@@ -19,11 +24,10 @@ struct Aws<'a> {
 
 impl Aws<'_> {
     async fn run(&self, words: &[&str]) -> String {
-        let doors = self.server.doors();
-        let endpoint = if self.tls { &doors.s3_tls } else { &doors.s3 };
         Script::program(self.environment.program("aws"))
             .s3(self.server, self.tls, self.tenant)
-            .args(&["--endpoint-url", endpoint])
+            .env("AWS_CONFIG_FILE", self.folder.join("config"))
+            .args(&["--endpoint-url", &self.server.s3_url(self.tls)])
             .args(words)
             .within(self.folder)
             .run()
@@ -32,11 +36,11 @@ impl Aws<'_> {
     }
 }
 
-async fn round_trip(environment: Environment, tls: bool) {
-    let server = Server::start().await;
+pub(super) async fn round_trip(server: &Server, environment: Environment, tls: bool) {
     let tenant = server.tenant("acme", "ada").await;
     let folder = server.scratch();
-    let aws = Aws { environment, server: &server, tenant: &tenant, tls, folder: &folder };
+    fs::write(folder.join("config"), if server.hosts_file().is_some() { BY_HOST } else { "" }).unwrap();
+    let aws = Aws { environment, server, tenant: &tenant, tls, folder: &folder };
 
     aws.run(&["s3", "mb", "s3://aws"]).await;
     fs::write(folder.join("large"), content(LARGE_BYTES, 1)).unwrap();
@@ -83,17 +87,21 @@ async fn presigned(aws: &Aws<'_>) {
     let url = aws.run(&["s3", "presign", "s3://aws/tree/deep/er/c+d.txt", "--expires-in", "60"]).await;
     let ca = fs::read(&aws.server.doors().ca_file).unwrap();
     let http = reqwest::Client::builder().no_proxy().tls_certs_only([reqwest::Certificate::from_pem(&ca).unwrap()]);
+    // Port 0 stands for the one of the address that is asked for.
+    let http = http.resolve(&format!("aws.{BASE_DOMAIN}"), (Ipv4Addr::LOCALHOST, 0).into());
     let answer = http.build().unwrap().get(url.trim()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
+    // As a browser would follow it.
+    assert_eq!(answer.version(), if aws.tls { Version::HTTP_2 } else { Version::HTTP_11 });
     assert_eq!(answer.bytes().await.unwrap(), content(2007, 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn today_on_the_plain_door() {
-    round_trip(Environment::Current, false).await;
+    round_trip(&Server::start().await, Environment::Current, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_default_checksums_over_tls() {
-    round_trip(Environment::Old, true).await;
+    round_trip(&Server::start().await, Environment::Old, true).await;
 }

@@ -107,10 +107,9 @@ async fn aws_sdk_java_v1() {
 
 impl World {
     async fn aws(&self, words: &[&str]) -> Output {
-        let doors = self.server.doors();
-        let endpoint = if self.tls { &doors.s3_tls } else { &doors.s3 };
         let script = Script::program(Environment::Current.program("aws")).s3(&self.server, self.tls, &self.tenant);
-        script.args(&["--endpoint-url", endpoint]).args(words).within(&self.server.scratch()).run().await
+        let script = script.args(&["--endpoint-url", &self.server.s3_url(self.tls)]).args(words);
+        script.within(&self.server.scratch()).run().await
     }
 
     async fn copied(&self, from: &str, to: &str, options: &[&str]) -> Output {

@@ -20,3 +20,4 @@ mod s3cmd;
 mod s3fs;
 mod s3s_e2e;
 mod tree;
+mod virtual_host;

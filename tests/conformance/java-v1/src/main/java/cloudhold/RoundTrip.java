@@ -40,7 +40,7 @@ import java.util.Random;
  * that an image store is configured with. With the second argument "encryption", {@link Encryption} instead.
  */
 public final class RoundTrip {
-    private static final String BUCKET = "java-v1";
+    private static final String BUCKET = System.getenv().getOrDefault("S3_BUCKET", "java-v1");
     private static final int PART_BYTES = 5 << 20;
 
     private final AmazonS3 s3;
@@ -69,6 +69,7 @@ public final class RoundTrip {
         if (!s3.doesBucketExistV2(BUCKET)) {
             s3.createBucket(BUCKET);
         }
+        check(s3.listBuckets().stream().anyMatch(each -> each.getName().equals(BUCKET)), "the bucket is not listed");
         trip.largeObjects();
         trip.abortedRead();
         trip.lists();
@@ -89,7 +90,7 @@ public final class RoundTrip {
         return AmazonS3ClientBuilder.standard()
             .withCredentials(new AWSStaticCredentialsProvider(key))
             .withEndpointConfiguration(new EndpointConfiguration(endpoint.toString(), "us-east-1"))
-            .withPathStyleAccessEnabled(true)
+            .withPathStyleAccessEnabled("path".equals(System.getenv("S3_STYLE")))
             .withClientConfiguration(configuration)
             .build();
     }

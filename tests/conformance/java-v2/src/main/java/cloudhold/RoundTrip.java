@@ -36,7 +36,7 @@ import software.amazon.awssdk.services.s3.presigner.S3Presigner;
 
 /** The AWS SDK for Java v2: what its blocking client does, and {@link Transfers}; or, when asked for it, {@link Encryption}. */
 public final class RoundTrip {
-    private static final String BUCKET = "java-v2";
+    private static final String BUCKET = System.getenv().getOrDefault("S3_BUCKET", "java-v2");
     /** Blanks, signs, letters beyond ASCII and empty or dotted steps: each name must come back as it was sent. */
     private static final List<String> UNUSUAL_KEYS = List.of(
         "names/./dot/../dots",

@@ -22,6 +22,8 @@ import software.amazon.awssdk.services.s3.presigner.S3Presigner;
 final class Store {
     static final int PART_BYTES = 5 << 20;
     private static final URI ENDPOINT = URI.create(System.getenv("S3_ENDPOINT"));
+    /** Whether buckets are named in paths, and not by hosts. */
+    private static final boolean PATH_STYLE = "path".equals(System.getenv("S3_STYLE"));
     private static final String ACCESS_KEY = System.getenv("ACCESS_KEY");
     private static final String SECRET_KEY = System.getenv("SECRET_KEY");
     /** A second attempt would hide a failure. */
@@ -42,7 +44,7 @@ final class Store {
         return S3Client.builder()
             .endpointOverride(ENDPOINT)
             .region(Region.US_EAST_1)
-            .forcePathStyle(true)
+            .forcePathStyle(PATH_STYLE)
             .credentialsProvider(credentials(accessKey, secretKey))
             .httpClientBuilder(UrlConnectionHttpClient.builder())
             .overrideConfiguration(each -> each.retryStrategy(NO_RETRY))
@@ -54,7 +56,7 @@ final class Store {
         return S3AsyncClient.builder()
             .endpointOverride(ENDPOINT)
             .region(Region.US_EAST_1)
-            .forcePathStyle(true)
+            .forcePathStyle(PATH_STYLE)
             .credentialsProvider(credentials(ACCESS_KEY, SECRET_KEY))
             .httpClientBuilder(NettyNioAsyncHttpClient.builder())
             .overrideConfiguration(each -> each.retryStrategy(NO_RETRY))
@@ -67,7 +69,7 @@ final class Store {
         return S3Presigner.builder()
             .endpointOverride(ENDPOINT)
             .region(Region.US_EAST_1)
-            .serviceConfiguration(S3Configuration.builder().pathStyleAccessEnabled(true).build())
+            .serviceConfiguration(S3Configuration.builder().pathStyleAccessEnabled(PATH_STYLE).build())
             .credentialsProvider(credentials(ACCESS_KEY, SECRET_KEY))
             .build();
     }
