@@ -1,4 +1,6 @@
-//! The doors of identities, asked by boto3.
+//! The doors of identities, asked by boto3 and the AWS command line.
+
+mod page;
 
 use tests::{Environment, Script, Server};
 
