@@ -79,6 +79,12 @@ def groups(key):
     iam.create_policy_version(PolicyArn=made["Arn"], PolicyDocument=allow("s3:GetObject"), SetAsDefault=True)
     s3(key).get_object(Bucket=bucket, Key="shared")
     assert len(iam.list_policy_versions(PolicyArn=made["Arn"])["Versions"]) == 2
+    holders = iam.list_entities_for_policy(PolicyArn=made["Arn"])
+    assert [each["UserName"] for each in holders["PolicyUsers"]] == ["Ada"] and not holders["PolicyGroups"], holders
+    holders = iam.list_entities_for_policy(PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    assert [each["GroupName"] for each in holders["PolicyGroups"]] == ["Readers"] and not holders["PolicyUsers"], holders
+    assert not iam.list_entities_for_policy(PolicyArn=made["Arn"], EntityFilter="Role")["PolicyUsers"]
+    assert iam.list_account_aliases()["AccountAliases"] == []
     iam.detach_user_policy(UserName="Ada", PolicyArn=made["Arn"])
     iam.remove_user_from_group(GroupName="Readers", UserName="Ada")
     refused("AccessDenied", s3(key).get_object, Bucket=bucket, Key="shared")

@@ -63,7 +63,8 @@ actions! {
         AttachRolePolicy, DetachRolePolicy, ListAttachedRolePolicies,
         CreatePolicy, GetPolicy, ListPolicies, DeletePolicy,
         CreatePolicyVersion, GetPolicyVersion, ListPolicyVersions, SetDefaultPolicyVersion, DeletePolicyVersion,
-        ListOpenIDConnectProviders, ListInstanceProfilesForRole, GetAccountSummary;
+        ListEntitiesForPolicy,
+        ListOpenIDConnectProviders, ListInstanceProfilesForRole, ListAccountAliases, GetAccountSummary;
     Sts:
         AssumeRole, GetSessionToken, GetCallerIdentity;
 }

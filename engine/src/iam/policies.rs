@@ -3,7 +3,7 @@
 use futures::FutureExt;
 
 use super::action::IamAction;
-use super::entity::{self, IamEntity, IamKind, IamListing, IamPage, name_key};
+use super::entity::{self, IamEntity, IamHolder, IamKind, IamListing, IamPage, name_key};
 use super::error::IamError;
 use super::managed::{self, Managed};
 use crate::metadata::Tx;
@@ -122,6 +122,27 @@ impl Engine {
         found.retain(|policy| policy.arn > after);
         found.truncate(items_max + 1);
         Ok(IamListing::cut(found, items_max, |policy| policy.arn.clone()))
+    }
+
+    /// The users, groups and roles of the account that have a policy beside their own, or those of one kind.
+    pub async fn list_iam_policy_holders(
+        &self,
+        caller: &Caller,
+        arn: &str,
+        holder: Option<IamHolder>,
+        page: &IamPage,
+    ) -> Result<IamListing<IamEntity>> {
+        let items_max = page.items_max()?;
+        let action = IamAction::ListEntitiesForPolicy;
+        let mut found = self
+            .read_policy("list_iam_policy_holders", action, caller, arn, |tx, account, found| {
+                async move { attachments::entities_of_policy(tx, &found.arn, account.as_str()).await }.boxed()
+            })
+            .await?;
+        found.retain(|one| holder.is_none_or(|holder| one.kind == holder.kind()));
+        found.retain(|one| one.path.starts_with(&page.path_prefix) && one.id.as_str() > page.after());
+        found.truncate(items_max + 1);
+        Ok(IamListing::cut(found, items_max, |one| one.id.clone()))
     }
 
     /// The versions of a policy, newest first.

@@ -24,6 +24,12 @@ impl Engine {
         caller.must_manage(IamAction::ListOpenIDConnectProviders, &all, &[])
     }
 
+    /// The names that the caller's account has beside its id: none can be given, so there is none, and tools that look are told so.
+    pub fn iam_account_aliases(&self, caller: &Caller) -> Result<()> {
+        let account = &caller.must_ask_for_identities()?.canonical_id;
+        caller.must_manage(IamAction::ListAccountAliases, &entity::arn(account, IamKind::User, "/", ""), &[])
+    }
+
     /// How many identities the caller's account has.
     pub async fn iam_summary(&self, caller: &Caller) -> Result<AccountSummary> {
         let account = caller.must_ask_for_identities()?.canonical_id.clone();

@@ -84,9 +84,13 @@ pub(super) fn list<T>(name: &str, items: &[T], shown: impl Fn(&T) -> String) -> 
 
 /// A page of a list, with what tells where the next one begins.
 pub(super) fn page<T>(name: &str, listing: &IamListing<T>, shown: impl Fn(&T) -> String) -> String {
+    list(name, &listing.items, shown) + &goes_on(listing)
+}
+
+/// Whether a page is the last one, and where the next one begins.
+pub(super) fn goes_on<T>(listing: &IamListing<T>) -> String {
     let marker = listing.marker.as_ref().map(|marker| text("Marker", marker)).unwrap_or_default();
-    let truncated = text("IsTruncated", if listing.marker.is_some() { "true" } else { "false" });
-    list(name, &listing.items, shown) + &truncated + &marker
+    text("IsTruncated", if listing.marker.is_some() { "true" } else { "false" }) + &marker
 }
 
 /// A time, in whole seconds.

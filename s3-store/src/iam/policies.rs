@@ -1,8 +1,8 @@
 //! Policies that stand for themselves.
 
-use engine::{IamKind, IamPolicy, IamPolicyVersion, NewIamEntity, PolicyScope};
+use engine::{IamEntity, IamHolder, IamKind, IamListing, IamPolicy, IamPolicyVersion, NewIamEntity, PolicyScope};
 
-use super::answer::{document, list as members, page, text, time, wrap};
+use super::answer::{document, goes_on, list as members, page, text, time, wrap};
 use super::dispatch::{Answer, Asked, done};
 use super::error::Failure;
 
@@ -72,6 +72,34 @@ pub(super) async fn list(asked: &Asked<'_>) -> Answer {
 
 pub(super) async fn delete(asked: &Asked<'_>) -> Answer {
     done(asked.engine.delete_iam_policy(asked.caller, asked.params.need("PolicyArn")?).await)
+}
+
+pub(super) async fn holders(asked: &Asked<'_>) -> Answer {
+    let holder = match asked.params.opt("EntityFilter") {
+        None => None,
+        Some("User") => Some(IamHolder::User),
+        Some("Group") => Some(IamHolder::Group),
+        Some("Role") => Some(IamHolder::Role),
+        Some(_) => return Err(Failure::validation("EntityFilter must be User, Group or Role.")),
+    };
+    if !matches!(asked.params.opt("PolicyUsageFilter"), None | Some("PermissionsPolicy")) {
+        return Err(Failure::validation("PolicyUsageFilter must be PermissionsPolicy: there are no boundaries."));
+    }
+    let (arn, wanted) = (asked.params.need("PolicyArn")?, asked.params.page()?);
+    let found = asked.engine.list_iam_policy_holders(asked.caller, arn, holder, &wanted).await.map_err(Failure::of)?;
+    Ok(Some(shown_holders(&found)))
+}
+
+/// Three lists of one page.
+fn shown_holders(page: &IamListing<IamEntity>) -> String {
+    let of_kind = |kind: IamKind, list: &str, name: &str| {
+        let of_kind: Vec<&IamEntity> = page.items.iter().filter(|one| one.kind == kind).collect();
+        members(list, &of_kind, |one| text(&format!("{name}Name"), &one.name) + &text(&format!("{name}Id"), &one.id))
+    };
+    of_kind(IamKind::Group, "PolicyGroups", "Group")
+        + &of_kind(IamKind::User, "PolicyUsers", "User")
+        + &of_kind(IamKind::Role, "PolicyRoles", "Role")
+        + &goes_on(page)
 }
 
 pub(super) async fn create_version(asked: &Asked<'_>) -> Answer {

@@ -71,6 +71,11 @@ pub(super) async fn summary(asked: &Asked<'_>) -> Answer {
     Ok(Some(wrap("SummaryMap", &entries)))
 }
 
+pub(super) fn account_aliases(asked: &Asked<'_>) -> Answer {
+    asked.engine.iam_account_aliases(asked.caller).map_err(Failure::of)?;
+    Ok(Some(wrap("AccountAliases", "") + &text("IsTruncated", "false")))
+}
+
 pub(super) fn identity_providers(asked: &Asked<'_>) -> Answer {
     asked.engine.iam_identity_providers(asked.caller).map_err(Failure::of)?;
     Ok(Some(wrap("OpenIDConnectProviderList", "")))

@@ -31,7 +31,12 @@ fn fields(action: IamAction, policy: &str, role: &str, key: &str) -> Vec<(&'stat
     let key = ("AccessKeyId", key);
     let fields: Vec<(&'static str, &str)> = match action {
         A::CreateUser => vec![("UserName", "new")],
-        A::ListUsers | A::ListGroups | A::ListRoles | A::ListOpenIDConnectProviders | A::GetAccountSummary => vec![],
+        A::ListUsers
+        | A::ListGroups
+        | A::ListRoles
+        | A::ListOpenIDConnectProviders
+        | A::ListAccountAliases
+        | A::GetAccountSummary => vec![],
         A::GetUser | A::DeleteUser | A::CreateAccessKey | A::ListAccessKeys => vec![USER],
         A::UpdateUser => vec![USER, ("NewUserName", "other")],
         A::UpdateAccessKey => vec![USER, key, ("Status", "Inactive")],
@@ -60,7 +65,7 @@ fn fields(action: IamAction, policy: &str, role: &str, key: &str) -> Vec<(&'stat
         A::AttachRolePolicy | A::DetachRolePolicy => vec![ROLE, STORE_POLICY],
         A::CreatePolicy => vec![("PolicyName", "new"), TEXT],
         A::ListPolicies => vec![("Scope", "Local")],
-        A::GetPolicy | A::DeletePolicy | A::ListPolicyVersions => vec![own],
+        A::GetPolicy | A::DeletePolicy | A::ListPolicyVersions | A::ListEntitiesForPolicy => vec![own],
         A::CreatePolicyVersion => vec![own, TEXT],
         A::GetPolicyVersion | A::SetDefaultPolicyVersion | A::DeletePolicyVersion => vec![own, V1],
         A::AssumeRole => vec![("RoleArn", role), ("RoleSessionName", "stolen")],
@@ -176,6 +181,7 @@ async fn each_operation_on_identities_is_refused_to_whom_it_is_not_given() {
             | IamAction::ListRoles
             | IamAction::ListPolicies
             | IamAction::ListOpenIDConnectProviders
+            | IamAction::ListAccountAliases
             | IamAction::GetAccountSummary
             | IamAction::GetCallerIdentity
             | IamAction::GetSessionToken => assert_eq!(stranger.told(), "200", "{name}"),

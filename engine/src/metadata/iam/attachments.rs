@@ -1,7 +1,9 @@
 //! SQL of which policies an identity has beside its own.
 
 use super::super::{Tx, values};
+use super::entities::select_entities;
 use crate::Result;
+use crate::iam::IamEntity;
 
 /// The ARNs of an identity's policies, after one.
 pub(crate) async fn of_entity(tx: &mut Tx, entity: &str, after: &str, rows_max: usize) -> Result<Vec<String>> {
@@ -15,6 +17,21 @@ pub(crate) async fn of_entity(tx: &mut Tx, entity: &str, after: &str, rows_max: 
         )
         .await?;
     rows.iter().map(|row| row.text("policy_arn")).collect()
+}
+
+/// The identities of the account that have a policy, by their ids.
+pub(crate) async fn entities_of_policy(tx: &mut Tx, policy_arn: &str, account: &str) -> Result<Vec<IamEntity>> {
+    let rows = tx
+        .fetch_all(
+            select_entities!(
+                "JOIN iam_attachments a ON a.entity_ref = e.id
+                 WHERE a.policy_arn = $1 AND e.account_ref = $2
+                 ORDER BY e.id"
+            ),
+            values![policy_arn, account],
+        )
+        .await?;
+    rows.iter().map(IamEntity::try_from).collect()
 }
 
 /// How many identities of the account that a policy of its own belongs to have it.
