@@ -15,8 +15,8 @@ use crate::fair::{Limits, Share, Slot, Slots};
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 /// Bytes that are handed on at once when there is none.
 pub(super) const CHUNK_BYTES_MIN: usize = 64 << 10;
-/// Chunks that are written and hashed at one time; each takes up to three of the runtime's 512 blocking threads.
-const WRITES_MAX: usize = 64;
+/// Chunks that are written and hashed at one time.
+pub(super) const WRITES_MAX: usize = 64;
 /// Reads of blobs at one time, each on a blocking thread.
 const READS_MAX: usize = 128;
 /// Reads whose bytes may wait in memory before they are asked for.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::blocking;
+use super::bulk;
 use super::cipher::Sink;
 use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
 use crate::body::Digests;
@@ -73,7 +73,7 @@ impl Lanes {
         let sha = self.sha.map(Lane::end).transpose()?;
         let digests = digest::finish(&crc, self.md5.end()?, sha);
         let stored_crc64nvme = sink.crc64nvme().or(digests.crc64nvme).unwrap_or_default();
-        blocking(move || {
+        bulk::run(move || {
             let finished = sink.finish();
             drop(turn);
             finished
@@ -96,7 +96,7 @@ impl<S: Send + 'static> Lane<S> {
             return Err(Error::Internal("a lane of an upload was started twice"));
         };
         let chunk = chunk.clone();
-        *self = Self::Running(tokio::task::spawn_blocking(move || {
+        *self = Self::Running(bulk::spawn(move || {
             for bytes in &chunk.bytes {
                 step(&mut state, bytes)?;
             }

@@ -6,6 +6,7 @@
 pub(crate) mod blobs;
 pub(crate) mod bounds;
 mod buffers;
+mod bulk;
 pub(crate) mod cipher;
 pub(crate) mod digest;
 mod files;
