@@ -313,12 +313,13 @@ macro_rules! look {
 static LOOK: Many = look!("");
 
 /// Where others write at the same time, and nothing is current, the newest version is read besides, for nothing but to have been read: see
-/// [`versions::note_newest`].
+/// [`versions::note_newest`]. And the number that a version takes is brought along, which would be another way to the server for each.
 static LOOK_AMONG_OTHERS: Many = look!(
     ",
                    CASE WHEN c.seq IS NULL THEN
                        (SELECT MAX(n.seq) FROM versions n WHERE n.bucket_id = w.bucket_id AND n.key = w.key)
-                   END AS newest_seq"
+                   END AS newest_seq,
+                   nextval('commit_sequence') AS next_seq"
 );
 
 /// What each change meets, in their order.
@@ -328,6 +329,9 @@ async fn look(tx: &mut Tx, changes: &[&Change]) -> Result<Vec<Result<Met>>> {
     let rows = places().map(|(place, change)| values![place, change.bucket_id, change.key.as_bytes()]).collect();
     let look = if tx.is_embedded() { &LOOK } else { &LOOK_AMONG_OTHERS };
     for row in fetch_many(tx, look, rows).await? {
+        if !tx.is_embedded() {
+            tx.keep_seq(row.int("next_seq")?);
+        }
         let place = usize::try_from(row.int("place")?).unwrap_or(usize::MAX);
         if let (Some(met), Some(change)) = (met.get_mut(place), changes.get(place)) {
             quota::note(tx, change.bucket_id, row.opt_text("quota")?.as_deref())?;

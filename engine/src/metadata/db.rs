@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::changes::Changes;
@@ -14,7 +13,7 @@ use super::tx::Tx;
 use crate::fair::Share;
 use crate::read_only::ReadOnly;
 use crate::settings::Database;
-use crate::{Clock, Durability, Error, Result, Settings};
+use crate::{Clock, Error, Result, Settings};
 
 /// The metadata database.
 #[derive(Debug)]
@@ -71,7 +70,7 @@ impl Db {
         }
         match &self.backend.kind {
             Kind::Sqlite(sqlite) => sqlite.write(share, name, body).await,
-            Kind::Postgres(postgres) => postgres.write(share, name, Durability::Strict, body).await,
+            Kind::Postgres(postgres) => postgres.write(share, name, body).await,
         }
     }
 
@@ -82,15 +81,7 @@ impl Db {
         }
         match &self.backend.kind {
             Kind::Sqlite(sqlite) => sqlite.change(share, changes).await,
-            Kind::Postgres(postgres) => {
-                let (name, durability, changes) = (changes.name, changes.durability, Arc::new(changes));
-                postgres
-                    .write(share, name, durability, move |tx| {
-                        let changes = changes.clone();
-                        async move { changes.make(tx).await }.boxed()
-                    })
-                    .await
-            }
+            Kind::Postgres(postgres) => postgres.change(share, changes).await,
         }
     }
 

@@ -1,8 +1,13 @@
 //! PostgreSQL: a pool of connections, each write a SERIALIZABLE transaction that is run again when it conflicts with another.
 //!
-//! There is no group commit of ours here: the server makes concurrent commits durable together, and several nodes may share it.
+//! What a node has to change in objects goes together, as far as it waits at the same time ([`together`]). The server makes the commits of
+//! several nodes durable together.
 
+mod together;
+
+use std::collections::VecDeque;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -12,6 +17,8 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
+use self::together::Together;
+use super::changes::Changes;
 use super::db::{Running, database_error};
 use super::lent::Lent;
 use super::migrate;
@@ -29,6 +36,8 @@ const QUEUE_WAIT: Duration = Duration::from_secs(10);
 const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
 const RUNS_MAX: u32 = 30;
+/// Most times that one of several is run before they are made one by one.
+const RUNS_TOGETHER_MAX: u32 = 5;
 /// Longest pause before a transaction is run again.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -36,6 +45,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) struct Postgres {
     shared: Shared,
+    together: Arc<Together>,
     /// Writes go on when their callers go away; they are waited for before the pool is closed.
     writes: TaskTracker,
 }
@@ -114,17 +124,12 @@ impl Postgres {
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
         let turns = Slots::new(Limits { slots, leaves_room: false, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
-        Ok(Self { shared: Shared { pool, clock, faults, read_only, turns }, writes: TaskTracker::new() })
+        let (shared, writes) = (Shared { pool, clock, faults, read_only, turns }, TaskTracker::new());
+        Ok(Self { together: Together::new(shared.clone(), writes.clone()), shared, writes })
     }
 
     /// Runs a transaction until it does not conflict.
-    pub(super) async fn write<T, F>(
-        &self,
-        share: Share,
-        name: &'static str,
-        durability: Durability,
-        body: F,
-    ) -> Result<T>
+    pub(super) async fn write<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
     where
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
@@ -132,9 +137,14 @@ impl Postgres {
         let shared = self.shared.clone();
         let work = async move {
             let _turn = shared.turns.take(&share).await?;
-            shared.write(name, durability, body).await
+            shared.write(name, Durability::Strict, 1, body).await
         };
         self.writes.spawn(work).await.map_err(|_| Error::Internal("a transaction panicked"))?
+    }
+
+    /// Makes changes, together with those of others that wait.
+    pub(super) async fn change<T: Send + 'static>(&self, share: Share, changes: Changes<T>) -> Result<T> {
+        self.together.make(share, changes).await
     }
 
     /// Begins to read, with a connection in turn.
@@ -152,16 +162,30 @@ impl Postgres {
 }
 
 impl Shared {
-    async fn write<T, F>(&self, name: &'static str, durability: Durability, body: F) -> Result<T>
+    /// Makes changes in a transaction of their own.
+    async fn make<T: Send + 'static>(&self, share: &Share, changes: Changes<T>) -> Result<T> {
+        let _turn = self.turns.take(share).await?;
+        let (name, durability, changes) = (changes.name, changes.durability, Arc::new(changes));
+        self.write(name, durability, 1, move |tx| {
+            let changes = changes.clone();
+            async move { changes.make(tx).await }.boxed()
+        })
+        .await
+    }
+
+    /// Runs a transaction, of so many that were asked for, until it does not conflict. [`Error::Busy`] when it does again and again.
+    async fn write<T, F>(&self, name: &'static str, durability: Durability, count: usize, body: F) -> Result<T>
     where
         T: Send,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
     {
-        for run in 0..RUNS_MAX {
+        // Of several any may be the one that conflicts, so that they are better off apart.
+        let runs_max = if count == 1 { RUNS_MAX } else { RUNS_TOGETHER_MAX };
+        for run in 0..runs_max {
             if let Some(why) = self.read_only.reason() {
                 return Err(Error::ReadOnly(why));
             }
-            match self.run_once(name, durability, &body).await {
+            match self.run_once(name, durability, count, &body).await {
                 Err(error) if conflicts(&error) => {
                     metrics::counter!("cloudhold_metadata_conflicts_total", "transaction" => name).increment(1);
                     tokio::time::sleep(pause(run)).await;
@@ -172,7 +196,7 @@ impl Shared {
         Err(Error::Busy)
     }
 
-    async fn run_once<T, F>(&self, name: &'static str, durability: Durability, body: &F) -> Result<T>
+    async fn run_once<T, F>(&self, name: &'static str, durability: Durability, count: usize, body: &F) -> Result<T>
     where
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
     {
@@ -201,7 +225,7 @@ impl Shared {
                 }
                 let (rows, statements) = (running.tx.rows, running.tx.statements + 1);
                 running.end("COMMIT").await?;
-                super::tx::count_commit(1, statements);
+                super::tx::count_commit(count, statements);
                 super::tx::count_rows(name, rows);
                 Ok(answer)
             }
@@ -220,7 +244,8 @@ impl Shared {
                 sqlx::Error::PoolTimedOut => Error::Busy,
                 source => Error::DatabaseUnreachable { transaction: name, source },
             })?;
-            let tx = Tx::new(Connection::Postgres(Lent::new(connection)), name, self.clock.clone(), Sequence::Shared);
+            let sequence = Sequence::Shared { kept: VecDeque::new() };
+            let tx = Tx::new(Connection::Postgres(Lent::new(connection)), name, self.clock.clone(), sequence);
             match Running::begin(tx, statement).await {
                 // Each such connection is closed, so that this ends: acquire fails when no new one can be made.
                 Err(Error::DatabaseUnreachable { .. }) => {}

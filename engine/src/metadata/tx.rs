@@ -1,6 +1,6 @@
 //! A running transaction: statements, the commit sequence, and the usage that it changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
@@ -106,7 +106,10 @@ pub(super) enum Sequence {
         next: i64,
     },
     /// From a sequence of the database, which several nodes share.
-    Shared,
+    Shared {
+        /// Numbers that the transaction was given and has not taken yet, the least first.
+        kept: VecDeque<i64>,
+    },
 }
 
 /// A running transaction.
@@ -173,9 +176,18 @@ impl Tx {
                 *next += 1;
                 Ok(*next - 1)
             }
-            Sequence::Shared => {
-                self.fetch_one("SELECT nextval('commit_sequence') AS seq", Vec::new()).await?.int("seq")
-            }
+            Sequence::Shared { kept } => match kept.pop_front() {
+                Some(seq) => Ok(seq),
+                None => self.fetch_one("SELECT nextval('commit_sequence') AS seq", Vec::new()).await?.int("seq"),
+            },
+        }
+    }
+
+    /// Keeps a number of the commit sequence that came along with what the transaction read, until it takes one. It came after all that the
+    /// transaction sees was committed, so it is as good as one that is fetched when it is taken.
+    pub(super) fn keep_seq(&mut self, seq: i64) {
+        if let Sequence::Shared { kept } = &mut self.sequence {
+            kept.push_back(seq);
         }
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use engine::{
-    Body, Caller, CheckOptions, DeleteTarget, Durability, Engine, Error, ListEntry, ListRequest, NewObject, OnProgress,
-    ReadObject, Settings, VersionListRequest, Versioning, WriteConditions,
+    Body, Caller, CheckOptions, DeleteTarget, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject,
+    OnProgress, ReadObject, Settings, VersionListRequest, Versioning, WriteConditions,
 };
 use test_databases::{change_rows, new_postgres, run_sql};
 
@@ -42,11 +42,15 @@ impl Shared {
 
 /// A trigger of the table of versions that fails as a conflict does, two times of three. `nextval` is not undone with the transaction.
 fn conflict_two_of_three(url: &str, when: &str) {
+    conflict_if(url, "nextval('runs') % 3 <> 0", when);
+}
+
+fn conflict_if(url: &str, condition: &str, when: &str) {
     let sql = format!(
         "CREATE SEQUENCE runs;
          CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
-             IF nextval('runs') % 3 <> 0 THEN
+             IF {condition} THEN
                  RAISE EXCEPTION 'injected' USING ERRCODE = '40001';
              END IF;
              RETURN NULL;
@@ -77,6 +81,79 @@ async fn a_transaction_that_conflicts_in_a_statement_is_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_conflicts_in_its_commit_is_run_again() {
     all_are_written_once("DEFERRABLE INITIALLY DEFERRED").await;
+}
+
+/// Changes that wait at the same time are made in one transaction and run again together; where that does not help, one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_that_conflict_are_each_written_once() {
+    let at_times = "nextval('runs') % 70 = 1";
+    let together = "nextval('runs') % 3 <> 0 OR EXISTS (
+        SELECT 1 FROM versions WHERE xmin = NEW.xmin AND key <> NEW.key)";
+    for (condition, when) in
+        [at_times, together].into_iter().flat_map(|one| [(one, ""), (one, "DEFERRABLE INITIALLY DEFERRED")])
+    {
+        let store = shared().await;
+        conflict_if(&store.url, condition, when);
+        let names: Vec<String> = (0..100).map(|number| format!("o{number}")).collect();
+        let puts = futures::future::join_all(names.iter().map(|name| store.put(name, 100))).await;
+        assert!(puts.iter().all(Result::is_ok), "{puts:?}");
+        let runs: u64 = run_sql(&store.url, "SELECT last_value FROM runs").parse().unwrap();
+        assert!(runs > 101, "{runs} rows were written");
+        assert_eq!(store.object_count().await, 100, "counted once");
+        assert_eq!(run_sql(&store.url, "SELECT COUNT(*) FROM versions"), "100");
+        store.engine.close().await;
+    }
+}
+
+/// Has the server do something whenever a version of one key is stored.
+fn at_bad_key(url: &str, action: &str, when: &str) {
+    let sql = format!(
+        "CREATE FUNCTION bad() RETURNS trigger LANGUAGE plpgsql AS $$
+         BEGIN
+             IF NEW.key = CAST('bad' AS BYTEA) THEN
+                 {action};
+             END IF;
+             RETURN NULL;
+         END $$;
+         CREATE CONSTRAINT TRIGGER bad AFTER INSERT ON versions {when} FOR EACH ROW EXECUTE FUNCTION bad();"
+    );
+    run_sql(url, &sql);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_at_one_key_is_not_told_of_others() {
+    for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
+        let store = shared().await;
+        at_bad_key(&store.url, "RAISE EXCEPTION 'injected'", when);
+        let names: Vec<String> = (0..30).map(|number| format!("o{number}")).collect();
+        let good = futures::future::join_all(names.iter().map(|name| store.put(name, 100)));
+        let (good, bad) = tokio::join!(good, store.put("bad", 100));
+        assert!(good.iter().all(Result::is_ok), "{good:?}");
+        assert!(matches!(bad, Err(Error::Metadata { .. })), "{bad:?}");
+        assert_eq!(store.object_count().await, 30);
+        store.engine.close().await;
+    }
+}
+
+/// Nobody knows then whether the commit came to be, so that nothing may be made again, and all who were in it are told so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_breaks_is_told_to_all_who_wait_for_it() {
+    for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
+        let store = shared().await;
+        at_bad_key(&store.url, "PERFORM pg_terminate_backend(pg_backend_pid())", when);
+        let names: Vec<String> = (0..30).map(|number| format!("o{number}")).collect();
+        let others = futures::future::join_all(names.iter().map(|name| store.put(name, 100)));
+        let (others, bad) = tokio::join!(others, store.put("bad", 100));
+        assert!(matches!(bad, Err(Error::DatabaseUnreachable { .. })), "{bad:?}");
+        let (stored, lost): (Vec<_>, Vec<_>) = others.into_iter().partition(Result::is_ok);
+        assert!(lost.iter().all(|one| matches!(one, Err(Error::DatabaseUnreachable { .. }))), "{lost:?}");
+        assert_eq!(store.object_count().await, stored.len() as u64, "what was answered, and no more");
+        run_sql(&store.url, "DROP FUNCTION bad CASCADE");
+        store.put("bad", 100).await.unwrap();
+        let checked = store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await;
+        assert!(checked.as_ref().unwrap().is_clean(), "{checked:?}");
+        store.engine.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -225,12 +302,10 @@ async fn what_is_current_is_the_newest_when_a_put_races_a_deletion() {
     store.engine.close().await;
 }
 
-/// The server of the tests has `synchronous_commit` off, which must not decide over what is acknowledged.
-#[tokio::test]
-async fn commits_are_durable_whatever_the_server_has_by_default() {
-    let store = shared().await;
+/// Has the server note how each version was committed.
+fn note_settings(url: &str) {
     run_sql(
-        &store.url,
+        url,
         "CREATE TABLE seen (number SERIAL, setting TEXT);
          CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
          BEGIN
@@ -239,6 +314,13 @@ async fn commits_are_durable_whatever_the_server_has_by_default() {
          END $$;
          CREATE TRIGGER see AFTER INSERT ON versions FOR EACH ROW EXECUTE FUNCTION see();",
     );
+}
+
+/// The server of the tests has `synchronous_commit` off, which must not decide over what is acknowledged.
+#[tokio::test]
+async fn commits_are_durable_whatever_the_server_has_by_default() {
+    let store = shared().await;
+    note_settings(&store.url);
     let seen = |setting: &str| change_rows(&store.url, &format!("DELETE FROM seen WHERE setting = '{setting}'"));
     for number in 0..5 {
         store.put(&format!("{number}"), 10).await.unwrap();
@@ -250,4 +332,32 @@ async fn commits_are_durable_whatever_the_server_has_by_default() {
     store.engine.set_durability(&store.ada, &store.bucket, Durability::Strict).await.unwrap();
     store.put("strict", 10).await.unwrap();
     assert_eq!((seen("on"), seen("off")), (1, 0));
+}
+
+/// Who wants its write durable has it so, also in one transaction with others who do not.
+#[tokio::test]
+async fn a_strict_change_makes_all_durable_that_are_made_with_it() {
+    let mut store = shared().await;
+    store.engine.close().await;
+    let faults = Faults { fsync_delay: Duration::from_millis(50) };
+    store.engine = Engine::open(Settings { faults, ..store.settings.clone() }).await.unwrap();
+    let relaxed: engine::BucketName = "relaxed".parse().unwrap();
+    store.engine.create_bucket(&store.ada, &relaxed).await.unwrap();
+    store.engine.set_durability(&store.ada, &relaxed, Durability::Relaxed).await.unwrap();
+    note_settings(&store.url);
+    let put = |bucket: &engine::BucketName, name: &str| {
+        let (bucket, name, body) = (bucket.clone(), key(name), Body::from_bytes(noise(100)));
+        let (engine, ada) = (&store.engine, &store.ada);
+        async move { engine.put_object(ada, &bucket, &name, NewObject::default(), body).await }
+    };
+    // The first is alone; while its commit is waited for, the others come.
+    let (first, one, other, last) =
+        tokio::join!(put(&store.bucket, "0"), put(&relaxed, "1"), put(&store.bucket, "2"), put(&relaxed, "3"));
+    assert!(first.is_ok() && one.is_ok() && other.is_ok() && last.is_ok());
+    assert_eq!(run_sql(&store.url, "SELECT COUNT(DISTINCT CAST(xmin AS TEXT)) FROM versions"), "2", "two transactions");
+    assert_eq!(run_sql(&store.url, "SELECT COUNT(*) FROM seen WHERE setting = 'on'"), "4");
+    let (one, other) = tokio::join!(put(&relaxed, "4"), put(&relaxed, "5"));
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(run_sql(&store.url, "SELECT COUNT(*) FROM seen WHERE setting = 'off'"), "2");
+    store.engine.close().await;
 }

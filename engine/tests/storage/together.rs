@@ -42,7 +42,7 @@ fn none_before() -> WriteConditions {
 
 #[tokio::test]
 async fn what_waits_together_is_written_in_few_statements() {
-    let world = slow_world(Database::Embedded).await;
+    let world = slow_world(crate::databases::database()).await;
     let bucket = world.bucket("together").await;
     let names = names(200);
     let events = Events::default();

@@ -216,6 +216,6 @@ async fn end_step(tx: &mut Tx, ran: Ran) -> std::result::Result<(), CommitFailur
 fn counted(tx: &Tx) -> i64 {
     match tx.sequence {
         Sequence::Counted { next } => next,
-        Sequence::Shared => 0,
+        Sequence::Shared { .. } => 0,
     }
 }
