@@ -47,10 +47,11 @@ impl Params {
         if self.opt("Version") == version { Ok(action) } else { Err(Failure::action(name)) }
     }
 
-    /// Refuses what is known and not offered.
+    /// Refuses what is known and not offered. An empty list asks for nothing: SDKs send `Tags=` for one.
     pub(super) fn must_be_understood(&self) -> Result<(), Failure> {
         let base = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
-        match self.0.iter().map(|(name, _)| base(name)).find(|name| NOT_OFFERED.contains(&name.as_str())) {
+        let said = self.0.iter().filter(|(name, value)| name.contains('.') || !value.is_empty());
+        match said.map(|(name, _)| base(name)).find(|name| NOT_OFFERED.contains(&name.as_str())) {
             Some(name) => Err(Failure::validation(format!("The parameter {name} is not offered."))),
             None => Ok(()),
         }
@@ -115,7 +116,8 @@ mod tests {
         );
         assert!(Params::read(b"UserName=a&UserName=b").is_err());
         let refused = |form: &str| Params::read(form.as_bytes()).expect("a form").must_be_understood().is_err();
-        assert!(refused("Tags.member.1.Key=a"));
+        assert!(refused("Tags.member.1.Key=a") && refused("Tags.member.1.Value="));
+        assert!(refused("Tags=a") && !refused("Tags="));
         assert!(refused("PermissionsBoundary=arn"));
         assert!(!refused("UserName=Tags&Path=/"));
     }

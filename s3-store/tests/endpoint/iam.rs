@@ -193,6 +193,8 @@ async fn what_is_not_understood_is_refused() {
         (body("Action=CreateUser&Version=2010-05-08"), "400 ValidationError"),
         (body("Action=CreateUser&UserName=a/b&Version=2010-05-08"), "400 ValidationError"),
         (body("Action=CreateUser&UserName=a&PermissionsBoundary=x&Version=2010-05-08"), "400 ValidationError"),
+        (body("Action=CreateUser&UserName=a&Tags.member.1.Key=k&Version=2010-05-08"), "400 ValidationError"),
+        (body("Action=CreateUser&UserName=a&Tags=&Version=2010-05-08"), "200"),
         (body("Action=ListUsers&MaxItems=0&Version=2010-05-08"), "400 ValidationError"),
         (body(&"x".repeat(200 << 10)), "400 ValidationError"),
         (Request::new("GET", "/"), "405 MethodNotAllowed"),
