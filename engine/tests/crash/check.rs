@@ -103,9 +103,9 @@ const POSTGRES_SEQUENCE: &str = "SELECT COUNT(*) FROM versions WHERE seq > (SELE
 const BLOBS: &str = "
     SELECT blob_id AS id, size_bytes, CAST(NULL AS TEXT) AS etag FROM contents WHERE blob_id IS NOT NULL
     UNION ALL SELECT blob_id, size_bytes, NULL FROM pieces WHERE blob_id IS NOT NULL
-    UNION ALL SELECT blob_id, size_bytes, etag FROM upload_parts WHERE blob_id IS NOT NULL";
+    UNION ALL SELECT blob_id, size_bytes, CASE WHEN nonce IS NULL THEN etag END FROM upload_parts WHERE blob_id IS NOT NULL";
 
-/// A row of a blob: its id, its size, and the ETag of a part.
+/// A row of a blob: its id, its size, and the ETag of a part that is not sealed.
 type BlobRow = (Vec<u8>, i64, Option<String>);
 
 /// A connection to the rows of a store.
@@ -195,7 +195,7 @@ async fn check_snapshots(root: &Path) {
     }
 }
 
-/// Every row's blob is there and has the right size; those of parts have the right bytes as well (objects are read elsewhere).
+/// Every row's blob is there and has the right size; those of open parts have the right bytes as well (objects are read elsewhere).
 fn check_blobs(rows: &[BlobRow], root: &Path) -> BTreeSet<String> {
     let there: BTreeMap<_, _> = blobs(&data_dir(root)).into_iter().map(|(id, path, at)| (id, (path, at))).collect();
     let mut known = BTreeMap::new();

@@ -61,6 +61,8 @@ pub(crate) struct Bucket {
     keeps_versions: bool,
     /// Whether objects that are stored or deleted may be lost by a power cut for a moment.
     pub(crate) is_relaxed: bool,
+    /// Whether its client has objects sealed.
+    pub(crate) is_sealed: bool,
     /// The versions of each key, the oldest first; `None` is a delete marker. Without versions, there is one of each.
     pub(crate) versions: BTreeMap<String, Vec<Option<Content>>>,
     pub(crate) uploads: BTreeMap<String, BTreeMap<u32, Content>>,
@@ -142,6 +144,8 @@ pub(crate) enum Operation {
     KeepVersions,
     /// From now on objects that are stored or deleted are answered before they are durable.
     Relax,
+    /// From now on objects are stored sealed. The client asks for that with each; nothing is set in the store.
+    Seal,
     Put {
         key: String,
         content: Content,
@@ -165,6 +169,12 @@ pub(crate) enum Operation {
         key: String,
         number: u32,
         content: Content,
+    },
+    /// Stores the bytes of an object as a part of an upload.
+    CopyPart {
+        from: String,
+        key: String,
+        number: u32,
     },
     Complete {
         key: String,
@@ -191,6 +201,7 @@ impl Operation {
             Self::CreateBucket | Self::DeleteBucket | Self::Clean | Self::Checkpoint => {}
             Self::KeepVersions => bucket.keeps_versions = true,
             Self::Relax => bucket.is_relaxed = true,
+            Self::Seal => bucket.is_sealed = true,
             Self::Put { key, content } => bucket.put(key, content.clone()),
             Self::Delete { keys } => keys.iter().for_each(|key| bucket.delete(key)),
             Self::DeleteVersion { key, number } => bucket.delete_version(key, *number),
@@ -201,6 +212,10 @@ impl Operation {
             Self::CreateUpload { key } => drop(bucket.uploads.insert(key.clone(), BTreeMap::new())),
             Self::PutPart { key, number, content } => {
                 bucket.uploads.get_mut(key).unwrap().insert(*number, content.clone());
+            }
+            Self::CopyPart { from, key, number } => {
+                let content = bucket.current(from).unwrap().clone();
+                bucket.uploads.get_mut(key).unwrap().insert(*number, content);
             }
             Self::Complete { key } => {
                 let parts = bucket.uploads.remove(key).unwrap();
@@ -219,7 +234,7 @@ impl Operation {
                 !model.as_ref().is_some_and(|bucket| bucket.is_relaxed)
             }
             // They change nothing that is seen.
-            Self::Clean | Self::Checkpoint => false,
+            Self::Clean | Self::Checkpoint | Self::Seal => false,
             Self::CreateBucket
             | Self::DeleteBucket
             | Self::KeepVersions
@@ -227,6 +242,7 @@ impl Operation {
             | Self::Copy { .. }
             | Self::CreateUpload { .. }
             | Self::PutPart { .. }
+            | Self::CopyPart { .. }
             | Self::Complete { .. }
             | Self::Abort { .. } => true,
         }
@@ -249,7 +265,8 @@ impl Operation {
             75..79 => Self::Checkpoint,
             79..82 => Self::Clean,
             82..85 if !bucket.keeps_versions => Self::KeepVersions,
-            85..93 if !bucket.is_relaxed => Self::Relax,
+            85..91 if !bucket.is_relaxed => Self::Relax,
+            91..93 if !bucket.is_sealed => Self::Seal,
             _ => Self::Put { key, content: random_content(random) },
         }
     }
@@ -265,10 +282,17 @@ impl Operation {
         match random.below(10) {
             0 => Self::Abort { key },
             1..4 if !bucket.uploads[&key].is_empty() => Self::Complete { key },
-            _ => {
+            part => {
+                let number = 1 + u32::try_from(random.below(3)).unwrap();
                 // All but the last part must have the least size, so all have.
-                let content = Content::noise(1024 + random.index(9000), random.next_u64());
-                Self::PutPart { key, number: 1 + u32::try_from(random.below(3)).unwrap(), content }
+                let is_part = |from: &String| bucket.current(from).is_some_and(|content| content.bytes.len() >= 1024);
+                match bucket.keys().into_iter().find(is_part) {
+                    Some(from) if part == 9 => Self::CopyPart { from, key, number },
+                    Some(_) | None => {
+                        let content = Content::noise(1024 + random.index(9000), random.next_u64());
+                        Self::PutPart { key, number, content }
+                    }
+                }
             }
         }
     }

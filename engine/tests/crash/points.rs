@@ -231,6 +231,37 @@ async fn a_complete_is_old_or_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_that_are_copied_are_old_or_new() {
+    let copy_part = |from: &str, number| Operation::CopyPart { from: from.to_owned(), key: "k".to_owned(), number };
+    let operations = [
+        Operation::CreateBucket,
+        put("a", LARGE),
+        put("b", SMALL),
+        upload("k"),
+        copy_part("a", 1),
+        copy_part("b", 2),
+        complete("k"),
+    ];
+    at_every_step(&operations, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_objects_are_old_or_new() {
+    let operations = [
+        Operation::CreateBucket,
+        put("open", LARGE),
+        Operation::Seal,
+        put("k", SMALL),
+        put("k", LARGE + 1),
+        copy("open", "copy"),
+        upload("parts"),
+        part("parts", 1, LARGE + 2),
+        complete("parts"),
+    ];
+    at_every_step(&operations, 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_abort_is_old_or_new() {
     let abort = Operation::Abort { key: "k".to_owned() };
     at_every_step(&[Operation::CreateBucket, upload("k"), part("k", 1, LARGE), part("k", 2, SMALL), abort], 1).await;

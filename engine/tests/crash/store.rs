@@ -8,8 +8,9 @@ use std::time::Duration;
 use engine::disk::{Disk, LocalDisk};
 use engine::{
     Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, Database, DeleteTarget,
-    Digests, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, ReadConditions,
-    ReadObject, Result, Settings, UploadId, UploadListRequest, VersionId, VersionListRequest, Versioning,
+    Digests, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewEncryption, NewObject, ObjectKey,
+    PartSource, ReadConditions, ReadObject, Result, Settings, UploadId, UploadListRequest, VersionId,
+    VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -215,14 +216,18 @@ impl Client {
     /// Does an operation to the store; `model` is how the bucket is before.
     pub(crate) async fn perform(&self, operation: &Operation, model: &Model) -> Result<()> {
         let Self { engine, ada, bucket, .. } = self;
+        let is_sealed = model.as_ref().is_some_and(|bucket| bucket.is_sealed);
+        let encryption = if is_sealed { NewEncryption::Managed } else { NewEncryption::default() };
+        let new = NewObject { encryption: encryption.clone(), ..NewObject::default() };
         match operation {
             Operation::CreateBucket => engine.create_bucket(ada, bucket).await.map(|_| ()),
             Operation::DeleteBucket => engine.delete_bucket(ada, bucket).await,
             Operation::Put { key: name, content } => {
                 let body = Body::from_bytes(content.bytes.to_vec());
-                engine.put_object(ada, bucket, &key(name), NewObject::default(), body).await.map(|_| ())
+                engine.put_object(ada, bucket, &key(name), new, body).await.map(|_| ())
             }
             Operation::KeepVersions => engine.set_versioning(ada, bucket, Versioning::Enabled).await,
+            Operation::Seal => Ok(()),
             Operation::Relax => engine.set_durability(ada, bucket, Durability::Relaxed).await,
             Operation::Delete { keys } => self.delete(keys.iter().map(|key| (key.as_str(), None)).collect()).await,
             Operation::DeleteVersion { key: name, number } => {
@@ -230,24 +235,22 @@ impl Client {
                 self.delete(vec![(name, Some(id))]).await
             }
             Operation::Copy { from, to } => {
-                let source = CopySource {
-                    bucket: bucket.clone(),
-                    key: key(from),
-                    version_id: None,
-                    conditions: ReadConditions::default(),
-                    customer_key: None,
-                };
                 let storage_class = Some(engine::StorageClass::Standard);
-                let copy = CopyObject { storage_class, ..CopyObject::default() };
-                engine.copy_object(ada, &source, bucket, &key(to), copy).await.map(|_| ())
+                let copy = CopyObject { storage_class, encryption, ..CopyObject::default() };
+                engine.copy_object(ada, &self.source(from), bucket, &key(to), copy).await.map(|_| ())
             }
             Operation::CreateUpload { key: name } => {
-                engine.create_upload(ada, bucket, &key(name), NewObject::default(), None).await.map(|_| ())
+                engine.create_upload(ada, bucket, &key(name), new, None).await.map(|_| ())
             }
             Operation::PutPart { key: name, number, content } => {
                 let upload = self.upload(name).await?;
                 let body = Body::from_bytes(content.bytes.to_vec());
                 engine.put_part(ada, bucket, &key(name), &upload, *number, body).await.map(|_| ())
+            }
+            Operation::CopyPart { from, key: name, number } => {
+                let upload = self.upload(name).await?;
+                let source = PartSource { object: self.source(from), range: None, upload_key: None };
+                engine.copy_part(ada, &source, bucket, &key(name), &upload, *number).await.map(|_| ())
             }
             Operation::Complete { key: name } => self.complete(name, model).await,
             Operation::Abort { key: name } => {
@@ -258,6 +261,17 @@ impl Client {
             Operation::Checkpoint => {
                 checkpoint(&*self.disk, &self.root).await.map_err(|_| Error::Internal("the checkpoint failed"))
             }
+        }
+    }
+
+    /// An object of the bucket, to copy from.
+    fn source(&self, from: &str) -> CopySource {
+        CopySource {
+            bucket: self.bucket.clone(),
+            key: key(from),
+            version_id: None,
+            conditions: ReadConditions::default(),
+            customer_key: None,
         }
     }
 
