@@ -17,8 +17,8 @@ pub(super) const LANES: usize = 3;
 /// How nice they are, by the system's measure. Beside one thread that never rests, one as nice as this has a tenth of the time.
 const NICENESS: i32 = 10;
 
-/// Only its threads for blocking work are used. Never dropped, as that must not be done beside an async runtime. None when the system gives
-/// none: the other threads serve then.
+/// Only its threads for blocking work are used. Never dropped, as that must not be done beside an async runtime. None where it cannot
+/// be made: the other threads serve then.
 static THREADS: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let threads = Builder::new_current_thread()
         .thread_name("bulk")

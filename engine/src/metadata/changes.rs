@@ -100,6 +100,17 @@ pub(super) struct Group<'a> {
     changes: &'a [Change],
 }
 
+impl Group<'_> {
+    pub(super) fn changes_count(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Where it begins to change something.
+    pub(super) fn place(&self) -> Option<(i64, &[u8])> {
+        self.changes.first().map(|change| (change.bucket_id, change.key.as_bytes()))
+    }
+}
+
 /// Makes the changes of several who know nothing of each other, as far as that goes in one: those that are left to be made by themselves
 /// are `None`. Nobody's refusal touches the changes of another.
 pub(super) async fn make_together(tx: &mut Tx, groups: &[Group<'_>]) -> Result<Vec<Option<Outcomes>>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 use super::changes::Changes;
 use super::look_ups::LookUps;
@@ -216,6 +217,8 @@ pub(super) fn database_error(transaction: &'static str, source: sqlx::Error) -> 
     const FULL: [&str; 2] = ["13", "53100"];
     match &source {
         sqlx::Error::PoolTimedOut => Error::Busy,
+        // Somebody keeps a lock for longer than `lock_timeout`.
+        sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03") => Error::Busy,
         _ if is_connection_lost(&source) => Error::DatabaseUnreachable { transaction, source },
         sqlx::Error::Database(error) if error.code().is_some_and(|code| FULL.contains(&code.as_ref())) => {
             Error::DiskFull
@@ -224,14 +227,32 @@ pub(super) fn database_error(transaction: &'static str, source: sqlx::Error) -> 
     }
 }
 
+/// Whether the server gave the session up, as when it could not write the log of its commits: whether a COMMIT came to be is open then,
+/// whatever the code says.
+fn ends_connection(severity: PgSeverity) -> bool {
+    match severity {
+        PgSeverity::Panic | PgSeverity::Fatal => true,
+        PgSeverity::Error
+        | PgSeverity::Warning
+        | PgSeverity::Notice
+        | PgSeverity::Debug
+        | PgSeverity::Info
+        | PgSeverity::Log => false,
+    }
+}
+
 /// Whether the connection failed, rather than a statement on it.
 fn is_connection_lost(error: &sqlx::Error) -> bool {
-    /// `connection_exception`, `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, `too_many_connections` of PostgreSQL; SQLite
-    /// has numbers for codes, and none of these.
-    const CODES: [&str; 7] = ["08000", "08003", "08006", "57P01", "57P02", "57P03", "53300"];
+    /// `admin_shutdown`, `crash_shutdown`, `cannot_connect_now`, `too_many_connections` of PostgreSQL; SQLite has numbers for codes, and
+    /// none of these.
+    const CODES: [&str; 4] = ["57P01", "57P02", "57P03", "53300"];
+    const CONNECTION_EXCEPTIONS: &str = "08";
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
-        sqlx::Error::Database(error) => error.code().is_some_and(|code| CODES.contains(&code.as_ref())),
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| code.starts_with(CONNECTION_EXCEPTIONS) || CODES.contains(&code.as_ref()))
+                || error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| ends_connection(error.severity()))
+        }
         _ => false,
     }
 }

@@ -32,6 +32,8 @@ use crate::{Clock, Durability, Error, Result, Settings};
 pub(super) const APPLICATION: &str = "cloudhold";
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
+/// How long a statement waits for a lock, as PostgreSQL writes it, before its transaction is refused as too much.
+const LOCK_WAIT: &str = "10s";
 /// Most transactions that may wait for a connection.
 const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
@@ -72,12 +74,14 @@ pub(super) async fn connect_migrated(postgres: &PostgresSettings) -> Result<PgCo
     Ok(connection)
 }
 
-/// Has the connection answer commits once they are durable, whatever the server's or the role's default is. What asks for more, as that
+/// Sets a connection of the pool up. It answers commits once they are durable, whatever the server's or the role's default is. What asks for more, as that
 /// another server has it too, is left.
-async fn commit_durably(connection: &mut PgConnection) -> sqlx::Result<()> {
+async fn set_up(connection: &mut PgConnection) -> sqlx::Result<()> {
     const ON: &str =
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-    sqlx::query(ON).execute(connection).await.map(drop)
+    sqlx::query(ON).execute(&mut *connection).await?;
+    // Whoever waits for a lock has others waiting behind it. Who is cut off from the server may keep one until the server learns of that.
+    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_WAIT).execute(connection).await.map(drop)
 }
 
 /// A server that syncs nothing cannot be told otherwise from here.
@@ -114,7 +118,7 @@ impl Postgres {
             .acquire_timeout(QUEUE_WAIT)
             // A ping costs as much as a lookup. A connection that broke meanwhile is noticed by BEGIN, which is tried again.
             .test_before_acquire(false)
-            .after_connect(|connection, _| commit_durably(connection).boxed())
+            .after_connect(|connection, _| set_up(connection).boxed())
             .connect_with(options)
             .await
             .map_err(|e| database_error("open", e))?;
@@ -179,7 +183,6 @@ impl Shared {
         T: Send,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + Sync,
     {
-        // Of several any may be the one that conflicts, so that they are better off apart.
         let runs_max = if count == 1 { RUNS_MAX } else { RUNS_TOGETHER_MAX };
         for run in 0..runs_max {
             if let Some(why) = self.read_only.reason() {
@@ -193,7 +196,8 @@ impl Shared {
                 result => return result,
             }
         }
-        Err(Error::Busy)
+        // Of several any may be the one that conflicts, so that they are better off apart.
+        Err(if count == 1 { Error::Busy } else { Error::Internal("those who wait together conflict again and again") })
     }
 
     async fn run_once<T, F>(&self, name: &'static str, durability: Durability, count: usize, body: &F) -> Result<T>

@@ -18,6 +18,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::checkpoint::Checkpoints;
 use self::commit::commit_batches;
+pub(super) use self::job::caught;
 use self::job::{Answer, Call, ChangeCall, Job};
 use super::changes::Changes;
 use super::tx::Tx;

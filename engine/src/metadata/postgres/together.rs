@@ -15,10 +15,14 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use crate::fair::{FairQueue, Share};
 use crate::metadata::changes::{self, Changes, Group, Outcomes};
+use crate::metadata::writer::caught;
 use crate::{Durability, Error, Result};
 
-/// Most transactions of changes in one of the database: no more than a statement has rows.
-const BATCH_MAX: usize = 64;
+/// Most transactions of changes in one of the database. From 32 keys in one index on, PostgreSQL remembers by default that all of the index was
+/// read, and every other transaction that writes to it conflicts.
+const BATCH_MAX: usize = 31;
+/// Most changes of one that is made together with others: who brings many is made beside, and nobody waits for it.
+const CHANGES_MAX: usize = 8;
 /// Most that may wait; beyond it the newest of who has the most is refused as [`Error::Busy`].
 const WAITING_MAX: usize = 4096;
 
@@ -106,6 +110,9 @@ impl Together {
     }
 
     fn add(self: &Arc<Self>, share: Share, call: Box<dyn Waiting>) {
+        if call.group().changes_count() > CHANGES_MAX {
+            return self.make_apart(call);
+        }
         let (refused, count, is_first) = {
             let mut state = self.lock();
             let refused = state.waiting.push(share, call);
@@ -130,8 +137,8 @@ impl Together {
 
     /// Those who wait, in turn; none when there are none, and whoever comes then begins anew.
     fn next(&self) -> Option<Vec<Box<dyn Waiting>>> {
-        let mut state = self.lock();
         let mut batch = Vec::new();
+        let mut state = self.lock();
         state.waiting.take(&mut batch, BATCH_MAX);
         metrics::gauge!("cloudhold_metadata_waiting").set(state.waiting.len() as f64);
         state.is_running = !batch.is_empty();
@@ -147,6 +154,8 @@ impl Together {
             }
             return;
         }
+        // Two nodes that change the same rows do so in the same order, so that neither has what the other waits for.
+        batch.sort_by(|one, other| one.group().place().cmp(&other.group().place()));
         let batch = Arc::new(batch);
         let made = self.make_all(batch.clone()).await;
         // The transaction that shared them has ended.
@@ -173,7 +182,7 @@ impl Together {
             let batch = batch.clone();
             async move {
                 let groups: Vec<Group<'_>> = batch.iter().map(|call| call.group()).collect();
-                changes::make_together(tx, &groups).await
+                caught(changes::make_together(tx, &groups)).await
             }
             .boxed()
         });
@@ -189,6 +198,7 @@ impl Together {
 /// the changes were made, so that they must not be made again.
 fn everybodys(error: &Error) -> Option<Error> {
     match error {
+        Error::Busy => Some(Error::Busy),
         Error::DiskFull => Some(Error::DiskFull),
         Error::ReadOnly(why) => Some(Error::ReadOnly(why.clone())),
         Error::DatabaseUnreachable { transaction, source } => {

@@ -93,7 +93,7 @@ impl<T> Answer<T> {
 }
 
 /// Runs a transaction's body; a panic in it is its own.
-pub(super) async fn caught<T>(body: impl Future<Output = Result<T>>) -> Result<T> {
+pub(in crate::metadata) async fn caught<T>(body: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(body).catch_unwind().await.unwrap_or(Err(Error::Internal("a transaction panicked")))
 }
 
