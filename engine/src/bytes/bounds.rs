@@ -17,6 +17,8 @@ pub(super) const CHUNK_BYTES: usize = 1 << 20;
 pub(super) const CHUNK_BYTES_MIN: usize = 64 << 10;
 /// Chunks that are written and hashed at one time.
 pub(super) const WRITES_MAX: usize = 64;
+/// Small bodies that are written at one time, each on a blocking thread.
+const PACKS_MAX: usize = 64;
 /// Reads of blobs at one time, each on a blocking thread.
 const READS_MAX: usize = 128;
 /// Reads whose bytes may wait in memory before they are asked for.
@@ -34,7 +36,10 @@ pub(crate) struct Bounds {
     pub(super) uploads: Slots,
     /// Bytes of bodies that may be in memory, in units of [`CHUNK_BYTES_MIN`].
     pub(super) memory: Arc<Semaphore>,
+    /// Chunks of large bodies, and their files.
     pub(super) writes: Slots,
+    /// Small bodies on their way to a pack. They have places of their own: what holds the others is served last by the processors.
+    pub(super) packs: Slots,
     pub(super) pause_max: Duration,
 }
 
@@ -47,6 +52,7 @@ impl Bounds {
             uploads: Slots::new(uploads),
             memory: Arc::new(Semaphore::new(units)),
             writes: Slots::new(disk(WRITES_MAX)),
+            packs: Slots::new(disk(PACKS_MAX)),
             pause_max: PAUSE_MAX,
         }
     }

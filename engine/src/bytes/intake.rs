@@ -138,7 +138,7 @@ impl Intake {
     ) -> Result<(NewBlob, (Digests, u64))> {
         let (store, in_flight) = (self.store.clone(), self.in_flight.clone());
         let cipher = cipher.cloned();
-        let turn = self.bounds.writes.take(share).await?;
+        let turn = self.bounds.packs.take(share).await?;
         // As below, the guard is made where the blob is.
         blocking(move || {
             let digests = digest::of_bytes(&bytes, wanted);
