@@ -217,8 +217,6 @@ pub(super) fn database_error(transaction: &'static str, source: sqlx::Error) -> 
     const FULL: [&str; 2] = ["13", "53100"];
     match &source {
         sqlx::Error::PoolTimedOut => Error::Busy,
-        // Somebody keeps a lock for longer than `lock_timeout`.
-        sqlx::Error::Database(error) if error.code().as_deref() == Some("55P03") => Error::Busy,
         _ if is_connection_lost(&source) => Error::DatabaseUnreachable { transaction, source },
         sqlx::Error::Database(error) if error.code().is_some_and(|code| FULL.contains(&code.as_ref())) => {
             Error::DiskFull

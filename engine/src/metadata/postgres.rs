@@ -5,6 +5,7 @@
 
 mod together;
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -193,6 +194,8 @@ impl Shared {
                     metrics::counter!("cloudhold_metadata_conflicts_total", "transaction" => name).increment(1);
                     tokio::time::sleep(pause(run)).await;
                 }
+                // Of several it is one who waits for that lock: the others are made without it.
+                Err(error) if count == 1 && waited_for_lock(&error) => return Err(Error::Busy),
                 result => return result,
             }
         }
@@ -269,8 +272,18 @@ async fn settle_usage(tx: &mut Tx) -> Result<()> {
 fn conflicts(error: &Error) -> bool {
     /// `serialization_failure` and `deadlock_detected`.
     const CODES: [&str; 2] = ["40001", "40P01"];
-    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return false };
-    database.code().is_some_and(|code| CODES.contains(&code.as_ref()))
+    code_of(error).is_some_and(|code| CODES.contains(&code.as_ref()))
+}
+
+/// Whether somebody keeps a lock for longer than [`LOCK_WAIT`].
+fn waited_for_lock(error: &Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    code_of(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
+}
+
+fn code_of(error: &Error) -> Option<Cow<'_, str>> {
+    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return None };
+    database.code()
 }
 
 /// How long to wait before the next run: longer each time, and by chance, so that two that conflict do not meet again.

@@ -59,6 +59,7 @@ fn operations() -> Vec<Operation> {
         list_attached_iam_policies, |t, c| t.engine.list_attached_iam_policies(c, USER, "ada", &ALL);
         iam_policy, |t, c| t.engine.iam_policy(c, &t.policy);
         list_iam_policies, |t, c| empty(local(t, c));
+        list_iam_policy_holders, |t, c| t.engine.list_iam_policy_holders(c, &t.policy, None, &ALL);
         iam_policy_versions, |t, c| t.engine.iam_policy_versions(c, &t.policy);
         iam_policy_version, |t, c| t.engine.iam_policy_version(c, &t.policy, 1);
         create_iam_policy_version, |t, c| t.engine.create_iam_policy_version(c, &t.policy, &full(), true);
@@ -79,7 +80,7 @@ fn operations() -> Vec<Operation> {
 const ALL: IamPage = IamPage { marker: None, items_max: None, path_prefix: String::new() };
 
 /// Operations that tell of the caller alone, or that there is nothing.
-const OF_THE_CALLER: [&str; 3] = ["caller_identity", "iam_identity_providers", "session_key"];
+const OF_THE_CALLER: [&str; 4] = ["caller_identity", "iam_account_aliases", "iam_identity_providers", "session_key"];
 
 fn full() -> String {
     policy("Allow", "*", "*")
