@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Numbers of rows that have a text. Few, because the database keeps what it has prepared for each; what lies between is sent in two or
 /// three.
-const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 16, 31, 32, 64];
+const SIZES: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64];
 
 /// A statement, or several that are sent as one and share the values of each row. PostgreSQL has all but the last in a WITH, where none of
 /// them sees what another did.
@@ -30,7 +30,7 @@ pub(super) struct Part {
 
 impl Many {
     pub(super) const fn new(width: usize, parts: &'static [Part]) -> Self {
-        Self { width, parts, sqlite: [const { OnceLock::new() }; 12], postgres: [const { OnceLock::new() }; 12] }
+        Self { width, parts, sqlite: [const { OnceLock::new() }; 11], postgres: [const { OnceLock::new() }; 11] }
     }
 
     /// The text for a number of rows that has one.

@@ -15,7 +15,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgConnection, PgPool};
+use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use self::together::Together;
@@ -33,8 +33,9 @@ use crate::{Clock, Durability, Error, Result, Settings};
 pub(super) const APPLICATION: &str = "cloudhold";
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
-/// How long a statement waits for a lock, as PostgreSQL writes it, before its transaction is refused as too much.
-const LOCK_WAIT: &str = "10s";
+/// How long a statement waits for a lock, as PostgreSQL writes it, before its transaction is refused as too much. Longer than the server waits
+/// before it looks for a deadlock; not much longer, because it forgets what transactions have read only when those before them have ended.
+const LOCK_WAIT: &str = "2s";
 /// Most transactions that may wait for a connection.
 const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
@@ -114,6 +115,9 @@ struct Shared {
 impl Postgres {
     pub(super) async fn open(postgres: &PostgresSettings, settings: &Settings, read_only: ReadOnly) -> Result<Self> {
         let options = options(postgres)?;
+        // Beside the pool: whoever waits here for another node to bring the schema up to date may take its time.
+        let migrated = connect_migrated(postgres).await?;
+        migrated.close().await.map_err(|e| database_error("open", e))?;
         let pool = PgPoolOptions::new()
             .max_connections(postgres.connections_max)
             .acquire_timeout(QUEUE_WAIT)
@@ -124,7 +128,6 @@ impl Postgres {
             .await
             .map_err(|e| database_error("open", e))?;
         let mut connection = pool.acquire().await.map_err(|e| database_error("open", e))?;
-        migrate::postgres(&mut connection).await?;
         warn_unless_synced(&mut connection).await?;
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
@@ -268,10 +271,11 @@ async fn settle_usage(tx: &mut Tx) -> Result<()> {
     super::usage::add_deltas(tx, &changes).await
 }
 
-/// Whether a transaction failed only because another one ran beside it.
+/// Whether a transaction failed only because others ran beside it.
 fn conflicts(error: &Error) -> bool {
-    /// `serialization_failure` and `deadlock_detected`.
-    const CODES: [&str; 2] = ["40001", "40P01"];
+    /// `serialization_failure`, `deadlock_detected`, and `out_of_memory`, which the server says when it has no room to remember what all
+    /// transactions that overlap have read.
+    const CODES: [&str; 3] = ["40001", "40P01", "53200"];
     code_of(error).is_some_and(|code| CODES.contains(&code.as_ref()))
 }
 

@@ -75,7 +75,7 @@ folder=$1; programs=$2
 trap '"$programs/pg_ctl" -D "$folder/data" -m immediate stop > /dev/null 2>&1 || true; rm -rf "$folder"' EXIT
 "$programs/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C -N > "$folder/initdb.log" 2>&1 < /dev/null
 "$programs/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w -t 60 -o "-k $folder -c listen_addresses= -c fsync=off \
-  -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB -c autovacuum=off" \
+  -c synchronous_commit=off -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB -c autovacuum=off -c max_pred_locks_per_transaction=256" \
   start > "$folder/start.log" 2>&1 < /dev/null
 echo ready
 cat > /dev/null

@@ -18,9 +18,8 @@ use crate::metadata::changes::{self, Changes, Group, Outcomes};
 use crate::metadata::writer::caught;
 use crate::{Durability, Error, Result};
 
-/// Most transactions of changes in one of the database. From 32 keys in one index on, PostgreSQL remembers by default that all of the index was
-/// read, and every other transaction that writes to it conflicts.
-const BATCH_MAX: usize = 31;
+/// Most transactions of changes in one of the database: no more than a statement has rows.
+const BATCH_MAX: usize = 64;
 /// Most changes of one that is made together with others: who brings many is made beside, and nobody waits for it.
 const CHANGES_MAX: usize = 8;
 /// Most that may wait; beyond it the newest of who has the most is refused as [`Error::Busy`].
