@@ -33,9 +33,6 @@ use crate::{Clock, Durability, Error, Result, Settings};
 pub(super) const APPLICATION: &str = "cloudhold";
 /// How long a transaction waits for a connection before it is refused as too much.
 const QUEUE_WAIT: Duration = Duration::from_secs(10);
-/// How long a statement waits for a lock, as PostgreSQL writes it, before its transaction is refused as too much. Longer than the server waits
-/// before it looks for a deadlock; not much longer, because it forgets what transactions have read only when those before them have ended.
-const LOCK_WAIT: &str = "2s";
 /// Most transactions that may wait for a connection.
 const WAITING_MAX: usize = 4096;
 /// Most times a transaction is run before it is given up as too much.
@@ -76,14 +73,12 @@ pub(super) async fn connect_migrated(postgres: &PostgresSettings) -> Result<PgCo
     Ok(connection)
 }
 
-/// Sets a connection of the pool up. It answers commits once they are durable, whatever the server's or the role's default is. What asks for more, as that
+/// Has the connection answer commits once they are durable, whatever the server's or the role's default is. What asks for more, as that
 /// another server has it too, is left.
-async fn set_up(connection: &mut PgConnection) -> sqlx::Result<()> {
+async fn commit_durably(connection: &mut PgConnection) -> sqlx::Result<()> {
     const ON: &str =
         "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
-    sqlx::query(ON).execute(&mut *connection).await?;
-    // Whoever waits for a lock has others waiting behind it. Who is cut off from the server may keep one until the server learns of that.
-    sqlx::query("SELECT set_config('lock_timeout', $1, false)").bind(LOCK_WAIT).execute(connection).await.map(drop)
+    sqlx::query(ON).execute(connection).await.map(drop)
 }
 
 /// A server that syncs nothing cannot be told otherwise from here.
@@ -123,7 +118,7 @@ impl Postgres {
             .acquire_timeout(QUEUE_WAIT)
             // A ping costs as much as a lookup. A connection that broke meanwhile is noticed by BEGIN, which is tried again.
             .test_before_acquire(false)
-            .after_connect(|connection, _| set_up(connection).boxed())
+            .after_connect(|connection, _| commit_durably(connection).boxed())
             .connect_with(options)
             .await
             .map_err(|e| database_error("open", e))?;
@@ -197,8 +192,6 @@ impl Shared {
                     metrics::counter!("cloudhold_metadata_conflicts_total", "transaction" => name).increment(1);
                     tokio::time::sleep(pause(run)).await;
                 }
-                // Of several it is one who waits for that lock: the others are made without it.
-                Err(error) if count == 1 && waited_for_lock(&error) => return Err(Error::Busy),
                 result => return result,
             }
         }
@@ -277,12 +270,6 @@ fn conflicts(error: &Error) -> bool {
     /// transactions that overlap have read.
     const CODES: [&str; 3] = ["40001", "40P01", "53200"];
     code_of(error).is_some_and(|code| CODES.contains(&code.as_ref()))
-}
-
-/// Whether somebody keeps a lock for longer than [`LOCK_WAIT`].
-fn waited_for_lock(error: &Error) -> bool {
-    const LOCK_NOT_AVAILABLE: &str = "55P03";
-    code_of(error).as_deref() == Some(LOCK_NOT_AVAILABLE)
 }
 
 fn code_of(error: &Error) -> Option<Cow<'_, str>> {

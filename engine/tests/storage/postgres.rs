@@ -166,33 +166,6 @@ async fn a_connection_that_breaks_is_told_to_all_who_wait_for_it() {
     }
 }
 
-/// A node that is cut off may keep a lock until the server learns of that.
-#[tokio::test(flavor = "multi_thread")]
-async fn who_waits_for_a_lock_keeps_nobody_else_waiting() {
-    let store = slow().await;
-    store.put("locked", 100).await.unwrap();
-    let url = store.url.clone();
-    let lock = "BEGIN; SELECT seq FROM current WHERE key = CAST('locked' AS BYTEA) FOR UPDATE; SELECT pg_sleep(600)";
-    let locker = std::thread::spawn(move || run_sql(&url, lock));
-    let is_locked =
-        "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
-    while run_sql(&store.url, is_locked) == "0" {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let names: Vec<String> = (0..20).map(|number| format!("o{number}")).collect();
-    let others = futures::future::join_all(names.iter().map(|name| store.put(name, 100)));
-    let (others, locked) = tokio::join!(others, store.put("locked", 200));
-    assert!(others.iter().all(Result::is_ok), "{others:?}");
-    assert!(matches!(locked, Err(Error::Busy)), "{locked:?}");
-    let end = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
-               WHERE wait_event = 'PgSleep' AND datname = current_database()";
-    assert_eq!(run_sql(&store.url, end), "1");
-    assert!(locker.join().is_err(), "its connection was ended");
-    store.put("locked", 300).await.unwrap();
-    assert_eq!(store.object_count().await, 21);
-    store.engine.close().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_has_no_room_is_a_full_disk_and_passes() {
     for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
