@@ -26,13 +26,19 @@ pub(crate) enum Share {
 }
 
 /// A line for each share; what is taken comes from the lines in turn.
-#[derive(Debug)]
 pub(crate) struct FairQueue<T> {
     lines: HashMap<Share, VecDeque<T>>,
     /// Shares with a line, in the order in which they are served next.
     turns: VecDeque<Share>,
     count: usize,
     count_max: usize,
+}
+
+/// What waits need not be shown, and mostly cannot.
+impl<T> std::fmt::Debug for FairQueue<T> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("FairQueue").field("count", &self.count).finish_non_exhaustive()
+    }
 }
 
 impl<T> FairQueue<T> {

@@ -46,15 +46,10 @@ struct Queue {
     filled: Notify,
 }
 
+#[derive(Debug)]
 struct Waiting {
     jobs: FairQueue<Box<dyn Job>>,
     is_closed: bool,
-}
-
-impl std::fmt::Debug for Waiting {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Waiting").field("count", &self.jobs.len()).finish_non_exhaustive()
-    }
 }
 
 impl Queue {

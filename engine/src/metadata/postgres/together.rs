@@ -34,15 +34,10 @@ pub(super) struct Together {
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
     waiting: FairQueue<Box<dyn Waiting>>,
     is_running: bool,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("State").field("count", &self.waiting.len()).finish_non_exhaustive()
-    }
 }
 
 /// Changes that wait, with whoever waits for them.
