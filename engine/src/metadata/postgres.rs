@@ -5,7 +5,6 @@
 
 mod together;
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection as _, PgConnection, PgPool};
+use sqlx::{ConnectOptions, PgConnection, PgPool};
 use tokio_util::task::TaskTracker;
 
 use self::together::Together;
@@ -110,9 +109,6 @@ struct Shared {
 impl Postgres {
     pub(super) async fn open(postgres: &PostgresSettings, settings: &Settings, read_only: ReadOnly) -> Result<Self> {
         let options = options(postgres)?;
-        // Beside the pool: whoever waits here for another node to bring the schema up to date may take its time.
-        let migrated = connect_migrated(postgres).await?;
-        migrated.close().await.map_err(|e| database_error("open", e))?;
         let pool = PgPoolOptions::new()
             .max_connections(postgres.connections_max)
             .acquire_timeout(QUEUE_WAIT)
@@ -123,6 +119,7 @@ impl Postgres {
             .await
             .map_err(|e| database_error("open", e))?;
         let mut connection = pool.acquire().await.map_err(|e| database_error("open", e))?;
+        migrate::postgres(&mut connection).await?;
         warn_unless_synced(&mut connection).await?;
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
@@ -269,12 +266,8 @@ fn conflicts(error: &Error) -> bool {
     /// `serialization_failure`, `deadlock_detected`, and `out_of_memory`, which the server says when it has no room to remember what all
     /// transactions that overlap have read.
     const CODES: [&str; 3] = ["40001", "40P01", "53200"];
-    code_of(error).is_some_and(|code| CODES.contains(&code.as_ref()))
-}
-
-fn code_of(error: &Error) -> Option<Cow<'_, str>> {
-    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return None };
-    database.code()
+    let Error::Metadata { source: sqlx::Error::Database(database), .. } = error else { return false };
+    database.code().is_some_and(|code| CODES.contains(&code.as_ref()))
 }
 
 /// How long to wait before the next run: longer each time, and by chance, so that two that conflict do not meet again.
