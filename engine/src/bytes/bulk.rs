@@ -10,10 +10,9 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
 use super::bounds::WRITES_MAX;
-use crate::{Error, Result};
 
 /// Threads that work on one chunk: the disk and two hashes.
-pub(super) const LANES: usize = 3;
+const LANES: usize = 3;
 /// How nice they are, by the system's measure. Beside one thread that never rests, one as nice as this has a tenth of the time.
 const NICENESS: i32 = 10;
 
@@ -37,9 +36,4 @@ pub(super) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
         Some(threads) => threads.spawn_blocking(work),
         None => tokio::task::spawn_blocking(work),
     }
-}
-
-/// Does such work.
-pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    spawn(work).await.map_err(|_| Error::Internal("blocking work panicked or was cancelled"))?
 }

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::bulk;
 use super::cipher::Sink;
 use super::digest::{self, CrcLane, Md5Lane, ShaLane, Wanted};
+use super::{bulk, end_of};
 use crate::body::Digests;
 use crate::fair::Slot;
 use crate::{Error, Result};
@@ -73,11 +73,11 @@ impl Lanes {
         let sha = self.sha.map(Lane::end).transpose()?;
         let digests = digest::finish(&crc, self.md5.end()?, sha);
         let stored_crc64nvme = sink.crc64nvme().or(digests.crc64nvme).unwrap_or_default();
-        bulk::run(move || {
+        end_of(bulk::spawn(move || {
             let finished = sink.finish();
             drop(turn);
             finished
-        })
+        }))
         .await?;
         Ok((digests, stored_crc64nvme))
     }

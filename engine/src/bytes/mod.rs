@@ -25,6 +25,7 @@ pub(crate) mod whole;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinHandle;
 
 use crate::names::BlobId;
 use crate::{Error, Result};
@@ -105,10 +106,12 @@ where
     T: Send + 'static,
     F: FnOnce() -> Result<T> + Send + 'static,
 {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(_) => Err(Error::Internal("blocking work panicked or was cancelled")),
-    }
+    end_of(tokio::task::spawn_blocking(work)).await
+}
+
+/// Waits for work that was begun.
+async fn end_of<T>(work: JoinHandle<Result<T>>) -> Result<T> {
+    work.await.map_err(|_| Error::Internal("blocking work panicked or was cancelled"))?
 }
 
 #[cfg(test)]
