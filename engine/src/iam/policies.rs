@@ -120,7 +120,6 @@ impl Engine {
         found.retain(|policy| !attached_only || policy.attachment_count > 0);
         found.sort_by_key(|policy| policy.arn.clone());
         found.retain(|policy| policy.arn > after);
-        found.truncate(items_max + 1);
         Ok(IamListing::cut(found, items_max, |policy| policy.arn.clone()))
     }
 
@@ -141,7 +140,6 @@ impl Engine {
             .await?;
         found.retain(|one| holder.is_none_or(|holder| one.kind == holder.kind()));
         found.retain(|one| one.path.starts_with(&page.path_prefix) && one.id.as_str() > page.after());
-        found.truncate(items_max + 1);
         Ok(IamListing::cut(found, items_max, |one| one.id.clone()))
     }
 
