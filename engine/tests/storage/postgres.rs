@@ -43,6 +43,12 @@ impl Shared {
         self.engine.put_object(&self.ada, &self.bucket, &key(name), NewObject::default(), body).await
     }
 
+    /// Stores so many objects at the same time.
+    async fn put_many(&self, count: usize) -> Vec<engine::Result<engine::ObjectInfo>> {
+        let names: Vec<String> = (0..count).map(|number| format!("o{number}")).collect();
+        futures::future::join_all(names.iter().map(|name| self.put(name, 100))).await
+    }
+
     async fn object_count(&self) -> u64 {
         self.engine.run_workers().await.unwrap();
         self.engine.bucket(&self.ada, &self.bucket).await.unwrap().usage.object_count
@@ -103,8 +109,7 @@ async fn many_that_conflict_are_each_written_once() {
     {
         let store = shared().await;
         conflict_if(&store.url, condition, when);
-        let names: Vec<String> = (0..100).map(|number| format!("o{number}")).collect();
-        let puts = futures::future::join_all(names.iter().map(|name| store.put(name, 100))).await;
+        let puts = store.put_many(100).await;
         assert!(puts.iter().all(Result::is_ok), "{puts:?}");
         let runs: u64 = run_sql(&store.url, "SELECT last_value FROM runs").parse().unwrap();
         assert!(runs > 101, "{runs} rows were written");
@@ -134,9 +139,7 @@ async fn what_fails_at_one_key_is_not_told_of_others() {
     for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
         let store = slow().await;
         at_bad_key(&store.url, "RAISE EXCEPTION 'injected'", when);
-        let names: Vec<String> = (0..30).map(|number| format!("o{number}")).collect();
-        let good = futures::future::join_all(names.iter().map(|name| store.put(name, 100)));
-        let (good, bad) = tokio::join!(good, store.put("bad", 100));
+        let (good, bad) = tokio::join!(store.put_many(30), store.put("bad", 100));
         assert!(good.iter().all(Result::is_ok), "{good:?}");
         assert!(matches!(bad, Err(Error::Metadata { .. })), "{bad:?}");
         assert_eq!(store.object_count().await, 30);
@@ -150,9 +153,7 @@ async fn a_connection_that_breaks_is_told_to_all_who_wait_for_it() {
     for when in ["", "DEFERRABLE INITIALLY DEFERRED"] {
         let store = slow().await;
         at_bad_key(&store.url, "PERFORM pg_terminate_backend(pg_backend_pid())", when);
-        let names: Vec<String> = (0..30).map(|number| format!("o{number}")).collect();
-        let others = futures::future::join_all(names.iter().map(|name| store.put(name, 100)));
-        let (others, bad) = tokio::join!(others, store.put("bad", 100));
+        let (others, bad) = tokio::join!(store.put_many(30), store.put("bad", 100));
         assert!(matches!(bad, Err(Error::DatabaseUnreachable { .. })), "{bad:?}");
         let (stored, lost): (Vec<_>, Vec<_>) = others.into_iter().partition(Result::is_ok);
         assert!(!lost.is_empty(), "others were in the same transaction");
