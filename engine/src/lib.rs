@@ -327,6 +327,7 @@ fn open_store(settings: &Settings, read_only: &ReadOnly) -> Result<Arc<dyn ByteS
         false => Arc::new(SlowDisk::new(settings.disk.clone(), fsync_delay)),
     };
     let packs = PackLimits { size_bytes_max: settings.pack_size_bytes_max, pack_bytes: settings.pack_bytes };
-    let blobs = Blobs::open(disk, &settings.data_dir, settings.clock.clone(), read_only.clone(), packs)?;
+    let (clock, read_only) = (settings.clock.clone(), read_only.clone());
+    let blobs = Blobs::open(disk, &settings.data_dir, clock, read_only, packs, settings.direct_size_bytes_min)?;
     Ok(Arc::new(blobs))
 }

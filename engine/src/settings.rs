@@ -24,6 +24,8 @@ pub struct Settings {
     pub inline_size_bytes_max: usize,
     /// Bytes up to which an object that is too large for the database shares a file with others, at most 1 MiB; zero: each has its own.
     pub pack_size_bytes_max: u64,
+    /// Bytes from which on an object or a part goes to the disk past the system's page cache, when its size is known before; zero: none does.
+    pub direct_size_bytes_min: u64,
     /// Length of those shared files, at most 256 MiB; tests make them short.
     #[doc(hidden)]
     pub pack_bytes: u64,
@@ -116,6 +118,7 @@ impl Settings {
             trash_grace: DAY * 7,
             inline_size_bytes_max: 16 << 10,
             pack_size_bytes_max: 256 << 10,
+            direct_size_bytes_min: 8 << 20,
             pack_bytes: 64 << 20,
             region: "us-east-1".into(),
             kms_keys: Vec::new(),

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::direct::Direct;
 use super::files::BlobFiles;
 use super::packs::place::Place;
 use super::packs::{PackLimits, Packs};
@@ -31,9 +32,11 @@ impl Blobs {
         clock: Clock,
         read_only: ReadOnly,
         packs: PackLimits,
+        direct_size_bytes_min: u64,
     ) -> Result<Self> {
         let syncs = Syncs::new(disk.clone(), read_only);
-        let files = BlobFiles::open(disk.clone(), data_dir, clock.clone(), syncs.clone())?;
+        let files =
+            BlobFiles::open(disk.clone(), data_dir, clock.clone(), syncs.clone(), Direct::new(direct_size_bytes_min))?;
         let packs = Packs::open(disk, data_dir, clock, syncs.clone(), packs)?;
         syncs.directory(data_dir)?;
         Ok(Self { files, packs })

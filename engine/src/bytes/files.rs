@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crc_fast::{CrcAlgorithm, Digest};
 
+use super::direct::{Direct, Gathered};
 use super::format::{self, Foot, HEAD_BYTES, crc32c};
 use super::reader::FileReader;
 use super::syncs::Syncs;
@@ -30,6 +31,7 @@ pub(super) struct BlobFiles {
     quarantine: PathBuf,
     clock: Clock,
     syncs: Syncs,
+    direct: Direct,
     /// Directories of blobs whose names this process made durable, by their two levels.
     durable: Mutex<HashSet<String>>,
     /// Directories from which names were removed since they were last synced.
@@ -38,9 +40,16 @@ pub(super) struct BlobFiles {
 
 impl BlobFiles {
     /// Makes the directories when they are absent; who calls makes their names durable.
-    pub(super) fn open(disk: Arc<dyn Disk>, data_dir: &Path, clock: Clock, syncs: Syncs) -> Result<Self> {
+    pub(super) fn open(
+        disk: Arc<dyn Disk>,
+        data_dir: &Path,
+        clock: Clock,
+        syncs: Syncs,
+        direct: Direct,
+    ) -> Result<Self> {
         let store = Self {
             syncs,
+            direct,
             disk,
             blobs: data_dir.join("blobs"),
             quarantine: data_dir.join("quarantine"),
@@ -102,6 +111,7 @@ impl BlobFiles {
         file.write(&format::head(id)).map_err(|e| Error::io("writing a blob", e))?;
         Ok(Box::new(FileWriter {
             file,
+            gathered: self.direct.begin(size_bytes),
             directory,
             syncs: self.syncs.clone(),
             announced_bytes: size_bytes,
@@ -230,6 +240,8 @@ impl BlobFiles {
 
 struct FileWriter {
     file: Box<dyn DiskFile>,
+    /// Bytes that wait to go past the page cache, when they do that.
+    gathered: Option<Gathered>,
     directory: PathBuf,
     syncs: Syncs,
     announced_bytes: Option<u64>,
@@ -262,7 +274,29 @@ impl FileWriter {
         Ok(())
     }
 
+    /// Writes bytes, or gathers them.
+    fn put(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if let Some(gathered) = &mut self.gathered {
+            match gathered.add(&mut bytes, &mut *self.file) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => self.end_direct()?,
+                added => return added,
+            }
+        }
+        self.file.write(bytes)
+    }
+
+    /// Writes what was gathered; what comes next goes by the page cache.
+    fn end_direct(&mut self) -> io::Result<()> {
+        match self.gathered.take() {
+            Some(gathered) => self.file.write(gathered.bytes()),
+            None => Ok(()),
+        }
+    }
+
     fn write_back(&mut self) {
+        if self.gathered.is_some() {
+            return;
+        }
         let waiting_bytes = self.size_bytes - self.written_back_bytes;
         if waiting_bytes >= WRITEBACK_STEP_BYTES {
             self.file.start_writeback(HEAD_BYTES + self.written_back_bytes, waiting_bytes);
@@ -284,7 +318,7 @@ impl FileWriter {
 impl BlobWriter for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.reserve(bytes.len() as u64)?;
-        self.file.write(bytes).map_err(|e| Error::io("writing a blob", e))?;
+        self.put(bytes).map_err(|e| Error::io("writing a blob", e))?;
         self.whole.update(bytes);
         self.size_bytes += bytes.len() as u64;
         self.write_back();
@@ -312,7 +346,7 @@ impl BlobWriter for FileWriter {
         };
         let mut tail = std::mem::take(&mut self.blocks);
         tail.extend_from_slice(&foot.encode());
-        self.file.write(&tail).map_err(|e| Error::io("writing a blob", e))?;
+        self.end_direct().and_then(|()| self.file.write(&tail)).map_err(|e| Error::io("writing a blob", e))?;
         // The length is part of what fdatasync keeps; room that was reserved beyond it is given back.
         let length = HEAD_BYTES + self.size_bytes + tail.len() as u64;
         self.file.set_len(length).map_err(|e| Error::io("writing a blob", e))?;

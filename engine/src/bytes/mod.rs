@@ -9,6 +9,7 @@ mod buffers;
 mod bulk;
 pub(crate) mod cipher;
 pub(crate) mod digest;
+mod direct;
 mod files;
 mod format;
 pub(crate) mod in_flight;

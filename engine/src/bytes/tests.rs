@@ -1,6 +1,7 @@
 //! Tests of the blob store, and of what a request that goes away leaves behind.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ fn disk(directory: &TempDir) -> Blobs {
 
 fn disk_with_packs(directory: &TempDir, size_bytes_max: u64) -> Blobs {
     let packs = PackLimits { size_bytes_max, pack_bytes: 1 << 20 };
-    Blobs::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap()
+    Blobs::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default(), packs, 0).unwrap()
 }
 
 fn write(store: &dyn ByteStore, bytes: &[u8], announced: Option<u64>) -> BlobId {
@@ -349,13 +350,20 @@ async fn uploads_beyond_the_places_wait_and_one_tenant_never_has_all() {
     greedy.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
-/// A disk that remembers for which bytes it was told to begin writing, and makes files only while a gate is open.
-#[derive(Debug, Default)]
-struct Hinted(Arc<std::sync::Mutex<Vec<(u64, u64)>>>, Arc<std::sync::Mutex<()>>);
+/// A disk that remembers what it was told.
+#[derive(Clone, Debug, Default)]
+struct Watched {
+    /// For which bytes it was told to begin writing.
+    hints: Arc<Mutex<Vec<(u64, u64)>>>,
+    /// Files are made only while this is open.
+    gate: Arc<Mutex<()>>,
+    /// How many writes past the page cache it still takes.
+    direct_left: Arc<AtomicUsize>,
+}
 
-struct HintedFile(Box<dyn DiskFile>, Arc<std::sync::Mutex<Vec<(u64, u64)>>>);
+struct WatchedFile(Box<dyn DiskFile>, Watched);
 
-impl Disk for Hinted {
+impl Disk for Watched {
     fn create_dir(&self, path: &std::path::Path) -> std::io::Result<()> {
         LocalDisk.create_dir(path)
     }
@@ -366,8 +374,8 @@ impl Disk for Hinted {
         LocalDisk.read_dir(path)
     }
     fn create_new(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
-        let file = HintedFile(LocalDisk.create_new(path)?, self.0.clone());
-        drop(self.1.lock().unwrap());
+        let file = WatchedFile(LocalDisk.create_new(path)?, self.clone());
+        drop(self.gate.lock().unwrap());
         Ok(Box::new(file))
     }
     fn open(&self, path: &std::path::Path) -> std::io::Result<Box<dyn DiskFile>> {
@@ -387,9 +395,14 @@ impl Disk for Hinted {
     }
 }
 
-impl DiskFile for HintedFile {
+impl DiskFile for WatchedFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.0.write(bytes)
+    }
+    fn write_direct(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        let left = self.1.direct_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map_err(|_| std::io::ErrorKind::Unsupported)?;
+        self.0.write_direct(bytes)
     }
     fn write_at(&self, bytes: &[u8], start: u64) -> std::io::Result<()> {
         self.0.write_at(bytes, start)
@@ -401,7 +414,7 @@ impl DiskFile for HintedFile {
         self.0.reserve(start, length_bytes)
     }
     fn start_writeback(&self, start: u64, length_bytes: u64) {
-        self.1.lock().unwrap().push((start, length_bytes));
+        self.1.hints.lock().unwrap().push((start, length_bytes));
         self.0.start_writeback(start, length_bytes);
     }
     fn allocate(&self, length_bytes: u64) -> std::io::Result<()> {
@@ -426,10 +439,10 @@ impl DiskFile for HintedFile {
 
 #[test]
 fn nobody_waits_for_a_new_pack_to_learn_what_goes_to_packs() {
-    let (directory, gated) = (tempfile::tempdir().unwrap(), Hinted::default());
-    let gate = gated.1.clone();
+    let (directory, gated) = (tempfile::tempdir().unwrap(), Watched::default());
+    let gate = gated.gate.clone();
     let packs = PackLimits { size_bytes_max: 50_000, pack_bytes: 1 << 20 };
-    let store = Blobs::open(Arc::new(gated), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap();
+    let store = Blobs::open(Arc::new(gated), directory.path(), Clock::system(), ReadOnly::default(), packs, 0).unwrap();
     let store = Arc::new(store);
     let closed = gate.lock().unwrap();
     let making = {
@@ -449,10 +462,11 @@ fn nobody_waits_for_a_new_pack_to_learn_what_goes_to_packs() {
 #[test]
 fn a_large_blob_leaves_little_to_its_sync() {
     const STEP: u64 = 8 << 20;
-    let (directory, hinted) = (tempfile::tempdir().unwrap(), Hinted::default());
-    let hints = hinted.0.clone();
+    let (directory, hinted) = (tempfile::tempdir().unwrap(), Watched::default());
+    let hints = hinted.hints.clone();
     let packs = PackLimits { size_bytes_max: 0, pack_bytes: 1 << 20 };
-    let store = Blobs::open(Arc::new(hinted), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap();
+    let store =
+        Blobs::open(Arc::new(hinted), directory.path(), Clock::system(), ReadOnly::default(), packs, 0).unwrap();
     let content = bytes(3 * STEP as usize + 500_000);
     let id = write(&store, &content, Some(content.len() as u64));
     let hints = hints.lock().unwrap().clone();
@@ -460,4 +474,62 @@ fn a_large_blob_leaves_little_to_its_sync() {
     assert!(hints.iter().all(|(_, length)| *length < STEP + 100_000), "{hints:?}");
     assert!(hints.windows(2).all(|two| two[0].0 + two[0].1 == two[1].0), "they follow each other: {hints:?}");
     assert_eq!(store.open(id).unwrap().read(STEP, 100).unwrap(), content[STEP as usize..STEP as usize + 100]);
+}
+
+/// Lengths around those at which something is written past the page cache, which is done a MiB at a time.
+const AROUND_STEPS: [usize; 6] = [1, (1 << 20) - 1, 1 << 20, (1 << 20) + 1, 3 << 20, (3 << 20) + 12_345];
+
+/// A store whose blobs go past the page cache from the first byte on, as far as the disk takes that.
+fn direct(directory: &TempDir, disk: Arc<dyn Disk>) -> Blobs {
+    let packs = PackLimits { size_bytes_max: 0, pack_bytes: 1 << 20 };
+    Blobs::open(disk, directory.path(), Clock::system(), ReadOnly::default(), packs, 1).unwrap()
+}
+
+fn are_written_whole(store: &Blobs, how: &str) {
+    for size in AROUND_STEPS {
+        let content = bytes(size);
+        let id = write(store, &content, Some(size as u64));
+        let reader = store.open(id).unwrap();
+        assert_eq!(reader.facts().size_bytes, size as u64);
+        assert!(reader.read(0, size).unwrap() == content, "{size} bytes, {how}");
+        reader.forget_cached();
+        assert!(reader.read(0, size).unwrap() == content, "{size} bytes, {how}, of the disk itself");
+    }
+}
+
+#[test]
+fn blobs_that_go_past_the_page_cache_are_read_back() {
+    // A disk, and where there is one, memory, which is not a disk.
+    let directories = [tempfile::tempdir(), tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())];
+    for directory in directories.map(std::result::Result::unwrap) {
+        are_written_whole(&direct(&directory, Arc::new(LocalDisk)), &format!("in {}", directory.path().display()));
+    }
+}
+
+#[test]
+fn where_the_disk_does_not_take_it_blobs_go_by_the_page_cache() {
+    let directory = tempfile::tempdir().unwrap();
+    for takes in 0..4 {
+        let watched = Watched::default();
+        watched.direct_left.store(takes, Ordering::Relaxed);
+        let store = direct(&directory, Arc::new(watched.clone()));
+        are_written_whole(&store, &format!("{takes} writes taken"));
+        assert_eq!(watched.direct_left.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn more_blobs_than_may_go_past_the_page_cache_are_written_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = direct(&directory, Arc::new(LocalDisk));
+    let content = bytes((1 << 20) + 77);
+    let ids: Vec<_> = (0..40).map(|_| BlobId::random()).collect();
+    let mut writers: Vec<_> = ids.iter().map(|id| store.create(*id, Some(content.len() as u64)).unwrap()).collect();
+    for chunk in content.chunks(300_000) {
+        writers.iter_mut().for_each(|writer| writer.write(chunk).unwrap());
+    }
+    writers.into_iter().for_each(|writer| writer.finish().unwrap());
+    for id in ids {
+        assert!(store.open(id).unwrap().read(0, content.len()).unwrap() == content);
+    }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Advice, FallocateFlags, SeekFrom};
+use rustix::fs::{Advice, FallocateFlags, OFlags, SeekFrom};
 use rustix::io::Errno;
 
 use super::{Disk, DiskDir, DiskFile};
@@ -32,15 +32,15 @@ impl Disk for LocalDisk {
 
     fn create_new(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Box::new(LocalFile(file)))
+        Ok(Box::new(LocalFile::new(file)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(LocalFile(File::open(path)?)))
+        Ok(Box::new(LocalFile::new(File::open(path)?)))
     }
 
     fn open_to_change(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(LocalFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Box::new(LocalFile::new(OpenOptions::new().read(true).write(true).open(path)?)))
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -65,11 +65,29 @@ impl DiskDir for LocalDir {
     }
 }
 
-struct LocalFile(File);
+struct LocalFile {
+    file: File,
+    /// Whether writes go past the page cache.
+    is_direct: bool,
+}
 
 impl LocalFile {
+    fn new(file: File) -> Self {
+        Self { file, is_direct: false }
+    }
+
+    fn set_direct(&mut self, is_direct: bool) -> io::Result<()> {
+        if self.is_direct != is_direct {
+            let flags = rustix::fs::fcntl_getfl(&self.file)?;
+            let flags = if is_direct { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT };
+            rustix::fs::fcntl_setfl(&self.file, flags)?;
+            self.is_direct = is_direct;
+        }
+        Ok(())
+    }
+
     fn fallocate(&self, flags: FallocateFlags, start: u64, length_bytes: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&self.0, flags, start, length_bytes) {
+        match rustix::fs::fallocate(&self.file, flags, start, length_bytes) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
             done => Ok(done?),
         }
@@ -78,15 +96,31 @@ impl LocalFile {
 
 impl DiskFile for LocalFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes)
+        self.set_direct(false)?;
+        self.file.write_all(bytes)
+    }
+
+    fn write_direct(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A file system that cannot do it says that the argument is invalid, some at once and some at the write.
+        let written = self.set_direct(true).and_then(|()| {
+            let written = rustix::io::retry_on_intr(|| rustix::io::write(&self.file, bytes))?;
+            Ok(written)
+        });
+        match written {
+            Ok(written) if written == bytes.len() => Ok(()),
+            // What is left need not be aligned any more; mostly the disk is full, and this says so.
+            Ok(written) => self.write(&bytes[written..]),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(io::ErrorKind::Unsupported.into()),
+            Err(error) => Err(error),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
-        self.0.write_all_at(bytes, start)
+        self.file.write_all_at(bytes, start)
     }
 
     fn set_len(&self, length_bytes: u64) -> io::Result<()> {
-        self.0.set_len(length_bytes)
+        self.file.set_len(length_bytes)
     }
 
     fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()> {
@@ -96,7 +130,7 @@ impl DiskFile for LocalFile {
     fn start_writeback(&self, start: u64, length_bytes: u64) {
         // Linux begins to write dirty pages of the range, and drops only those that are on the disk already. A failure comes back with the
         // sync at the end.
-        let _ = rustix::fs::fadvise(&self.0, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
     }
 
     fn allocate(&self, length_bytes: u64) -> io::Result<()> {
@@ -108,8 +142,8 @@ impl DiskFile for LocalFile {
     }
 
     fn next_data(&self, start: u64) -> io::Result<Option<Range<u64>>> {
-        match rustix::fs::seek(&self.0, SeekFrom::Data(start)) {
-            Ok(data) => Ok(Some(data..rustix::fs::seek(&self.0, SeekFrom::Hole(data))?)),
+        match rustix::fs::seek(&self.file, SeekFrom::Data(start)) {
+            Ok(data) => Ok(Some(data..rustix::fs::seek(&self.file, SeekFrom::Hole(data))?)),
             Err(Errno::NXIO) => Ok(None),
             Err(Errno::INVAL | Errno::OPNOTSUPP) => {
                 let rest = start..self.length_bytes()?;
@@ -120,19 +154,19 @@ impl DiskFile for LocalFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn length_bytes(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.file.metadata()?.len())
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], start: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, start)
+        self.file.read_exact_at(buffer, start)
     }
 
     fn forget_cached(&self, start: u64, length_bytes: u64) {
         // Only a hint: a system that does not take it still reads the file.
-        let _ = rustix::fs::fadvise(&self.0, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
+        let _ = rustix::fs::fadvise(&self.file, start, NonZeroU64::new(length_bytes), Advice::DontNeed);
     }
 }

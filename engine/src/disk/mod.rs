@@ -15,6 +15,9 @@ use std::path::Path;
 pub use local::LocalDisk;
 pub(crate) use slow::SlowDisk;
 
+/// What bytes that go to the disk itself are multiples of: their number, their place in the file and in memory.
+pub const DIRECT_BYTES: usize = 4096;
+
 /// A disk with files and directories. The calls block. What is made is for its owner alone.
 ///
 /// Nothing is durable before it is synced: a file's bytes by [`DiskFile::sync_data`], names in a directory by [`DiskDir::sync`].
@@ -54,6 +57,11 @@ pub trait DiskDir: Send {
 pub trait DiskFile: Send + Sync {
     /// Writes all bytes after those written before.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// As [`DiskFile::write`], past the system's memory where there is one. Their number, where they are in memory, and how much was written
+    /// before are multiples of [`DIRECT_BYTES`]. [`io::ErrorKind::Unsupported`] where that cannot be done, and then nothing is written.
+    fn write_direct(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes)
+    }
     /// Writes all bytes from a place on, also beside other writes of this kind.
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()>;
     /// Cuts or extends it.

@@ -78,6 +78,10 @@ impl DiskFile for SlowFile {
         self.inner.write(bytes)
     }
 
+    fn write_direct(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.inner.write_direct(bytes)
+    }
+
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
         self.inner.write_at(bytes, start)
     }

@@ -102,6 +102,8 @@ pub struct EngineSection {
     pub inline_size_bytes_max: usize,
     /// Bytes up to which an object that is too large for the database shares a file with others, at most 1 MiB; 0: each has its own.
     pub pack_size_bytes_max: u64,
+    /// Bytes from which on an object or a part goes to the disk past the system's page cache; 0: none does.
+    pub direct_size_bytes_min: u64,
     /// Names of the keys that SSE-KMS may use beside the default one, `aws/s3`.
     pub kms_keys: Vec<String>,
     /// Least bytes of a part that is not the last.
@@ -300,6 +302,7 @@ impl Default for EngineSection {
             trash_grace_days: 7,
             inline_size_bytes_max: 16 << 10,
             pack_size_bytes_max: 256 << 10,
+            direct_size_bytes_min: 8 << 20,
             kms_keys: Vec::new(),
             part_size_bytes_min: 5 << 20,
             keys_per_user_max: 5,
@@ -336,6 +339,7 @@ impl EngineSection {
             trash_grace: days(self.trash_grace_days),
             inline_size_bytes_max: self.inline_size_bytes_max,
             pack_size_bytes_max: self.pack_size_bytes_max,
+            direct_size_bytes_min: self.direct_size_bytes_min,
             kms_keys: self.kms_keys.clone(),
             part_size_bytes_min: self.part_size_bytes_min,
             keys_per_user_max: self.keys_per_user_max,

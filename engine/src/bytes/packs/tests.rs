@@ -23,7 +23,7 @@ const PACK_BYTES: u64 = 1 << 20;
 
 fn open(directory: &TempDir) -> Blobs {
     let packs = PackLimits { size_bytes_max: 256 << 10, pack_bytes: PACK_BYTES };
-    Blobs::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default(), packs).unwrap()
+    Blobs::open(Arc::new(LocalDisk), directory.path(), Clock::system(), ReadOnly::default(), packs, 0).unwrap()
 }
 
 fn bytes(size: usize) -> Vec<u8> {
