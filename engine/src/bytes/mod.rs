@@ -70,6 +70,9 @@ pub(crate) trait ByteStore: std::fmt::Debug + Send + Sync {
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) ids: Vec<BlobId>,
+    /// Bytes in packs of which no head says whose they are: a power cut left them of what was being written, or the head is damaged. Each has an
+    /// id of its own, which says its place and is no blob's.
+    pub(crate) fragments: Vec<BlobId>,
     /// What could not be read, so that there may be more.
     pub(crate) unread: Vec<String>,
 }

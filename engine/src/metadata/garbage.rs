@@ -1,5 +1,7 @@
 //! SQL of blobs that no row refers to any more.
 
+use std::ops::RangeInclusive;
+
 use super::many::{Many, Part, execute_many};
 use super::{Tx, values};
 use crate::Result;
@@ -97,4 +99,18 @@ pub(crate) async fn is_known(tx: &mut Tx, blob_id: BlobId) -> Result<bool> {
         )
         .await?;
     Ok(row.is_some())
+}
+
+/// The blobs in a range of ids that any row knows.
+pub(crate) async fn known_between(tx: &mut Tx, ids: &RangeInclusive<BlobId>) -> Result<Vec<BlobId>> {
+    let rows = tx
+        .fetch_all(
+            "SELECT blob_id FROM contents WHERE blob_id BETWEEN $1 AND $2
+             UNION ALL SELECT blob_id FROM pieces WHERE blob_id BETWEEN $1 AND $2
+             UNION ALL SELECT blob_id FROM upload_parts WHERE blob_id BETWEEN $1 AND $2
+             UNION ALL SELECT blob_id FROM garbage WHERE blob_id BETWEEN $1 AND $2",
+            values![ids.start().as_bytes(), ids.end().as_bytes()],
+        )
+        .await?;
+    rows.iter().map(|row| BlobId::stored(&row.blob("blob_id")?)).collect()
 }

@@ -1,11 +1,12 @@
-//! Finds blobs that no row knows, which a crash between writing a blob and committing its row leaves, and puts them into quarantine. It
-//! never deletes: a sweep that guesses wrong must not cost data.
+//! Finds blobs that no row knows, which a crash between writing a blob and committing its row leaves, and fragments of blobs, which a power
+//! cut leaves while one is written, and puts them into quarantine. It never deletes: a sweep that guesses wrong must not cost data.
 
 use std::sync::Arc;
 
 use futures::FutureExt;
 
 use crate::bytes::Listed;
+use crate::bytes::packs::place::{ids_of_pack, meet};
 use crate::names::BlobId;
 use crate::{Error, Inner, Result, bytes, metadata};
 
@@ -80,16 +81,24 @@ pub(crate) async fn find(inner: &Arc<Inner>) -> Result<Found> {
 /// Looks at the blobs of a shard.
 async fn look(inner: &Arc<Inner>, shard: u8, found: &mut Found) -> Result<()> {
     let store = inner.store.clone();
-    let Listed { ids, unread } = bytes::blocking(move || store.list_shard(shard)).await?;
+    let Listed { ids, fragments, unread } = bytes::blocking(move || store.list_shard(shard)).await?;
     found.unread.extend(unread);
-    if ids.is_empty() {
+    if ids.is_empty() && fragments.is_empty() {
         return Ok(());
     }
-    found.all += ids.len();
+    found.all += ids.len() + fragments.len();
     // A blob whose row is being committed is in flight until after the commit, so this order misses none: listed, then not in flight,
     // then not known.
     let idle: Vec<BlobId> = ids.into_iter().filter(|id| !inner.in_flight.is_writing(*id)).collect();
-    let unknown = inner.db.read("unknown_blobs", |tx| async move { unknown_of(tx, idle).await }.boxed()).await?;
+    let unknown = inner.db.read("unknown_blobs", |tx| {
+        async move {
+            let mut unknown = unknown_of(tx, idle).await?;
+            unknown.extend(nobodys(tx, fragments).await?);
+            Ok(unknown)
+        }
+        .boxed()
+    });
+    let unknown = unknown.await?;
     // One that was freed since it was listed is known no more, and there no more.
     let store = inner.store.clone();
     let still_there = bytes::blocking(move || {
@@ -112,4 +121,16 @@ async fn unknown_of(tx: &mut metadata::Tx, ids: Vec<BlobId>) -> Result<Vec<BlobI
         }
     }
     Ok(unknown)
+}
+
+/// The fragments that lie in no place of a blob that a row knows: where one does, the head is damaged, and that is for the check to tell.
+async fn nobodys(tx: &mut metadata::Tx, fragments: Vec<BlobId>) -> Result<Vec<BlobId>> {
+    let mut nobodys = Vec::new();
+    for fragment in fragments {
+        let known = metadata::garbage::known_between(tx, &ids_of_pack(fragment)).await?;
+        if !known.into_iter().any(|blob| meet(blob, fragment)) {
+            nobodys.push(fragment);
+        }
+    }
+    Ok(nobodys)
 }

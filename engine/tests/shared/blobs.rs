@@ -15,7 +15,12 @@ pub(crate) fn blobs(data_dir: &Path) -> Vec<Place> {
         let length_bytes = usize::try_from(path.metadata().expect("a blob's file").len()).expect("a length");
         (name(&path), path, 0..length_bytes)
     });
-    own.chain(files(&data_dir.join("packs")).into_iter().flat_map(|path| slots(&path))).collect()
+    own.chain(packs(data_dir).into_iter().flat_map(|(slots, _)| slots)).collect()
+}
+
+/// The slots of each pack, and the pages with bytes that no head tells anything of.
+pub(crate) fn packs(data_dir: &Path) -> Vec<(Vec<Place>, Vec<usize>)> {
+    files(&data_dir.join("packs")).iter().map(|path| look_through(path)).collect()
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -31,11 +36,11 @@ fn name(path: &Path) -> String {
 }
 
 /// A slot begins with the head of a blob, whose id names the pack, the first page of the slot and the number of its pages.
-fn slots(path: &Path) -> Vec<Place> {
+fn look_through(path: &Path) -> (Vec<Place>, Vec<usize>) {
     let (pack, bytes) = (name(path), fs::read(path).expect("a pack"));
     let number =
         |id: &str, digits: Range<usize>| usize::from_str_radix(&id[digits], 16).expect("hexadecimal") * PAGE_BYTES;
-    let (mut at, mut found) = (PAGE_BYTES, Vec::new());
+    let (mut at, mut found, mut fragments) = (PAGE_BYTES, Vec::new(), Vec::new());
     while at + PAGE_BYTES <= bytes.len() {
         let id: String = bytes[at + 12..at + 28].iter().map(|byte| format!("{byte:02x}")).collect();
         let (head, check) = bytes[at..at + PAGE_BYTES].split_at(PAGE_BYTES - 4);
@@ -47,8 +52,11 @@ fn slots(path: &Path) -> Vec<Place> {
             found.push((id, path.to_owned(), at..end.min(bytes.len())));
             at = end;
         } else {
+            if bytes[at..at + PAGE_BYTES].iter().any(|byte| *byte != 0) {
+                fragments.push(at);
+            }
             at += PAGE_BYTES;
         }
     }
-    found
+    (found, fragments)
 }

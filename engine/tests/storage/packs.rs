@@ -121,6 +121,38 @@ async fn a_packed_blob_goes_to_quarantine_and_comes_back_as_a_file() {
     assert_eq!((world.blob_count(), world.quarantine_count()), (2, 0));
 }
 
+/// A power cut leaves such bytes when it tears what was being written.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_of_no_blob_go_to_quarantine_and_what_a_row_knows_stays() {
+    let (mut world, bucket) = with_packed_objects(World::new().await).await;
+    world.restart().await;
+    let (_, path, known) = world.blobs().into_iter().max_by_key(|(_, _, at)| at.len()).unwrap();
+    let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let end = file.metadata().unwrap().len();
+    for at in [end + 4096, end + 10 * 4096] {
+        file.write_all_at(&noise(9_000), at).unwrap();
+    }
+    file.write_all_at(&[0xff; 16], known.start as u64).unwrap();
+    let found = check(&world, false).await;
+    assert_eq!((found.count(Problem::BlobWithoutRow), found.count(Problem::BlobDamaged)), (2, 1), "{found:?}");
+
+    collect_garbage(&world).await;
+    let quarantine = world.directory.path().join("quarantine");
+    let aside: Vec<_> = std::fs::read_dir(quarantine).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    for path in aside {
+        assert_eq!(std::fs::read(path).unwrap()[..9_000], noise(9_000));
+    }
+    let found = check(&world, false).await;
+    assert_eq!((found.count(Problem::BlobWithoutRow), found.count(Problem::BlobDamaged)), (0, 1), "{found:?}");
+    assert_eq!(world.get(&bucket, "o20000").await.unwrap(), noise(20_000));
+    for name in ["o20000", "o140000", "o262144"] {
+        world.delete(&bucket, name).await;
+    }
+    collect_garbage(&world).await;
+    assert!(packs(&world).is_empty(), "nothing keeps the pack");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn damage_in_a_pack_is_found_and_mended_by_a_copy_from_a_back_up() {
     let (world, bucket) = with_packed_objects(World::on(Database::Embedded).await).await;

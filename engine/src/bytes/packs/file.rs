@@ -11,6 +11,8 @@ const MAGIC: &[u8; 8] = b"CHPACK\r\n";
 const VERSION: u32 = 1;
 /// Where the head's own checksum stands.
 const CHECK_AT: usize = HEAD_BYTES as usize - 4;
+/// Longer fragments are told as several.
+const FRAGMENT_BYTES_MAX: u64 = 1 << 20;
 /// Bytes that are looked through at once for one that is not zero.
 const LOOK_BYTES: u64 = 64 << 10;
 
@@ -87,29 +89,52 @@ fn is_set(file: &dyn DiskFile, start: u64, end: u64, buffer: &mut Vec<u8>) -> io
     Ok(buffer.iter().any(|byte| *byte != 0))
 }
 
-/// The ids of the blobs in a pack, and the first failure: a page that cannot be read hides no other. A head counts only where its id says
+/// What lies in a pack.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) ids: Vec<BlobId>,
+    /// Places with bytes that no head tells anything of.
+    pub(super) fragments: Vec<Place>,
+}
+
+impl Found {
+    fn add_fragment(&mut self, pack: PackNumber, start: u64) {
+        match self.fragments.last_mut() {
+            Some(last) if last.start + last.length_bytes == start && last.length_bytes < FRAGMENT_BYTES_MAX => {
+                last.length_bytes += PAGE_BYTES;
+            }
+            Some(_) | None => self.fragments.push(Place { pack, start, length_bytes: PAGE_BYTES }),
+        }
+    }
+}
+
+/// Looks through a pack; the first failure comes along: a page that cannot be read hides no other. A head counts only where its id says
 /// that it is.
-pub(super) fn ids(file: &dyn DiskFile, number: PackNumber) -> (Vec<BlobId>, io::Result<()>) {
-    let (mut at, mut ids, mut looked) = (HEAD_BYTES, Vec::new(), Ok(()));
+pub(super) fn look_through(file: &dyn DiskFile, number: PackNumber) -> (Found, io::Result<()>) {
+    let (mut at, mut found, mut looked) = (HEAD_BYTES, Found::default(), Ok(()));
     loop {
         let data = match file.next_data(at) {
             Ok(Some(data)) => data,
-            Ok(None) => return (ids, looked),
-            Err(error) => return (ids, looked.and(Err(error))),
+            Ok(None) => return (found, looked),
+            Err(error) => return (found, looked.and(Err(error))),
         };
         at = at.max(data.start / PAGE_BYTES * PAGE_BYTES);
         while at < data.end {
-            let found = match page(file, at) {
-                Ok(head) => blob_at(&head, number, at),
+            let mut length_bytes = PAGE_BYTES;
+            match page(file, at) {
+                Ok(page) => match blob_at(&page, number, at) {
+                    Some((id, place)) => {
+                        found.ids.push(id);
+                        length_bytes = place.length_bytes;
+                    }
+                    None if page.iter().any(|byte| *byte != 0) => found.add_fragment(number, at),
+                    None => {}
+                },
                 // The pack is cut off here, or is being sealed.
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return (ids, looked),
-                Err(error) => {
-                    looked = looked.and(Err(error));
-                    None
-                }
-            };
-            at += found.map_or(PAGE_BYTES, |(_, place)| place.length_bytes);
-            ids.extend(found.map(|(id, _)| id));
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return (found, looked),
+                Err(error) => looked = looked.and(Err(error)),
+            }
+            at += length_bytes;
         }
     }
 }

@@ -5,7 +5,7 @@
 
 mod append;
 mod file;
-pub(super) mod place;
+pub(crate) mod place;
 mod seal;
 #[cfg(test)]
 mod tests;
@@ -194,10 +194,15 @@ impl Packs {
     /// Lists the blobs in the packs of a shard, too.
     pub(super) fn list_shard(&self, shard: u8, listed: &mut Listed) -> Result<()> {
         for number in self.0.numbers()?.into_iter().filter(|number| number.shard() == shard) {
+            // What is without a head there may get it this moment.
+            let is_appended_to = self.0.state().appending.contains_key(&number);
             let looked = match self.0.disk.open(&self.0.path(number)) {
                 Ok(file) => {
-                    let (ids, looked) = file::ids(&*file, number);
-                    listed.ids.extend(ids);
+                    let (found, looked) = file::look_through(&*file, number);
+                    listed.ids.extend(found.ids);
+                    if !is_appended_to {
+                        listed.fragments.extend(found.fragments.iter().filter_map(Place::new_id));
+                    }
                     looked
                 }
                 // It was removed meanwhile.

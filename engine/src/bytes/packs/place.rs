@@ -1,5 +1,7 @@
 //! Where a blob lies in a pack, as its id says.
 
+use std::ops::RangeInclusive;
+
 use crate::bytes::format::PAGE_BYTES;
 use crate::names::BlobId;
 
@@ -61,6 +63,12 @@ impl Place {
         })
     }
 
+    /// Whether some byte is in both.
+    fn meets(&self, other: &Self) -> bool {
+        let (end, other_end) = (self.start + self.length_bytes, other.start + other.length_bytes);
+        self.pack == other.pack && self.start < other_end && other.start < end
+    }
+
     /// A new id that says this place. `None` when an id has no room for it.
     pub(super) fn new_id(&self) -> Option<BlobId> {
         let pages = |bytes: u64| u16::try_from(bytes / PAGE_BYTES).ok().map(u16::to_be_bytes);
@@ -72,8 +80,25 @@ impl Place {
     }
 }
 
+/// Whether two ids say places that have bytes in common.
+pub(crate) fn meet(one: BlobId, other: BlobId) -> bool {
+    Place::of(one).zip(Place::of(other)).is_some_and(|(one, other)| one.meets(&other))
+}
+
+/// The least and the greatest id that say a place in the pack of another one.
+pub(crate) fn ids_of_pack(of: BlobId) -> RangeInclusive<BlobId> {
+    let filled = |fill: u8| {
+        let mut bytes = [fill; 16];
+        bytes[..NUMBER_BYTES].copy_from_slice(&of.as_bytes()[..NUMBER_BYTES]);
+        BlobId::from_bytes(bytes)
+    };
+    filled(0)..=filled(u8::MAX)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
 
     #[test]
@@ -88,6 +113,18 @@ mod tests {
         }
         assert_eq!(Place { pack, start: 65_536 * PAGE_BYTES, length_bytes: PAGE_BYTES }.new_id(), None);
         assert_eq!(PackNumber::from_name(&pack.name()), Some(pack));
+        let id = |pack, pages: Range<u64>| {
+            let (start, length_bytes) = (pages.start * PAGE_BYTES, (pages.end - pages.start) * PAGE_BYTES);
+            Place { pack, start, length_bytes }.new_id().unwrap()
+        };
+        let one = id(pack, 4..8);
+        for (pages, met) in [(1..4, false), (1..5, true), (5..6, true), (4..8, true), (7..9, true), (8..9, false)] {
+            assert_eq!(meet(one, id(pack, pages.clone())), met, "{pages:?}");
+        }
+        assert!(!meet(one, id(PackNumber::random(), 4..8)));
+        assert!(!meet(one, BlobId::random()));
+        assert!(ids_of_pack(one).contains(&one) && ids_of_pack(one).contains(&id(pack, 65_534..65_535)));
+        assert!(!ids_of_pack(one).contains(&id(PackNumber::random(), 4..8)));
         for name in ["7f00000000", "8f000000", "8f0000000000", "probe"] {
             assert_eq!(PackNumber::from_name(name), None, "{name}");
         }
