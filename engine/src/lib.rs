@@ -56,6 +56,7 @@ mod tags;
 #[cfg(test)]
 mod test_tenant;
 mod trash;
+mod unkept_sessions;
 mod usage;
 mod users;
 mod version_ids;
@@ -160,6 +161,7 @@ struct Inner {
     /// Visible buckets with what is set on them, without their usage.
     buckets: Remembered<Arc<rules::KnownBucket>>,
     passwords: password::Passwords,
+    unkept_sessions: unkept_sessions::UnkeptSessions,
     /// Rung when events may wait that did not before.
     events_added: tokio::sync::Notify,
     access_logs: access_log::WaitingLines,
@@ -218,6 +220,7 @@ impl Engine {
                 identities: Remembered::new(),
                 buckets: Remembered::new(),
                 passwords: password::Passwords::new(),
+                unkept_sessions: unkept_sessions::UnkeptSessions::default(),
                 events_added: tokio::sync::Notify::new(),
                 access_logs: access_log::WaitingLines::default(),
                 workers: work::Workers::default(),

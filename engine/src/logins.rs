@@ -11,6 +11,7 @@ use crate::clock::micros;
 use crate::metadata::Tx;
 use crate::metadata::logins::{self as metadata, PasswordLogin, SessionRow};
 use crate::secrets::{HashLabel, new_token};
+use crate::unkept_sessions::UnkeptSession;
 use crate::{Caller, Engine, Error, GroupId, Identity, Result, UserId, work};
 
 /// Most characters of a service account's name.
@@ -67,29 +68,54 @@ impl Engine {
         if claimed { Ok(()) } else { Err(Error::LinkUsed) }
     }
 
-    /// Opens a session and returns its token, which is kept only as a hash.
+    /// Opens a session and returns its token, which is kept only as a hash. While the store takes no writes it is open until the process ends.
     pub async fn open_session(&self, identity: &Identity, lifetime: Duration) -> Result<(SecretString, Session)> {
         let (token, csrf_token) = (new_token(), new_token());
         let token_hash = self.inner.keys.keyed_hash(HashLabel::Session, &[token.as_bytes()])?;
         let expires_us = self.inner.settings.clock.now_us().saturating_add(micros(lifetime));
         let session = Session { identity: Arc::new(identity.clone()), csrf_token, expires_us };
-        let (user, csrf_token) = (identity.canonical_id.clone(), session.csrf_token.clone());
-        let opened = self
-            .inner
-            .db
-            .write("open_session", move |tx| {
-                let (hash, user, csrf_token) = (token_hash.clone(), user.clone(), csrf_token.clone());
-                async move { metadata::insert_session(tx, &hash, &user, &csrf_token, expires_us).await }.boxed()
-            })
-            .await?;
+        let (hash, user, csrf_token) = (token_hash.clone(), identity.canonical_id.clone(), session.csrf_token.clone());
+        let opened = self.inner.db.write("open_session", move |tx| {
+            let (hash, user, csrf_token) = (hash.clone(), user.clone(), csrf_token.clone());
+            async move { metadata::insert_session(tx, &hash, &user, &csrf_token, expires_us).await }.boxed()
+        });
+        let opened = match opened.await {
+            Err(error) if takes_no_writes(&error) => self.open_unkept_session(token_hash, &session, error).await?,
+            opened => opened?,
+        };
         if opened { Ok((SecretString::from(token), session)) } else { Err(Error::LoginRefused) }
+    }
+
+    /// Opens a session in memory; `false` when the user or its group is not active, or gone, and the error when there is no room.
+    async fn open_unkept_session(&self, token_hash: Vec<u8>, session: &Session, error: Error) -> Result<bool> {
+        let Some(login) = self.find_active_login(&session.identity).await? else { return Ok(false) };
+        let unkept = UnkeptSession {
+            identity: login.identity,
+            password_hash: login.hash,
+            csrf_token: session.csrf_token.clone(),
+            expires_us: session.expires_us,
+        };
+        let now_us = self.inner.settings.clock.now_us();
+        if self.inner.unkept_sessions.open(token_hash, unkept, now_us) { Ok(true) } else { Err(error) }
     }
 
     /// The session of a token: `None` when unknown or ended, or when its user or group is no longer active.
     pub async fn session(&self, token: &str) -> Result<Option<Session>> {
         let hashes = self.inner.keys.keyed_hashes(HashLabel::Session, &[token.as_bytes()]);
-        let found = self.inner.db.read("find_session", |tx| find_session(tx, hashes).boxed()).await?;
         let now_us = self.inner.settings.clock.now_us();
+        if self.inner.unkept_sessions.has_ended(&hashes) {
+            return Ok(None);
+        }
+        if let Some(unkept) = self.inner.unkept_sessions.find(&hashes) {
+            let login = self.find_active_login(&unkept.identity).await?;
+            let login = login.filter(|login| login.hash == unkept.password_hash && unkept.expires_us > now_us);
+            return Ok(login.map(|login| Session {
+                identity: Arc::new(login.identity),
+                csrf_token: unkept.csrf_token,
+                expires_us: unkept.expires_us,
+            }));
+        }
+        let found = self.inner.db.read("find_session", |tx| find_session(tx, hashes).boxed()).await?;
         Ok(found.filter(|row| row.expires_us > now_us).map(|row| Session {
             identity: Arc::new(row.identity),
             csrf_token: row.csrf_token,
@@ -97,22 +123,27 @@ impl Engine {
         }))
     }
 
-    /// Ends a session; an unknown one is no error.
+    /// Ends a session; an unknown one is no error. While the store takes no writes it is ended until the process is.
     pub async fn close_session(&self, token: &str) -> Result<()> {
         let hashes = self.inner.keys.keyed_hashes(HashLabel::Session, &[token.as_bytes()]);
-        self.inner
-            .db
-            .write("close_session", move |tx| {
-                let hashes = hashes.clone();
-                async move {
-                    for hash in &hashes {
-                        metadata::delete_session(tx, hash).await?;
-                    }
-                    Ok(())
+        if self.inner.unkept_sessions.close(&hashes) {
+            return Ok(());
+        }
+        let of_token = hashes.clone();
+        let closed = self.inner.db.write("close_session", move |tx| {
+            let hashes = of_token.clone();
+            async move {
+                for hash in &hashes {
+                    metadata::delete_session(tx, hash).await?;
                 }
-                .boxed()
-            })
-            .await
+                Ok(())
+            }
+            .boxed()
+        });
+        match closed.await {
+            Err(error) if takes_no_writes(&error) && self.inner.unkept_sessions.end(hashes) => Ok(()),
+            closed => closed,
+        }
     }
 
     /// Makes or replaces a service account of the Admin API with a generated secret; only a keyed hash is kept.
@@ -165,6 +196,12 @@ impl Engine {
         }
     }
 
+    /// The user of an identity with its password, unless it is another one by now, or not active.
+    async fn find_active_login(&self, identity: &Identity) -> Result<Option<PasswordLogin>> {
+        let found = self.find_active_user(&identity.group_id, &identity.user_id).await?;
+        Ok(found.filter(|login| login.identity.canonical_id == identity.canonical_id))
+    }
+
     async fn find_active_user(&self, group_id: &GroupId, user_id: &UserId) -> Result<Option<PasswordLogin>> {
         let (group_id, user_id) = (group_id.clone(), user_id.clone());
         self.inner
@@ -184,6 +221,11 @@ impl Engine {
             })
             .await
     }
+}
+
+/// Whether the store as a whole takes no writes.
+fn takes_no_writes(error: &Error) -> bool {
+    matches!(error, Error::ReadOnly(_) | Error::DiskFull)
 }
 
 /// The session of the first hash that names one: the ring may hold older keys than the current one.

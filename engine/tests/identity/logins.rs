@@ -1,11 +1,13 @@
 //! Passwords, sign-on links, sessions and service accounts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Caller, GroupChange, UserChange};
-use secrecy::ExposeSecret;
+use engine::{Body, BucketName, Caller, GroupChange, NewObject, ObjectKey, UserChange};
+use secrecy::{ExposeSecret, SecretString};
+use simulated_disk::{SimulatedDisk, Target};
 
-use crate::support::{OPERATOR, Store, failure, gid, identity, secret, uid};
+use crate::support::{OPERATOR, Store, caller, failure, gid, identity, secret, uid};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const PASSWORD: &str = "Correct-Horse-1";
@@ -33,8 +35,7 @@ async fn a_password_logs_in_until_it_is_replaced() {
     assert!(!logs_in(&store, "Correct-Horse-2").await);
     store.restart().await;
     assert!(logs_in(&store, PASSWORD).await);
-    let own =
-        crate::support::caller(&store.engine.find_user(OPERATOR, &gid("g"), &uid("u")).await.expect("ok").expect("u"));
+    let own = caller(&store.engine.find_user(OPERATOR, &gid("g"), &uid("u")).await.expect("ok").expect("u"));
     store.engine.set_password(&own, &gid("g"), &uid("u"), &secret("Other-Horse-1")).await.expect("its own");
     assert!(!logs_in(&store, PASSWORD).await, "also when it was remembered");
     assert!(logs_in(&store, "Other-Horse-1").await);
@@ -169,4 +170,66 @@ async fn a_service_account_logs_in_with_its_own_password_only() {
     for (name, password) in [("", "x"), ("a:b", "x"), ("a b", "x"), ("name", ""), (&"n".repeat(65), "x")] {
         assert_eq!(failure(set(&store, name, password).await), "Invalid", "{name} {password}");
     }
+}
+
+async fn sign_in(store: &Store) -> SecretString {
+    let user = store.engine.login_with_password(&gid("g"), &uid("u"), &secret(PASSWORD)).await.expect("logged in");
+    store.engine.open_session(&user, HOUR).await.expect("a session").0
+}
+
+async fn is_signed_in(store: &Store, token: &SecretString) -> bool {
+    let found = store.engine.session(token.expose_secret()).await.expect("a look-up");
+    found.is_some_and(|session| session.identity.user_id == uid("u") && session.csrf_token.len() >= 43)
+}
+
+/// A blob cannot be synced, so that nothing is written any more.
+async fn becomes_read_only(store: &Store, disk: &SimulatedDisk) {
+    let user = store.engine.find_user(OPERATOR, &gid("g"), &uid("u")).await.expect("a look-up").expect("u");
+    let (owner, bucket) = (caller(&user), BucketName::new("bucket").expect("a name"));
+    store.engine.create_bucket(&owner, &bucket).await.expect("a bucket");
+    disk.fail_sync(Target::Blob, 1);
+    let (key, body) = (ObjectKey::new("k").expect("a key"), Body::from_bytes(vec![7; 50_000]));
+    let put = store.engine.put_object(&owner, &bucket, &key, NewObject::default(), body).await;
+    assert_eq!(failure(put), "ReadOnly");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_no_writes_lets_people_sign_in_and_out() {
+    let mut disk = None;
+    let mut store = Store::open_with(|settings| {
+        let simulated = SimulatedDisk::open(&settings.data_dir).expect("a disk");
+        settings.data_dir = settings.data_dir.join("data");
+        settings.disk = Arc::new(simulated.clone());
+        disk = Some(simulated);
+    })
+    .await;
+    let disk = disk.expect("a disk");
+    store.group("g").await;
+    store.user("g", "u").await;
+    store.engine.set_password(OPERATOR, &gid("g"), &uid("u"), &secret(PASSWORD)).await.expect("set");
+    let (kept, left) = (sign_in(&store).await, sign_in(&store).await);
+    becomes_read_only(&store, &disk).await;
+
+    let (one, two) = (sign_in(&store).await, sign_in(&store).await);
+    for token in [&kept, &left, &one, &two] {
+        assert!(is_signed_in(&store, token).await);
+    }
+    assert!(!logs_in(&store, "Correct-Horse-2").await);
+    for token in [&left, &one, &one] {
+        store.engine.close_session(token.expose_secret()).await.expect("closed");
+        assert!(!is_signed_in(&store, token).await);
+    }
+    assert!(is_signed_in(&store, &kept).await && is_signed_in(&store, &two).await);
+    // A link must be remembered to be used once.
+    let expires_us = store.settings.clock.now_us() + 600_000_000;
+    assert_eq!(failure(store.engine.claim_link(b"signature", expires_us).await), "ReadOnly");
+    store.hand.advance(HOUR);
+    assert!(!is_signed_in(&store, &two).await, "it lasts its time");
+
+    disk.restart();
+    store.restart().await;
+    assert!(!is_signed_in(&store, &one).await && !is_signed_in(&store, &two).await);
+    let again = sign_in(&store).await;
+    store.restart().await;
+    assert!(is_signed_in(&store, &again).await, "it is kept again");
 }

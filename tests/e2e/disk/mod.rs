@@ -195,6 +195,7 @@ async fn a_full_disk_is_said_at_every_door_and_passes() {
     assert!(page.contains("There is no space left."), "{page}");
     house.reads_go_on().await;
     assert!(visitor.look("/").await.contains(BUCKET), "the console shows the buckets");
+    signs_in_and_out(&house).await;
     assert_eq!(house.health().await.0, 200, "a full disk is no reason for a restart");
 
     house.disk.free_space();
@@ -231,6 +232,15 @@ async fn a_disk_that_fails_makes_every_door_read_only_until_a_restart() {
     }
 }
 
+/// Somebody who was not signed in before looks at the console.
+async fn signs_in_and_out(house: &House) {
+    let mut visitor = Visitor::sign_in(&house.running).await;
+    assert!(visitor.look("/").await.contains(BUCKET), "the console shows the buckets");
+    let (status, page) = visitor.post("/logout.htm", &[]).await;
+    assert_eq!(status, 200, "{page}");
+    assert!(!visitor.look("/").await.contains(BUCKET), "signed out");
+}
+
 /// At every door but that of S3, and to the operator.
 async fn is_said_elsewhere(house: &House, visitor: &mut Visitor) {
     let (status, reason) = house.refused_group().await;
@@ -241,6 +251,7 @@ async fn is_said_elsewhere(house: &House, visitor: &mut Visitor) {
     assert_eq!(status, 503);
     assert!(page.contains("The store takes no changes at the moment."), "{page}");
     assert!(visitor.look("/").await.contains(BUCKET), "the console shows the buckets");
+    signs_in_and_out(house).await;
 
     let (status, health) = house.health().await;
     assert_eq!((status, health["status"].as_str()), (503, Some("read-only")));
