@@ -1,6 +1,6 @@
-//! What connects a store with PostgreSQL, and breaks where it is told to: before a request reaches the server, or when the server has done
-//! it and its answer is on the way. To the server that is a client that died. Whether it is one, or just a connection that broke, is told
-//! as well.
+//! What connects a store with PostgreSQL, and breaks when the process dies: each request is one of the steps at which it may, before it
+//! reaches the server, or when the server has done it and its answer is on the way. To the server that is a client that died. One
+//! connection may break as well, of a process that lives on.
 //!
 //! A request is what the client ends with Sync, or a simple query: up to there the server answers, and after it the client waits.
 
@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use simulated_disk::{Moment, SimulatedDisk};
 use tempfile::TempDir;
@@ -30,6 +31,8 @@ pub(crate) struct Cable {
 struct Shared {
     folder: TempDir,
     server: PathBuf,
+    /// The URL of the database, without the folder of the socket.
+    database: String,
     disk: SimulatedDisk,
     state: Mutex<State>,
 }
@@ -37,22 +40,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     requests: u64,
-    /// The request at which it breaks.
-    cut_at: Option<(u64, Moment)>,
-    /// Only the connection of that request breaks, and the process lives on.
-    lives_on: bool,
+    /// The request at which its connection breaks.
+    break_at: Option<(u64, Moment)>,
     is_cut: bool,
     ends: Vec<UnixStream>,
+}
+
+/// How a connection ends at a request.
+#[derive(Clone, Copy)]
+struct End {
+    moment: Moment,
+    /// Only this connection breaks.
+    lives_on: bool,
 }
 
 impl Cable {
     /// Lays a cable to the server of a database, whose URL names the folder of its socket.
     pub(crate) fn lay(url: &str, disk: SimulatedDisk) -> Self {
-        let (_, server) = url.split_once("?host=").unwrap();
+        let (database, server) = url.split_once("?host=").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join(SOCKET)).unwrap();
         let server = Path::new(server).join(SOCKET);
-        let cable = Self { shared: Arc::new(Shared { folder, server, disk, state: Mutex::default() }) };
+        let shared = Shared { folder, server, database: database.to_owned(), disk, state: Mutex::default() };
+        let cable = Self { shared: Arc::new(shared) };
         let accepting = Arc::downgrade(&cable.shared);
         std::thread::spawn(move || {
             for client in listener.incoming() {
@@ -64,26 +74,19 @@ impl Cable {
     }
 
     /// The database at the other end.
-    pub(crate) fn url(&self, database_url: &str) -> String {
-        let (server, _) = database_url.split_once("?host=").unwrap();
-        format!("{server}?host={}&sslmode=disable", self.shared.folder.path().display())
+    pub(crate) fn url(&self) -> String {
+        format!("{}?host={}&sslmode=disable", self.shared.database, self.shared.folder.path().display())
     }
 
-    /// Breaks at a request: the next is number 1.
-    pub(crate) fn cut_in(&self, requests: u64, moment: Moment) {
-        let mut state = self.shared.lock();
-        state.cut_at = Some((state.requests + requests, moment));
-    }
-
-    /// Breaks one connection at a request.
+    /// Breaks one connection at a request: the next is number 1.
     pub(crate) fn break_connection_in(&self, requests: u64, moment: Moment) {
-        self.cut_in(requests, moment);
-        self.shared.lock().lives_on = true;
+        let mut state = self.shared.lock();
+        state.break_at = Some((state.requests + requests, moment));
     }
 
     /// Breaks no more where it was told to.
     pub(crate) fn mend(&self) {
-        self.shared.lock().cut_at = None;
+        self.shared.lock().break_at = None;
     }
 
     /// How many requests there were.
@@ -91,8 +94,25 @@ impl Cable {
         self.shared.lock().requests
     }
 
-    /// Whether it broke, or the disk died; then the other does as well.
-    pub(crate) fn is_cut(&self) -> bool {
+    /// Does some work, unless the process dies meanwhile: nothing that it does arrives any more then.
+    pub(crate) async fn unless_cut<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let cut = async {
+            while !self.is_cut() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let done = tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = cut => None,
+        };
+        // What ended because the disk died, was not waited for to be cut.
+        self.is_cut();
+        done
+    }
+
+    /// Whether the process died: then nothing passes any more.
+    fn is_cut(&self) -> bool {
         if self.shared.disk.is_dead() {
             self.shared.cut();
         }
@@ -109,13 +129,13 @@ impl Cable {
             }
             state.ends.extend(ends);
         }
-        // Whether the answer to a request is to be the last thing that happens.
-        let is_last = Arc::new(Mutex::new(false));
+        // How it ends with the answer to a request.
+        let last = Arc::new(Mutex::new(None));
         let (to_server, from_server) = (self.shared.clone(), self.shared.clone());
         let (client_again, server_again) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-        let asked = is_last.clone();
+        let asked = last.clone();
         std::thread::spawn(move || to_server.pass_requests(client, server, &asked));
-        std::thread::spawn(move || from_server.pass_answers(server_again, client_again, &is_last));
+        std::thread::spawn(move || from_server.pass_answers(server_again, client_again, &last));
     }
 }
 
@@ -140,9 +160,8 @@ impl Shared {
         }
     }
 
-    /// What was asked for happens at a connection.
-    fn end(&self, client: &UnixStream, server: &UnixStream) {
-        if !self.lock().lives_on {
+    fn end(&self, end: End, client: &UnixStream, server: &UnixStream) {
+        if !end.lives_on {
             return self.cut();
         }
         for end in [client, server] {
@@ -150,21 +169,21 @@ impl Shared {
         }
     }
 
-    fn pass_requests(&self, mut client: UnixStream, mut server: UnixStream, is_last: &Mutex<bool>) {
+    fn pass_requests(&self, mut client: UnixStream, mut server: UnixStream, last: &Mutex<Option<End>>) {
         let (mut is_first, mut request) = (true, Vec::new());
         while let Ok((kind, message)) = read_message(&mut client, is_first) {
             is_first = false;
+            let name = name_of(kind, &message);
             request.extend(message);
             // The server begins with what it has: a request comes to it whole or not at all.
             if ![STARTUP, SYNC, QUERY].contains(&kind) {
                 continue;
             }
-            if kind != STARTUP {
-                match self.count_request() {
-                    Some(Moment::Before) => return self.end(&client, &server),
-                    Some(Moment::After) => *is_last.lock().unwrap() = true,
-                    None => {}
-                }
+            // How many connections there are is not the same each time, so that they are no steps.
+            let end = if kind == STARTUP { None } else { self.count_request(&name) };
+            match end {
+                Some(end) if end.moment == Moment::Before => return self.end(end, &client, &server),
+                end => *last.lock().unwrap() = end,
             }
             if self.disk.is_dead() {
                 return self.cut();
@@ -176,25 +195,37 @@ impl Shared {
         let _ = server.shutdown(Shutdown::Both);
     }
 
-    /// Counts a request; when it is the one, answers what happens at it.
-    fn count_request(&self) -> Option<Moment> {
-        let mut state = self.lock();
-        state.requests += 1;
-        let (request, moment) = state.cut_at?;
-        (request == state.requests).then_some(moment)
+    /// Counts a request; answers how the connection ends at it, if it does.
+    fn count_request(&self, name: &str) -> Option<End> {
+        {
+            let mut state = self.lock();
+            state.requests += 1;
+            if let Some((_, moment)) = state.break_at.filter(|(request, _)| *request == state.requests) {
+                return Some(End { moment, lives_on: true });
+            }
+        }
+        self.disk.step_elsewhere(name).map(|moment| End { moment, lives_on: false })
     }
 
-    fn pass_answers(&self, mut server: UnixStream, mut client: UnixStream, is_last: &Mutex<bool>) {
+    fn pass_answers(&self, mut server: UnixStream, mut client: UnixStream, last: &Mutex<Option<End>>) {
         while let Ok((kind, message)) = read_message(&mut server, false) {
-            if *is_last.lock().unwrap() {
-                if kind == READY {
-                    return self.end(&client, &server);
-                }
-            } else if client.write_all(&message).is_err() {
-                break;
+            let end = *last.lock().unwrap();
+            match end {
+                Some(end) if kind == READY => return self.end(end, &client, &server),
+                Some(_) => {}
+                None if client.write_all(&message).is_err() => break,
+                None => {}
             }
         }
         let _ = client.shutdown(Shutdown::Both);
+    }
+}
+
+/// What a request is called among the steps: by its statement where that is all of it.
+fn name_of(kind: u8, message: &[u8]) -> String {
+    match kind {
+        QUERY => format!("request {}", String::from_utf8_lossy(&message[5..message.len() - 1])),
+        _ => "request".to_owned(),
     }
 }
 

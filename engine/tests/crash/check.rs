@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use engine::disk::Disk;
 use engine::{Caller, CheckOptions, Database, OnProgress};
 use secrecy::ExposeSecret;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
-use crate::blobs::blobs;
+use crate::blobs::{blobs, packs};
 use crate::model::{Seen, View};
 use crate::store::{Store, connect, data_dir};
 
@@ -165,8 +164,8 @@ impl Rows {
 }
 
 /// Fails when the rows contradict each other, or a row has no blob. With `cleaned`, also when a blob has no row.
-pub(crate) async fn check(disk: &dyn Disk, root: &Path, cleaned: bool) {
-    check_rows(Rows::Sqlite(connect(disk, root).await.unwrap()), root, cleaned).await;
+pub(crate) async fn check(store: &Store, cleaned: bool) {
+    check_rows(Rows::of(store).await, &store.root, cleaned).await;
 }
 
 async fn check_rows(mut rows: Rows, root: &Path, cleaned: bool) {
@@ -176,6 +175,8 @@ async fn check_rows(mut rows: Rows, root: &Path, cleaned: bool) {
         assert_eq!(rows.count("SELECT COUNT(*) FROM garbage").await, 0, "garbage stays");
         let there: BTreeSet<String> = blobs(&data_dir(root)).into_iter().map(|(id, ..)| id).collect();
         assert_eq!(there, known, "the blobs are not those that the rows know");
+        let fragments: Vec<_> = packs(&data_dir(root)).into_iter().flat_map(|(_, fragments)| fragments).collect();
+        assert!(fragments.is_empty(), "bytes that are no blob's stay: {fragments:?}");
     }
     rows.close().await;
     check_snapshots(root).await;
@@ -224,13 +225,13 @@ pub(crate) async fn check_reopened(store: &Store, expected: &[(String, Vec<View>
         assert!(allowed.contains(&view), "{name} holds\n{view:#?}\nand not one of\n{allowed:#?}");
         views.push(view);
     }
-    check_rows(Rows::of(store).await, &store.root, false).await;
+    check(store, false).await;
     store.clean().await.unwrap();
     for ((name, _), before) in expected.iter().zip(&views) {
         let view = store.client(name).view().await.unwrap();
         assert_eq!(view, *before, "cleaning changed {name}");
     }
-    check_rows(Rows::of(store).await, &store.root, true).await;
+    check(store, true).await;
     let report =
         store.engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await.unwrap();
     assert!(report.is_clean(), "{:#?}", report.findings);

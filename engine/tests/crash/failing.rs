@@ -3,19 +3,19 @@
 //! A failed sync is lost for good: the page cache shows bytes that the medium will never have, and the next sync says that all is well.
 //! These tests fail when the log is not emptied as the database is opened, or the data directory is not synced after it.
 
-use std::sync::Arc;
-
 use engine::Error;
 use simulated_disk::{SimulatedDisk, Target};
 use tempfile::TempDir;
 
 use crate::check::{Told, check_reopened};
 use crate::model::{Content, Model, Operation, view};
-use crate::store::{Manner, Prepared, Store, scratch};
+use crate::store::{Manner, Prepared, Store, fork_database, is_on_postgres, scratch};
 
 const BUCKET: &str = "failing";
 /// Power cuts drawn after each failure.
 const SEEDS: u64 = 6;
+/// Fewer, as each has a database of its own.
+const SEEDS_ON_POSTGRES: u64 = 2;
 
 fn put(key: &str, size: usize) -> Operation {
     Operation::Put { key: key.to_owned(), content: Content::noise(size, key.len() as u64 + size as u64) }
@@ -52,7 +52,7 @@ impl Failing {
         let prepared = Prepared::new().await;
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
+        let store = Store::open_as(&disk, root.path(), &prepared.ada, manner).await.unwrap();
         disk.fail_sync(target, number);
         let client = store.client(BUCKET);
         let (mut model, mut error, mut allowed) = (None, None, vec![None]);
@@ -70,18 +70,25 @@ impl Failing {
         }
         if !disk.has_failed() {
             assert!(error.is_none(), "{error:?} on a sound disk");
-            store.engine.close().await;
+            store.close().await;
             return None;
         }
         Some(Self { prepared, root, disk, store, allowed, error })
     }
 
+    /// Cuts the power: all that was acknowledged must be there.
+    async fn cut_and_check(&self) {
+        self.disk.crash_now();
+        self.store.close().await;
+        cut_and_check(&self.disk, &self.prepared, &self.allowed).await;
+    }
+
     /// Opens the store on the same disk as it is in memory, works on, and cuts the power: all that was acknowledged must be there.
     async fn restart_work_on_and_cut(self) {
         let Self { prepared, root, disk, store, allowed, .. } = self;
-        store.engine.close().await;
+        store.close().await;
         disk.restart();
-        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
         let client = store.client(BUCKET);
         let seen = client.view().await.unwrap();
         let mut model = allowed.into_iter().find(|model| view(model) == seen).expect("neither old nor new");
@@ -94,19 +101,25 @@ impl Failing {
             model = put.apply(&model);
         }
         disk.crash_now();
-        store.engine.close().await;
+        store.close().await;
         cut_and_check(&disk, &prepared, &[model]).await;
     }
 }
 
+/// How many power cuts are drawn.
+fn seeds() -> u64 {
+    if is_on_postgres() { SEEDS_ON_POSTGRES } else { SEEDS }
+}
+
 async fn cut_and_check(disk: &SimulatedDisk, prepared: &Prepared, allowed: &[Model]) {
-    for seed in 0..SEEDS {
+    for seed in 0..seeds() {
         let after = scratch();
         disk.cut_power(seed, after.path()).unwrap();
+        fork_database(after.path());
         let disk = SimulatedDisk::open(after.path()).unwrap();
-        let store = Store::open(Arc::new(disk), after.path(), &prepared.ada).await.unwrap();
+        let store = Store::open(&disk, after.path(), &prepared.ada).await.unwrap();
         check_reopened(&store, &[(BUCKET.to_owned(), allowed.iter().map(view).collect())]).await;
-        store.engine.close().await;
+        store.close().await;
     }
 }
 
@@ -115,12 +128,11 @@ async fn fail_each(manner: Manner, target: Target) -> u64 {
     for number in 1.. {
         let packs = manner.pack_size_bytes_max;
         let _told = Told(format!("sync {number} of {target:?} failed, packs up to {packs}"));
-        let Some(failing) = Failing::at_sync(manner, target, number).await else { return number - 1 };
+        let Some(failing) = Box::pin(Failing::at_sync(manner, target, number)).await else { return number - 1 };
         is_read_only_and_says_so(&failing).await;
-        let Failing { disk, prepared, allowed, .. } = &failing;
-        cut_and_check(disk, prepared, allowed).await;
-        let Some(failing) = Failing::at_sync(manner, target, number).await else { return number - 1 };
-        failing.restart_work_on_and_cut().await;
+        failing.cut_and_check().await;
+        let Some(failing) = Box::pin(Failing::at_sync(manner, target, number)).await else { return number - 1 };
+        Box::pin(failing.restart_work_on_and_cut()).await;
     }
     0
 }
@@ -141,9 +153,10 @@ async fn is_read_only_and_says_so(failing: &Failing) {
     let seen = client.view().await.unwrap();
     assert!(allowed.iter().any(|model| view(model) == seen), "reads give {seen:?}");
     let trail = disk.trail();
-    // What was refused is taken away.
-    let is_removal = |step: &str| step.starts_with("remove data/blobs/") || step.starts_with("punch data/packs/");
-    let touched: Vec<_> = trail[steps..].iter().filter(|step| !is_removal(step)).collect();
+    // What was refused is taken away, and a database at the other end of a cable is asked whether it may be touched.
+    let may_be = ["remove data/blobs/", "punch data/packs/", "request"];
+    let is_touched = |step: &&String| !may_be.iter().any(|begin| step.starts_with(begin));
+    let touched: Vec<_> = trail[steps..].iter().filter(is_touched).collect();
     assert!(touched.is_empty(), "it went on: {touched:?}");
 }
 
@@ -156,6 +169,9 @@ async fn a_blob_that_cannot_be_synced_makes_the_store_read_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_cannot_be_synced_makes_the_store_read_only() {
+    if is_on_postgres() {
+        return;
+    }
     assert!(fail_each(Manner::default(), Target::Log).await >= 8);
 }
 
@@ -168,14 +184,14 @@ async fn a_directory_that_cannot_be_synced_loses_nothing() {
         for number in 1.. {
             let packs = manner.pack_size_bytes_max;
             let _told = Told(format!("sync {number} of a directory failed, packs up to {packs}"));
-            let Some(failing) = Failing::at_sync(manner, Target::Directory, number).await else { break };
+            let Some(failing) = Box::pin(Failing::at_sync(manner, Target::Directory, number)).await else { break };
             if failing.error.is_some() {
                 is_read_only_and_says_so(&failing).await;
                 told += 1;
             }
-            cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
-            let Some(failing) = Failing::at_sync(manner, Target::Directory, number).await else { break };
-            failing.restart_work_on_and_cut().await;
+            failing.cut_and_check().await;
+            let Some(failing) = Box::pin(Failing::at_sync(manner, Target::Directory, number)).await else { break };
+            Box::pin(failing.restart_work_on_and_cut()).await;
         }
         assert!(told >= least, "three for each of three blobs, or one for their pack, and {told} were noticed");
     }
@@ -186,7 +202,7 @@ async fn at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
     let prepared = Prepared::new().await;
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, Manner::SHORT_LOG).await.unwrap();
+    let store = Store::open_as(&disk, root.path(), &prepared.ada, Manner::SHORT_LOG).await.unwrap();
     fault(&disk);
     let (client, mut model) = (store.client(BUCKET), None);
     let puts = (0..200).map(|number| put(&format!("k{number}"), if number % 3 == 2 { 5_000 } else { 300 }));
@@ -204,13 +220,16 @@ async fn at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
 async fn is_read_only_after(fault: impl Fn(&SimulatedDisk)) -> Failing {
     let failing = at_fault(&fault).await;
     is_read_only_and_says_so(&failing).await;
-    cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+    failing.cut_and_check().await;
     at_fault(&fault).await.restart_work_on_and_cut().await;
     failing
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_cannot_be_synced_makes_the_store_read_only() {
+    if is_on_postgres() {
+        return;
+    }
     for number in 1..=3 {
         let _told = Told(format!("sync {number} of the database failed in the store's own checkpoint"));
         is_read_only_after(|disk| disk.fail_sync(Target::Database, number)).await;
@@ -229,6 +248,9 @@ async fn a_checkpoint_that_cannot_be_synced_makes_the_store_read_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_of_the_database_that_fails_makes_the_store_read_only() {
+    if is_on_postgres() {
+        return;
+    }
     for (target, number) in [(Target::Log, 1), (Target::Log, 7), (Target::Database, 1), (Target::Database, 4)] {
         let _told = Told(format!("write {number} of {target:?} failed"));
         is_read_only_after(|disk| disk.fail_write(target, number)).await;
@@ -249,7 +271,7 @@ async fn a_write_of_a_blob_that_fails_is_an_error_and_passes() {
         let later = put("later", 5_000);
         client.perform(&later, model).await.unwrap();
         disk.crash_now();
-        store.engine.close().await;
+        store.close().await;
         cut_and_check(&disk, &prepared, &[later.apply(model)]).await;
     }
 }
@@ -257,13 +279,16 @@ async fn a_write_of_a_blob_that_fails_is_an_error_and_passes() {
 /// A checkpoint of somebody else's: what it could not write is still in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_of_somebody_else_that_cannot_be_synced_loses_nothing() {
+    if is_on_postgres() {
+        return;
+    }
     let mut count = 0;
     for number in 1.. {
         let _told = Told(format!("sync {number} of the database failed"));
         let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
-        cut_and_check(&failing.disk, &failing.prepared, &failing.allowed).await;
+        failing.cut_and_check().await;
         let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
-        failing.restart_work_on_and_cut().await;
+        Box::pin(failing.restart_work_on_and_cut()).await;
         count += 1;
     }
     assert!(count >= 2, "{count} checkpoints");
@@ -272,12 +297,15 @@ async fn a_checkpoint_of_somebody_else_that_cannot_be_synced_loses_nothing() {
 /// Whoever makes the next checkpoint writes everything again, whether anybody noticed that one failed or not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_failed_unnoticed_is_made_good_by_the_next() {
+    if is_on_postgres() {
+        return;
+    }
     let prepared = Prepared::new().await;
     for number in 1..=2 {
         let _told = Told(format!("sync {number} of the database failed, and the store went on"));
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
         disk.fail_sync(Target::Database, number);
         let (client, mut model, mut failures) = (store.client(BUCKET), None, 0);
         for operation in operations().into_iter().chain([Operation::Checkpoint, put("later", 500), put("later", 6_000)])
@@ -292,7 +320,7 @@ async fn a_checkpoint_that_failed_unnoticed_is_made_good_by_the_next() {
         }
         assert_eq!(failures, 1, "one checkpoint met it");
         disk.crash_now();
-        store.engine.close().await;
+        store.close().await;
         cut_and_check(&disk, &prepared, &[model]).await;
     }
 }
@@ -311,7 +339,7 @@ async fn a_read_that_fails_passes() {
     ] {
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+        let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
         let client = store.client(BUCKET);
         let mut model = None;
         for operation in [Operation::CreateBucket, put("small", 300), put("large", 5_000)] {
@@ -332,7 +360,7 @@ async fn a_read_that_fails_passes() {
         assert_eq!(client.view().await.unwrap(), view(&model));
         assert_eq!(store.engine.health().await.read_only, None);
         client.perform(&put("after", 5_000), &model).await.unwrap();
-        store.engine.close().await;
+        store.close().await;
     }
     assert!(failures >= 3, "only {failures} reads failed");
 }

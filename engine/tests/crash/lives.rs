@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::disk::{Disk, LocalDisk};
+use engine::disk::LocalDisk;
 use engine::{Caller, GroupId, UserId};
 use futures::future::join_all;
 use simulated_disk::{Moment, SimulatedDisk};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::check::{Told, check, check_reopened};
 use crate::model::{Content, Model, Operation, View, view};
 use crate::points::{every_crash, in_parallel};
-use crate::store::{Manner, Prepared, Store, scratch};
+use crate::store::{Machine, Manner, Prepared, Store, fork_database, is_on_postgres, new_root, scratch};
 
 const BUCKET: &str = "lives";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -44,34 +44,35 @@ fn belongings() -> Vec<Operation> {
 }
 
 /// What two kinds of crash leave: a dead process to the machine's own disk, and a power cut to a simulated one.
-fn aftermaths(disk: &SimulatedDisk, seed: u64) -> Vec<(Arc<dyn Disk>, TempDir)> {
+fn aftermaths(disk: &SimulatedDisk, seed: u64) -> Vec<(Machine, TempDir)> {
     let (left, cut) = (scratch(), scratch());
     disk.leave(left.path()).unwrap();
     disk.cut_power(seed, cut.path()).unwrap();
+    fork_database(cut.path());
     let after = SimulatedDisk::open(cut.path()).unwrap();
-    vec![(Arc::new(LocalDisk), left), (Arc::new(after), cut)]
+    vec![(LocalDisk.into(), left), ((&after).into(), cut)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_start_that_was_cut_off_is_made_again() {
     let prepared = Arc::new(Prepared::new().await);
-    let root = scratch();
+    let root = new_root();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap().engine.close().await;
+    Store::open(&disk, root.path(), &prepared.ada).await.unwrap().engine.close().await;
     in_parallel(every_crash(&disk.trail(), 0), |(step, moment)| {
         let prepared = prepared.clone();
         async move {
             let _told = Told(format!("{moment:?} step {step} of the first start"));
-            let root = scratch();
+            let root = new_root();
             let disk = SimulatedDisk::open(root.path()).unwrap();
             disk.crash_in(step, moment);
-            if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
-                store.engine.close().await;
+            if let Ok(store) = Store::open(&disk, root.path(), &prepared.ada).await {
+                store.close().await;
             }
-            for (disk, root) in aftermaths(&disk, step) {
-                let store = Store::open(disk.clone(), root.path(), &prepared.ada).await.unwrap();
-                check(&*disk, root.path(), true).await;
-                store.engine.close().await;
+            for (machine, root) in aftermaths(&disk, step) {
+                let store = Store::open(machine, root.path(), &prepared.ada).await.unwrap();
+                check(&store, true).await;
+                store.close().await;
             }
         }
     })
@@ -83,46 +84,51 @@ async fn a_start_after_a_crash_that_is_cut_off_is_made_again() {
     let prepared = Arc::new(Prepared::new().await);
     let crashed = prepared.copy();
     let disk = SimulatedDisk::open(crashed.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), crashed.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, crashed.path(), &prepared.ada).await.unwrap();
     let model = Arc::new(perform_all(&store, BUCKET, &belongings()).await);
     disk.crash_now();
-    store.engine.close().await;
+    store.close().await;
     let (crashed, left) = (disk, scratch());
     crashed.leave(left.path()).unwrap();
+    fork_database(left.path());
     let disk = SimulatedDisk::open(left.path()).unwrap();
-    Store::open(Arc::new(disk.clone()), left.path(), &prepared.ada).await.unwrap().engine.close().await;
+    Store::open(&disk, left.path(), &prepared.ada).await.unwrap().engine.close().await;
     in_parallel(every_crash(&disk.trail(), 0), |(step, moment)| {
         let (prepared, crashed, model) = (prepared.clone(), crashed.clone(), model.clone());
         async move {
             let _told = Told(format!("{moment:?} step {step} of a start after a crash"));
             let root = scratch();
             crashed.leave(root.path()).unwrap();
+            fork_database(root.path());
             let disk = SimulatedDisk::open(root.path()).unwrap();
             disk.crash_in(step, moment);
-            if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
-                store.engine.close().await;
+            if let Ok(store) = Store::open(&disk, root.path(), &prepared.ada).await {
+                store.close().await;
             }
-            for (disk, root) in aftermaths(&disk, step) {
-                reopen(disk, root.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+            for (machine, root) in aftermaths(&disk, step) {
+                reopen(machine, root.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
             }
         }
     })
     .await;
 }
 
-async fn reopen(disk: Arc<dyn Disk>, root: &Path, prepared: &Prepared, expected: &[(String, Vec<View>)]) {
-    let store = Store::open(disk, root, &prepared.ada).await.unwrap();
+async fn reopen(machine: Machine, root: &Path, prepared: &Prepared, expected: &[(String, Vec<View>)]) {
+    let store = Store::open(machine, root, &prepared.ada).await.unwrap();
     check_reopened(&store, expected).await;
-    store.engine.close().await;
+    store.close().await;
 }
 
 /// Nothing else is written: only the time for which a relaxed write may wait is what makes it durable.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relaxed_write_becomes_durable_by_itself() {
+    if is_on_postgres() {
+        return;
+    }
     let prepared = Prepared::new().await;
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     let model = perform_all(&store, BUCKET, &[Operation::CreateBucket, Operation::Relax, put("small", 300)]).await;
     let before = disk.trail().len();
     let is_synced = || disk.trail()[before..].iter().any(|step| step.starts_with("sync"));
@@ -134,12 +140,12 @@ async fn a_relaxed_write_becomes_durable_by_itself() {
     }
     assert!(is_synced(), "nothing was synced after it: {:?}", &disk.trail()[before..]);
     disk.crash_now();
-    store.engine.close().await;
+    store.close().await;
     for seed in 0..20 {
         let cut = scratch();
         disk.cut_power(seed, cut.path()).unwrap();
-        let after = Arc::new(SimulatedDisk::open(cut.path()).unwrap());
-        reopen(after, cut.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
+        let after = SimulatedDisk::open(cut.path()).unwrap();
+        reopen((&after).into(), cut.path(), &prepared, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
     }
 }
 
@@ -152,7 +158,7 @@ fn own_bucket(number: usize) -> String {
 /// A store in which each client has a bucket, and whose commits wait for others.
 async fn shared(prepared: &Prepared, root: &Path, disk: &SimulatedDisk) -> Store {
     let manner = Manner { fsync_delay: Duration::from_millis(3), ..Manner::default() };
-    let store = Store::open_as(Arc::new(disk.clone()), root, &prepared.ada, manner).await.unwrap();
+    let store = Store::open_as(disk, root, &prepared.ada, manner).await.unwrap();
     join_all((0..CLIENTS).map(|number| {
         let client = store.client(&own_bucket(number));
         async move { client.perform(&Operation::CreateBucket, &None).await.unwrap() }
@@ -170,9 +176,10 @@ async fn shared_commit(prepared: &Prepared) -> (Vec<String>, usize) {
         let store = shared(prepared, root.path(), &disk).await;
         let before = disk.trail().len();
         put_at_once(&store).await;
-        store.engine.close().await;
+        store.close().await;
         let trail = disk.trail();
-        let commits = trail[before..].iter().filter(|step| *step == "sync data/metadata.sqlite-wal").count();
+        let is_commit = |step: &&String| ["sync data/metadata.sqlite-wal", "request COMMIT"].contains(&step.as_str());
+        let commits = trail[before..].iter().filter(is_commit).count();
         if commits < CLIENTS {
             return (trail, before);
         }
@@ -211,9 +218,9 @@ async fn those_who_share_a_commit_are_each_old_or_new() {
             let store = shared(&prepared, root.path(), &disk).await;
             disk.crash_in(step - before as u64, moment);
             let allowed = put_at_once(&store).await;
-            store.engine.close().await;
-            for (disk, root) in aftermaths(&disk, step) {
-                reopen(disk, root.path(), &prepared, &allowed).await;
+            store.close().await;
+            for (machine, root) in aftermaths(&disk, step) {
+                reopen(machine, root.path(), &prepared, &allowed).await;
             }
         }
     })
@@ -226,7 +233,7 @@ fn ada() -> (GroupId, UserId) {
 
 async fn delete_ada(store: &Store) -> engine::Result<()> {
     let (group, user) = ada();
-    store.engine.delete_user(&Caller::AdminService, &group, &user).await
+    store.unless_dead(store.engine.delete_user(&Caller::AdminService, &group, &user)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,11 +241,11 @@ async fn a_deleted_user_is_there_with_its_data_or_in_the_trash_with_it() {
     let prepared = Arc::new(Prepared::new().await);
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     perform_all(&store, BUCKET, &belongings()).await;
     let before = disk.trail().len();
     delete_ada(&store).await.unwrap();
-    store.engine.close().await;
+    store.close().await;
     in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { delete_and_crash(&prepared, step - before as u64, moment).await }
@@ -250,14 +257,14 @@ async fn delete_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
     let _told = Told(format!("{moment:?} step {step} of the deletion of a user"));
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     let model = perform_all(&store, BUCKET, &belongings()).await;
     disk.crash_in(step, moment);
     let acknowledged = delete_ada(&store).await.is_ok();
-    store.engine.close().await;
-    for (disk, root) in aftermaths(&disk, step) {
-        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
-        check(&*store.disk, root.path(), false).await;
+    store.close().await;
+    for (machine, root) in aftermaths(&disk, step) {
+        let store = Store::open(machine, root.path(), &prepared.ada).await.unwrap();
+        check(&store, false).await;
         let (group, user) = ada();
         let there = store.engine.find_user(&Caller::LocalOperator, &group, &user).await.unwrap().is_some();
         let trash = store.engine.list_trash(&Caller::LocalOperator).await.unwrap();
@@ -268,14 +275,14 @@ async fn delete_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
             store.engine.restore_user(&Caller::LocalOperator, &trashed.canonical_id).await.unwrap();
         }
         check_reopened(&store, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
-        store.engine.close().await;
+        store.close().await;
     }
 }
 
 /// Ends the grace period and lets all background work run.
 async fn purge(store: &Store) -> engine::Result<()> {
     store.clock.advance(8 * DAY);
-    store.engine.run_workers().await
+    store.unless_dead(store.engine.run_workers()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,13 +290,13 @@ async fn a_purge_that_was_cut_off_is_finished_and_leaves_nothing() {
     let prepared = Arc::new(Prepared::new().await);
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     perform_all(&store, BUCKET, &belongings()).await;
     delete_ada(&store).await.unwrap();
     let before = disk.trail().len();
     purge(&store).await.unwrap();
     store.clean().await.unwrap();
-    store.engine.close().await;
+    store.close().await;
     in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { purge_and_crash(&prepared, step - before as u64, moment).await }
@@ -301,7 +308,7 @@ async fn purge_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
     let _told = Told(format!("{moment:?} step {step} of a purge"));
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     perform_all(&store, BUCKET, &belongings()).await;
     delete_ada(&store).await.unwrap();
     disk.crash_in(step, moment);
@@ -309,17 +316,17 @@ async fn purge_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
         // Whether it still works or is dead by now, the next start is what counts.
         let _ = store.clean().await;
     }
-    store.engine.close().await;
-    for (disk, root) in aftermaths(&disk, step) {
-        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
-        check(&*store.disk, root.path(), false).await;
+    store.close().await;
+    for (machine, root) in aftermaths(&disk, step) {
+        let store = Store::open(machine, root.path(), &prepared.ada).await.unwrap();
+        check(&store, false).await;
         purge(&store).await.unwrap();
         // What the first life noted as garbage, it noted eight days ahead of this one's clock.
         store.clock.advance(8 * DAY);
         store.clean().await.unwrap();
         assert!(store.engine.list_trash(&Caller::LocalOperator).await.unwrap().is_empty());
         check_reopened(&store, &[(BUCKET.to_owned(), vec![None])]).await;
-        store.engine.close().await;
+        store.close().await;
     }
 }
 
@@ -328,11 +335,11 @@ async fn a_snapshot_that_was_cut_off_is_none_and_an_acknowledged_one_is_whole() 
     let prepared = Arc::new(Prepared::new().await);
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     perform_all(&store, BUCKET, &belongings()).await;
     let before = disk.trail().len();
     store.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
-    store.engine.close().await;
+    store.close().await;
     in_parallel(every_crash(&disk.trail(), before), |(step, moment)| {
         let prepared = prepared.clone();
         async move { snapshot_and_crash(&prepared, step - before as u64, moment).await }
@@ -344,18 +351,19 @@ async fn snapshot_and_crash(prepared: &Prepared, step: u64, moment: Moment) {
     let _told = Told(format!("{moment:?} step {step} of a snapshot"));
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     let model = perform_all(&store, BUCKET, &belongings()).await;
     disk.crash_in(step, moment);
-    let acknowledged = store.engine.take_snapshot(&Caller::LocalOperator).await.is_ok();
-    store.engine.close().await;
-    for (disk, root) in aftermaths(&disk, step) {
-        let store = Store::open(disk, root.path(), &prepared.ada).await.unwrap();
+    let snapshot = store.unless_dead(store.engine.take_snapshot(&Caller::LocalOperator));
+    let acknowledged = snapshot.await.is_ok();
+    store.close().await;
+    for (machine, root) in aftermaths(&disk, step) {
+        let store = Store::open(machine, root.path(), &prepared.ada).await.unwrap();
         // This looks into each snapshot that there is.
         check_reopened(&store, &[(BUCKET.to_owned(), vec![view(&model)])]).await;
         let count = store.engine.snapshots(&Caller::LocalOperator).unwrap().len();
         assert!(count == 1 || !acknowledged && count == 0, "{count} snapshots");
         store.engine.take_snapshot(&Caller::LocalOperator).await.unwrap();
-        store.engine.close().await;
+        store.close().await;
     }
 }

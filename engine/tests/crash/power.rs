@@ -19,9 +19,11 @@ use tempfile::TempDir;
 
 use crate::check::{Told, check_reopened};
 use crate::model::{Model, Operation, view};
-use crate::store::{Client, Manner, Prepared, Store, scratch};
+use crate::store::{Client, Manner, Prepared, Store, is_on_postgres, scratch};
 
 const RUNS: u64 = 1000;
+/// Fewer, as each has a database of its own.
+const RUNS_ON_POSTGRES: u64 = 100;
 const PARALLEL: usize = 4;
 
 /// What all runs together have seen.
@@ -43,7 +45,8 @@ fn count(counter: &AtomicU64) -> u64 {
 async fn nothing_acknowledged_is_lost_whenever_the_power_fails() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let first = number("CLOUDHOLD_SEED");
-    let runs = number("CLOUDHOLD_POWER_CUTS").unwrap_or(if first.is_some() { 1 } else { RUNS });
+    let runs_of_a_test = if is_on_postgres() { RUNS_ON_POSTGRES } else { RUNS };
+    let runs = number("CLOUDHOLD_POWER_CUTS").unwrap_or(if first.is_some() { 1 } else { runs_of_a_test });
     let seeds = first.unwrap_or(0)..first.unwrap_or(0) + runs;
     let (prepared, tally) = (Arc::new(Prepared::new().await), Arc::new(Tally::default()));
     let all = seeds.map(|seed| {
@@ -58,9 +61,10 @@ async fn nothing_acknowledged_is_lost_whenever_the_power_fails() {
         count(&tally.cut_operations),
         count(&tally.cut_recoveries),
     );
-    if runs >= RUNS {
+    if runs >= runs_of_a_test {
         assert!(count(&tally.acknowledged) > runs * 2, "too little was acknowledged to be lost");
-        assert!(count(&tally.lost_relaxed) > 0, "relaxed buckets lost nothing, as strict ones");
+        // What a database elsewhere answered it does not lose with this disk.
+        assert!(is_on_postgres() || count(&tally.lost_relaxed) > 0, "relaxed buckets lost nothing, as strict ones");
         assert!(count(&tally.cut_operations) > runs / 2, "too few runs were cut in the middle");
         assert!(count(&tally.cut_recoveries) > runs / 20, "too few recoveries were cut");
     }
@@ -96,7 +100,7 @@ async fn operate_and_crash(
     let of_blobs = Manner::BOTH[usize::from(random.chance(20))];
     let log_pages_max = if random.chance(50) { Manner::SHORT_LOG.log_pages_max } else { of_blobs.log_pages_max };
     let manner = Manner { fsync_delay, takes_snapshots, log_pages_max, ..of_blobs };
-    let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
+    let store = Store::open_as(&disk, root.path(), &prepared.ada, manner).await.unwrap();
     let moment = if random.chance(50) { Moment::Before } else { Moment::After };
     disk.crash_in(1 + random.below(80 + 60 * models.len() as u64), moment);
     let clients = models.into_iter().enumerate().map(|(number, model)| {
@@ -109,7 +113,7 @@ async fn operate_and_crash(
         tally.acknowledged.fetch_add(acknowledged, Ordering::Relaxed);
         allowed.push(history);
     }
-    store.engine.close().await;
+    store.close().await;
     tally.cut_operations.fetch_add(u64::from(disk.is_dead()), Ordering::Relaxed);
     let was_dead = disk.is_dead();
     let (after, lost_power) = crash(&disk, random);
@@ -189,21 +193,21 @@ async fn reopen(
     while random.chance(30) {
         let disk = SimulatedDisk::open(root.path()).unwrap();
         disk.crash_in(1 + random.below(12), Moment::Before);
-        if let Ok(store) = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await {
-            store.engine.close().await;
+        if let Ok(store) = Store::open(&disk, root.path(), &prepared.ada).await {
+            store.close().await;
         }
         tally.cut_recoveries.fetch_add(u64::from(disk.is_dead()), Ordering::Relaxed);
         *root = crash(&disk, random).0;
     }
     let disk = SimulatedDisk::open(root.path()).unwrap();
-    let store = Store::open(Arc::new(disk.clone()), root.path(), &prepared.ada).await.unwrap();
+    let store = Store::open(&disk, root.path(), &prepared.ada).await.unwrap();
     let expected: Vec<_> = allowed
         .iter()
         .enumerate()
         .map(|(number, history)| (bucket(number), history.may_be().map(view).collect()))
         .collect();
     let views = check_reopened(&store, &expected).await;
-    store.engine.close().await;
+    store.close().await;
     let mut models = Vec::new();
     for (history, seen) in allowed.into_iter().zip(views) {
         let found = history.may_be().filter(|model| view(model) == seen).last().unwrap();

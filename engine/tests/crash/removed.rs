@@ -1,7 +1,5 @@
 //! What was deleted and freed stays so, whenever the power fails.
 
-use std::sync::Arc;
-
 use simulated_disk::SimulatedDisk;
 
 use crate::blobs::blobs;
@@ -17,7 +15,7 @@ async fn bytes_that_were_freed_do_not_come_back() {
     for manner in Manner::BOTH {
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
-        let store = Store::open_as(Arc::new(disk.clone()), root.path(), &prepared.ada, manner).await.unwrap();
+        let store = Store::open_as(&disk, root.path(), &prepared.ada, manner).await.unwrap();
         let (client, mut model) = (store.client("freed"), None);
         let keys: Vec<String> = (0..6).map(|number| format!("o{number}")).collect();
         let put = |key: &String| Operation::Put { key: key.clone(), content: Content::noise(60_000, key.len() as u64) };
@@ -30,7 +28,7 @@ async fn bytes_that_were_freed_do_not_come_back() {
         }
         assert_eq!(blobs(&data_dir(root.path())).len(), 1);
         disk.crash_now();
-        store.engine.close().await;
+        store.close().await;
         for seed in 0..SEEDS {
             let after = scratch();
             disk.cut_power(seed, after.path()).unwrap();

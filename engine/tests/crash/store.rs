@@ -1,6 +1,7 @@
 //! A store on some disk, and one client's operations on it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,44 +10,95 @@ use engine::disk::{Disk, LocalDisk};
 use engine::{
     Body, BucketName, Caller, ClockHand, CompleteUpload, CompletedPart, CopyObject, CopySource, Database, DeleteTarget,
     Digests, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewEncryption, NewObject, ObjectKey,
-    PartSource, ReadConditions, ReadObject, Result, Settings, UploadId, UploadListRequest, VersionId,
+    PartSource, PostgresSettings, ReadConditions, ReadObject, Result, Settings, UploadId, UploadListRequest, VersionId,
     VersionListRequest, Versioning,
 };
 use futures::TryStreamExt;
+use secrecy::ExposeSecret;
+use simulated_disk::SimulatedDisk;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
+use test_databases::{asked_for, copy_of_postgres, is_asked_for};
 
+use crate::cable::Cable;
 use crate::model::{BucketView, Model, Operation, Seen, View};
 use crate::tenants::{group, user};
 
-/// A data directory that was made once and is copied for each run, with its users.
+/// In the root of a disk, the URL of the store's database. There is none when that is SQLite.
+const DATABASE: &str = "database-url";
+
+/// A store that was made once and is copied for each run, with its users.
 pub(crate) struct Prepared {
     directory: TempDir,
     pub(crate) ada: Caller,
 }
 
 impl Prepared {
+    /// On the kind of database that the tests are run with.
     pub(crate) async fn new() -> Self {
-        let directory = scratch();
-        let engine = Engine::open(Settings::new(data_dir(directory.path()))).await.unwrap();
+        let directory = new_root();
+        let settings = Settings { database: database(directory.path()), ..Settings::new(data_dir(directory.path())) };
+        let engine = Engine::open(settings).await.unwrap();
         group(&engine).await;
         let ada = user(&engine, "ada").await;
         engine.close().await;
-        // The last connection to be closed takes the log away, unless it may only read: so each run makes its own log.
-        let mut connection = connect(&LocalDisk, directory.path()).await.unwrap();
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
-        assert!(!data_dir(directory.path()).join("metadata.sqlite-wal").exists(), "the log is there");
+        if has_file_of_database(directory.path()) {
+            // The last connection to be closed takes the log away, unless it may only read: so each run makes its own log.
+            let mut connection = connect(&LocalDisk, directory.path()).await.unwrap();
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            assert!(!data_dir(directory.path()).join("metadata.sqlite-wal").exists(), "the log is there");
+        }
         Self { directory, ada }
     }
 
-    /// A copy in a directory of its own.
+    /// A copy in a directory of its own, with a database of its own.
     pub(crate) fn copy(&self) -> TempDir {
         let copy = scratch();
         copy_directory(self.directory.path(), copy.path());
+        fork_database(copy.path());
         copy
     }
+}
+
+/// Gives the copy of a root its own database, with what that of the other one holds. Nobody may be connected to that any more.
+pub(crate) fn fork_database(root: &Path) {
+    if let Ok(url) = fs::read_to_string(root.join(DATABASE)) {
+        fs::write(root.join(DATABASE), copy_of_postgres(&url)).unwrap();
+    }
+}
+
+/// Where a new store may be made, with an empty database where that is PostgreSQL.
+pub(crate) fn new_root() -> TempDir {
+    let root = scratch();
+    if let Some(url) = asked_for() {
+        fs::write(root.path().join(DATABASE), url).unwrap();
+    }
+    root
+}
+
+/// Whether the database of a store is a file on its disk.
+fn has_file_of_database(root: &Path) -> bool {
+    !root.join(DATABASE).exists()
+}
+
+/// Whether these tests run on PostgreSQL. It is another machine's: it does not die with the process nor lose power with the disk, and has
+/// what it answered and what it did not come to answer.
+pub(crate) fn is_on_postgres() -> bool {
+    is_asked_for()
+}
+
+/// The database of a store, by the root of its disk.
+fn database(root: &Path) -> Database {
+    match fs::read_to_string(root.join(DATABASE)) {
+        Ok(url) => postgres(url),
+        Err(_) => Database::Embedded,
+    }
+}
+
+fn postgres(url: String) -> Database {
+    Database::Postgres(PostgresSettings { url: url.into(), connections_max: 4 })
 }
 
 /// A directory in memory where there is one: what is durable is simulated, so a real disk would only cost time.
@@ -60,14 +112,14 @@ pub(crate) fn data_dir(root: &Path) -> PathBuf {
 }
 
 fn copy_directory(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
+    for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            std::fs::create_dir(&to).unwrap();
+            fs::create_dir(&to).unwrap();
             copy_directory(&entry.path(), &to);
         } else {
-            std::fs::copy(entry.path(), to).unwrap();
+            fs::copy(entry.path(), to).unwrap();
         }
     }
 }
@@ -107,6 +159,33 @@ impl Manner {
 /// Larger blobs have a file each.
 const PACK_SIZE_BYTES_MAX: u64 = 160_000;
 
+/// The machine that a store runs on.
+pub(crate) enum Machine {
+    Real,
+    Simulated(SimulatedDisk),
+}
+
+impl From<LocalDisk> for Machine {
+    fn from(_: LocalDisk) -> Self {
+        Self::Real
+    }
+}
+
+impl From<&SimulatedDisk> for Machine {
+    fn from(disk: &SimulatedDisk) -> Self {
+        Self::Simulated(disk.clone())
+    }
+}
+
+impl Machine {
+    fn disk(&self) -> Arc<dyn Disk> {
+        match self {
+            Self::Real => Arc::new(LocalDisk),
+            Self::Simulated(disk) => Arc::new(disk.clone()),
+        }
+    }
+}
+
 /// An open store.
 pub(crate) struct Store {
     pub(crate) engine: Engine,
@@ -115,29 +194,35 @@ pub(crate) struct Store {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) root: PathBuf,
     pub(crate) database: Database,
+    /// What its process has to PostgreSQL, when that can die.
+    pub(crate) cable: Option<Cable>,
 }
 
 impl Store {
-    pub(crate) async fn open(disk: Arc<dyn Disk>, root: &Path, ada: &Caller) -> Result<Self> {
-        Self::open_as(disk, root, ada, Manner::default()).await
+    pub(crate) async fn open(machine: impl Into<Machine>, root: &Path, ada: &Caller) -> Result<Self> {
+        Self::open_as(machine, root, ada, Manner::default()).await
     }
 
-    pub(crate) async fn open_as(disk: Arc<dyn Disk>, root: &Path, ada: &Caller, manner: Manner) -> Result<Self> {
-        Self::open_on(disk, root, ada, manner, Database::Embedded).await
-    }
-
-    pub(crate) async fn open_on(
-        disk: Arc<dyn Disk>,
+    pub(crate) async fn open_as(
+        machine: impl Into<Machine>,
         root: &Path,
         ada: &Caller,
         manner: Manner,
-        database: Database,
     ) -> Result<Self> {
+        let machine = machine.into();
+        let database = database(root);
+        let cable = match (&machine, &database) {
+            (Machine::Simulated(disk), Database::Postgres(settings)) => {
+                Some(Cable::lay(settings.url.expose_secret(), disk.clone()))
+            }
+            (Machine::Simulated(_), Database::Embedded) | (Machine::Real, _) => None,
+        };
         let (clock, hand) = engine::Clock::movable();
         let settings = Settings {
             part_size_bytes_min: 1024,
             inline_size_bytes_max: 4096,
             pack_size_bytes_max: manner.pack_size_bytes_max,
+            direct_size_bytes_min: 64 << 10,
             // So short that one is often full.
             pack_bytes: 256 << 10,
             reserve_bytes: 0,
@@ -148,12 +233,27 @@ impl Store {
             scrub_interval: Duration::ZERO,
             clock,
             upload_age_max: Duration::ZERO,
-            disk: disk.clone(),
-            database: database.clone(),
+            disk: machine.disk(),
+            database: cable.as_ref().map_or_else(|| database.clone(), |cable| postgres(cable.url())),
             ..Settings::new(data_dir(root))
         };
-        let engine = Engine::open(settings).await?;
-        Ok(Self { engine, clock: hand, ada: ada.clone(), disk, root: root.to_owned(), database })
+        let engine = unless_dead(cable.as_ref(), Box::pin(Engine::open(settings))).await?;
+        Ok(Self { engine, clock: hand, ada: ada.clone(), disk: machine.disk(), root: root.to_owned(), database, cable })
+    }
+
+    /// Closes it, or leaves it when its process is dead.
+    pub(crate) async fn close(&self) {
+        let close = Box::pin(async {
+            self.engine.close().await;
+            Ok(())
+        });
+        // Dead is closed.
+        let _ = unless_dead(self.cable.as_ref(), close).await;
+    }
+
+    /// Does some work; an error when the process dies meanwhile.
+    pub(crate) async fn unless_dead<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        unless_dead(self.cable.as_ref(), work).await
     }
 
     pub(crate) fn client(&self, bucket: &str) -> Client {
@@ -164,13 +264,21 @@ impl Store {
             bucket: BucketName::new(bucket).unwrap(),
             disk: self.disk.clone(),
             root: self.root.clone(),
+            cable: self.cable.clone(),
         }
     }
 
     /// Does all background work, frees garbage, and puts what no row knows into quarantine.
     pub(crate) async fn clean(&self) -> Result<()> {
         // Longer than garbage is kept, also when a store before this one had moved its own clock a few times.
-        clean(&self.engine, &self.clock, Duration::from_secs(10_000)).await
+        self.unless_dead(Box::pin(clean(&self.engine, &self.clock, Duration::from_secs(10_000)))).await
+    }
+}
+
+async fn unless_dead<T>(cable: Option<&Cable>, work: impl Future<Output = Result<T>>) -> Result<T> {
+    match cable {
+        None => work.await,
+        Some(cable) => cable.unless_cut(work).await.unwrap_or(Err(Error::Internal("the process is dead"))),
     }
 }
 
@@ -191,6 +299,9 @@ pub(crate) async fn connect(disk: &dyn Disk, root: &Path) -> sqlx::Result<Sqlite
 
 /// Writes the log of commits into the file of the database, as far as readers let it.
 async fn checkpoint(disk: &dyn Disk, root: &Path) -> sqlx::Result<()> {
+    if !has_file_of_database(root) {
+        return Ok(());
+    }
     let mut connection = connect(disk, root).await?;
     let done = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut connection).await;
     connection.close().await?;
@@ -206,6 +317,7 @@ pub(crate) struct Client {
     bucket: BucketName,
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    cable: Option<Cable>,
 }
 
 fn key(text: &str) -> ObjectKey {
@@ -215,6 +327,10 @@ fn key(text: &str) -> ObjectKey {
 impl Client {
     /// Does an operation to the store; `model` is how the bucket is before.
     pub(crate) async fn perform(&self, operation: &Operation, model: &Model) -> Result<()> {
+        unless_dead(self.cable.as_ref(), Box::pin(self.perform_alive(operation, model))).await
+    }
+
+    async fn perform_alive(&self, operation: &Operation, model: &Model) -> Result<()> {
         let Self { engine, ada, bucket, .. } = self;
         let is_sealed = model.as_ref().is_some_and(|bucket| bucket.is_sealed);
         let encryption = if is_sealed { NewEncryption::Managed } else { NewEncryption::default() };
@@ -329,6 +445,11 @@ impl Client {
 
     /// Everything that the bucket has, every byte of every version read.
     pub(crate) async fn view(&self) -> Result<View> {
+        // Boxed, as are others here: without optimisation so many futures in each other are more than a thread's stack.
+        Box::pin(self.view_all()).await
+    }
+
+    async fn view_all(&self) -> Result<View> {
         let request = ListRequest { entries_max: 1000, ..ListRequest::default() };
         let page = match self.engine.list_objects(&self.ada, &self.bucket, &request).await {
             Err(Error::NoSuchBucket) => return Ok(None),

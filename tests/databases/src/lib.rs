@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 /// Names the kind of database that tests which run on both are to use: `postgres`, or SQLite when it is not set.
 pub const VARIABLE: &str = "TEST_DATABASE";
+
+/// How long a database that is to be copied may be used by others.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The URL of a new database when [`VARIABLE`] asks for PostgreSQL.
 pub fn asked_for() -> Option<String> {
@@ -24,7 +28,8 @@ pub fn asked_for_on_its_own_server() -> Option<String> {
     is_asked_for().then(|| Box::leak(Box::new(Server::start())).new_database())
 }
 
-fn is_asked_for() -> bool {
+/// Whether [`VARIABLE`] asks for PostgreSQL.
+pub fn is_asked_for() -> bool {
     match std::env::var(VARIABLE).as_deref() {
         Ok("postgres") => true,
         Ok("sqlite") | Err(_) => false,
@@ -38,9 +43,52 @@ pub fn new_postgres() -> String {
     SERVER.get_or_init(Server::start).new_database()
 }
 
+/// The URL of a new database on the server of another one, with all that it holds. Nobody may be connected to that.
+pub fn copy_of_postgres(url: &str) -> String {
+    let (url, folder) = url.split_once("?host=").expect("the folder of a socket");
+    let (server, template) = url.rsplit_once('/').expect("a database");
+    let name = create_database(&programs(), Path::new(folder), Some(template));
+    format!("{server}/{name}?host={folder}")
+}
+
 /// Runs SQL in a database of this process's server and returns what it prints, unaligned and without headings.
 pub fn run_sql(url: &str, sql: &str) -> String {
     client(&["-q", "-t", "-A", "-c", sql, url])
+}
+
+/// What makes some of a database's transactions conflict. Which they are is told by their numbers, so that one which is run again is another.
+const CONFLICTS: &str = "
+    CREATE SEQUENCE injected;
+    CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF MOD(CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), 20) = CAST(TG_ARGV[0] AS BIGINT) THEN
+            PERFORM nextval('injected');
+            RAISE EXCEPTION 'injected' USING ERRCODE = '40001';
+        END IF;
+        RETURN NULL;
+    END $$;
+    DO $$
+    DECLARE
+        one RECORD;
+    BEGIN
+        FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+            EXECUTE format('CREATE TRIGGER conflict_at_once AFTER INSERT OR UPDATE OR DELETE ON %I
+                            FOR EACH STATEMENT EXECUTE FUNCTION conflict(7)', one.tablename);
+            EXECUTE format('CREATE CONSTRAINT TRIGGER conflict_at_commit AFTER INSERT OR UPDATE OR DELETE ON %I
+                            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION conflict(13)', one.tablename);
+        END LOOP;
+    END $$";
+
+/// Lets one of ten transactions that write fail as those do that conflict (40001), whatever table it writes: at its first statement, or in
+/// its COMMIT.
+pub fn inject_conflicts(url: &str) {
+    run_sql(url, CONFLICTS);
+}
+
+/// How many did so far: a sequence goes on when its transaction is undone.
+pub fn injected_conflicts(url: &str) -> u64 {
+    let count = run_sql(url, "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM injected");
+    count.parse().expect("a number")
 }
 
 /// Runs a statement in a database of this process's server and returns how many rows it changed.
@@ -97,17 +145,31 @@ impl Server {
     }
 
     fn new_database(&self) -> String {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        self.create_database(&name);
+        let name = create_database(&self.programs, &self.folder, None);
         format!("postgres://postgres@localhost/{name}?host={}", self.folder.display())
     }
+}
 
-    fn create_database(&self, name: &str) {
-        let mut create = Command::new(self.programs.join("createdb"));
-        create.arg("-h").arg(&self.folder).args(["-U", "postgres", "--strategy=file_copy", name]);
-        let output = create.stdin(Stdio::null()).output().expect("createdb");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+/// Makes a database that has what another one has, an empty one without that, and returns its name.
+fn create_database(programs: &Path, folder: &Path, template: Option<&str>) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let mut create = Command::new(programs.join("createdb"));
+    create.arg("-h").arg(folder).args(["-U", "postgres", "--strategy=file_copy"]);
+    if let Some(template) = template {
+        create.args(["-T", template]);
+    }
+    create.arg(&name).stdin(Stdio::null());
+    let begun = Instant::now();
+    loop {
+        let output = create.output().expect("createdb");
+        if output.status.success() {
+            return name;
+        }
+        let error = String::from_utf8_lossy(&output.stderr);
+        // The server may not have noticed yet that whoever was connected is gone.
+        assert!(error.contains("is being accessed by other users") && begun.elapsed() < PATIENCE, "{error}");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

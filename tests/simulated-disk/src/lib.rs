@@ -60,6 +60,12 @@ impl SimulatedDisk {
         self.shared.state().crash_in(steps, moment);
     }
 
+    /// Counts what the process does elsewhere among the steps, such as a request to a server. When the crash comes at this one, tells whether
+    /// it comes before it, and nothing may be done any more, or after it: then who asks does it, and lets the process die.
+    pub fn step_elsewhere(&self, what: &str) -> Option<Moment> {
+        self.shared.state().step_elsewhere(what)
+    }
+
     /// Lets the process die, or the power fail, now.
     pub fn crash_now(&self) {
         self.shared.state().dead = true;

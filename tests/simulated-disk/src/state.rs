@@ -103,6 +103,18 @@ impl State {
         done
     }
 
+    /// Takes a step that is not the disk's; tells when the crash comes at it, or has come.
+    pub(crate) fn step_elsewhere(&mut self, what: &str) -> Option<Moment> {
+        if self.dead {
+            return Some(Moment::Before);
+        }
+        self.trail.push(what.to_owned());
+        let (step, moment) = self.crash?;
+        let moment = (step == self.trail.len() as u64).then_some(moment);
+        self.dead = moment == Some(Moment::Before);
+        moment
+    }
+
     pub(crate) fn trail(&self) -> &[String] {
         &self.trail
     }
