@@ -2,6 +2,8 @@
 
 #[path = "../shared/blobs.rs"]
 mod blobs;
+#[path = "../shared/conflicts.rs"]
+mod conflicts;
 mod credentials;
 #[path = "../shared/databases.rs"]
 mod databases;

@@ -10,6 +10,7 @@ use engine::{
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+use crate::conflicts::inject_conflicts;
 use crate::databases::database;
 
 /// The operator, who may do everything.
@@ -36,6 +37,7 @@ impl Store {
         settings.database = database();
         change(&mut settings);
         let engine = Engine::open(settings.clone()).await.expect("a store");
+        inject_conflicts(&settings.database);
         Self { engine, hand, settings, _dir: dir }
     }
 

@@ -7,6 +7,8 @@
 
 #[path = "../shared/blobs.rs"]
 mod blobs;
+#[path = "../shared/conflicts.rs"]
+mod conflicts;
 mod content;
 #[path = "../shared/databases.rs"]
 mod databases;

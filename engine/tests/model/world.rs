@@ -5,6 +5,7 @@ use std::time::Duration;
 use engine::{Caller, CheckOptions, Clock, ClockHand, Engine, OnProgress, Settings};
 use tempfile::TempDir;
 
+use crate::conflicts::inject_conflicts;
 use crate::content::INLINE_SIZE_BYTES_MAX;
 use crate::databases::database;
 use crate::tenants::{group, user};
@@ -33,6 +34,7 @@ impl World {
             ..Settings::new(directory.path())
         };
         let engine = Engine::open(settings.clone()).await.unwrap();
+        inject_conflicts(&settings.database);
         group(&engine).await;
         let tenant = user(&engine, "ada").await;
         Self { engine, tenant, settings, hand, directory }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use engine::{
-    Body, Caller, CheckOptions, DeleteTarget, Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject,
-    OnProgress, ReadObject, Settings, VersionId, VersionListRequest, Versioning, WriteConditions,
+    Body, Caller, CheckOptions, CompleteUpload, CompletedPart, CopyObject, CopySource, DeleteTarget, Digests,
+    Durability, Engine, Error, Faults, ListEntry, ListRequest, NewObject, ObjectKey, OnProgress, PartSource,
+    ReadConditions, ReadObject, Settings, VersionId, VersionListRequest, Versioning, WriteConditions,
 };
-use test_databases::{change_rows, new_postgres, run_sql};
+use test_databases::{change_rows, inject_conflicts, injected_conflicts, new_postgres, run_sql};
 
 use crate::databases::postgres;
 use crate::world::{key, noise, tenant_with_bucket};
@@ -96,6 +97,45 @@ async fn a_transaction_that_conflicts_in_a_statement_is_run_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_conflicts_in_its_commit_is_run_again() {
     all_are_written_once("DEFERRABLE INITIALLY DEFERRED").await;
+}
+
+/// A copy of an object, made by an upload of one part.
+async fn copy_by_upload(store: &Shared, from: &CopySource, to: &ObjectKey) -> engine::Result<()> {
+    let Shared { engine, ada, bucket, .. } = store;
+    let upload = engine.create_upload(ada, bucket, to, NewObject::default(), None).await?.upload_id;
+    let source = PartSource { object: from.clone(), range: None, upload_key: None };
+    let (part, _) = engine.copy_part(ada, &source, bucket, to, &upload, 1).await?;
+    let part = CompletedPart { number: 1, etag: part.etag, checksums: Digests::default() };
+    let complete = CompleteUpload { parts: vec![part], ..CompleteUpload::default() };
+    engine.complete_upload(ada, bucket, to, &upload, complete).await.map(|_| ())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_conflicts_is_run_again() {
+    let store = shared().await;
+    inject_conflicts(&store.url);
+    let Shared { engine, ada, bucket, .. } = &store;
+    for number in 0..15 {
+        let [first, copy, parts] = ["first", "copy", "parts"].map(|kind| format!("{kind}-{number}"));
+        store.put(&first, 100 + 20_000 * (number % 2)).await.unwrap();
+        let from = CopySource {
+            bucket: bucket.clone(),
+            key: key(&first),
+            version_id: None,
+            conditions: ReadConditions::default(),
+            customer_key: None,
+        };
+        engine.copy_object(ada, &from, bucket, &key(&copy), CopyObject::default()).await.unwrap();
+        copy_by_upload(&store, &from, &key(&parts)).await.unwrap();
+        let deleted = engine.delete_objects(ada, bucket, vec![DeleteTarget::current(key(&first))]).await.unwrap();
+        assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
+    }
+    let injected = injected_conflicts(&store.url);
+    assert!(injected >= 3, "only {injected} of more than 100 transactions conflicted");
+    assert_eq!(store.object_count().await, 30);
+    let report = engine.check(&Caller::LocalOperator, CheckOptions::default(), &OnProgress::nobody()).await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    engine.close().await;
 }
 
 /// Changes that wait at the same time are made in one transaction and run again together; where that does not help, one by one.
