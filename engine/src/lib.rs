@@ -130,7 +130,7 @@ pub use progress::{OnProgress, Progress};
 pub use quota::{BucketQuota, Excess, Quota};
 pub use rebuild::{RebuildOptions, RebuildReport, rebuild_index};
 pub use rules::{BucketSetting, Rules};
-pub use scrub::{Damage, ScrubOptions, ScrubReport};
+pub use scrub::{Damage, ScrubOptions, ScrubProgress, ScrubReport};
 pub use settings::{Database, Faults, PostgresSettings, Settings};
 pub use snapshots::SnapshotInfo;
 pub use tags::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, TouchedVersion};

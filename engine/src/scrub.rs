@@ -58,6 +58,17 @@ pub struct ScrubReport {
     pub damage: Vec<Damage>,
 }
 
+/// How far a pass has come, as it last noted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubProgress {
+    /// When it began, in microseconds of the Unix epoch.
+    pub started_us: i64,
+    /// Bytes verified.
+    pub size_bytes: u64,
+    /// Bytes that there are.
+    pub total_bytes: u64,
+}
+
 /// Who scrubs.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
@@ -110,6 +121,18 @@ impl Engine {
             report.damage = damage(&self.inner).await?;
         }
         report.ok_or(crate::Error::Internal("a scrub stopped although nothing stopped it"))
+    }
+
+    /// The pass that is under way, or waits to go on.
+    pub async fn scrub_under_way(&self, caller: &Caller) -> Result<Option<ScrubProgress>> {
+        caller.must_operate()?;
+        let Some(pass) = state(&self.inner).await?.pass else { return Ok(None) };
+        let total_bytes = self.inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await?;
+        Ok(Some(ScrubProgress {
+            started_us: pass.started_us,
+            size_bytes: pass.size_bytes,
+            total_bytes: total_bytes.max(pass.size_bytes),
+        }))
     }
 
     /// What the scrubber found damaged and has not found whole again.

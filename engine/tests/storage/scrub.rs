@@ -77,6 +77,7 @@ async fn only_the_machines_owner_may_scrub() {
         let refused = world.engine.scrub(&caller, ScrubOptions::default(), &OnProgress::nobody()).await;
         assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
         assert!(matches!(world.engine.damage(&caller).await, Err(Error::AccessDenied)));
+        assert!(matches!(world.engine.scrub_under_way(&caller).await, Err(Error::AccessDenied)));
     }
 }
 
@@ -164,7 +165,13 @@ async fn a_pass_goes_on_after_a_restart_where_it_stood() {
     background.abort();
     let _ = background.await;
     world.restart().await;
+    let under_way = world.engine.scrub_under_way(&Caller::LocalOperator).await.unwrap().unwrap();
+    assert!(
+        (300_000..2_000_000).contains(&under_way.size_bytes) && under_way.total_bytes == 2_000_000,
+        "{under_way:?}"
+    );
     let (first, report) = go_on(&world).await;
+    assert_eq!(world.engine.scrub_under_way(&Caller::LocalOperator).await.unwrap(), None);
     assert!((400_000..2_000_000).contains(&first), "the first three pieces were verified before: {first}");
     assert_eq!((report.item_count, report.size_bytes), (20, 2_000_000), "each once: {report:?}");
     assert_eq!(report.damage.len(), 1, "{report:?}");

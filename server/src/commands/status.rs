@@ -41,6 +41,10 @@ pub(super) async fn run(shared: &Shared) -> anyhow::Result<u8> {
         let since = output::time(damage.found_us);
         output::line(format!("DAMAGED  {}: {}{objects}, found {since}", damage.subject, damage.detail))?;
     }
+    if let Some(pass) = &status.scrub {
+        let (verified, total) = (output::size(pass.size_bytes), output::size(pass.total_bytes));
+        output::line(format!("scrub    {verified} of {total} verified since {}", output::time(pass.started_us)))?;
+    }
     for worker in &status.health.workers {
         let when = worker.last_run_us.map_or_else(|| "not yet".to_owned(), output::time);
         output::line(format!("worker   {:<26} {when}  {}", worker.name, worker.last_result))?;

@@ -9,7 +9,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use connector::Connector;
-use engine::{Caller, CanonicalId, Damage, Engine};
+use engine::{Caller, CanonicalId, Damage, Engine, ScrubProgress};
 use nfs_staging::{EvictScope, PullRequest, PushRequest, Staging, Step};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,8 @@ pub(crate) struct StatusReport {
     pub(crate) has_cloudstack: bool,
     /// What the scrubber found damaged.
     pub(crate) damage: Vec<Damage>,
+    /// How far it has come with the pass that is under way.
+    pub(crate) scrub: Option<ScrubProgress>,
 }
 
 async fn status(State(parts): State<Parts>) -> Answer<StatusReport> {
@@ -86,6 +88,7 @@ async fn status(State(parts): State<Parts>) -> Answer<StatusReport> {
         doors: parts.doors,
         has_cloudstack: parts.connector.is_some(),
         damage: parts.engine.damage(&CALLER).await?,
+        scrub: parts.engine.scrub_under_way(&CALLER).await?,
     }))
 }
 
