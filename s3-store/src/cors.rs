@@ -5,7 +5,7 @@ use engine::{CorsRule, CorsRules};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, ETAG, HeaderName, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use s3s::S3Error;
@@ -73,14 +73,22 @@ fn answer_of_rule(rule: &CorsRule, asked: &Asked<'_>) -> HeaderMap {
     if !asked.headers.is_empty() {
         insert(&mut answer, ACCESS_CONTROL_ALLOW_HEADERS, &asked.headers.join(", ").to_ascii_lowercase());
     }
-    if !rule.expose_headers.is_empty() {
-        insert(&mut answer, ACCESS_CONTROL_EXPOSE_HEADERS, &rule.expose_headers.join(", "));
-    }
+    insert(&mut answer, ACCESS_CONTROL_EXPOSE_HEADERS, &exposed_by(rule));
     if let Some(seconds) = rule.max_age_seconds {
         insert(&mut answer, ACCESS_CONTROL_MAX_AGE, &seconds.to_string());
     }
     answer.insert(VARY, HeaderValue::from_static(VARIES));
     answer
+}
+
+/// What a rule exposes, and the entity tag whatever it says: without it no page can finish an upload in parts, and CloudStack sets rules that
+/// expose nothing.
+fn exposed_by(rule: &CorsRule) -> String {
+    let mut names: Vec<&str> = rule.expose_headers.iter().map(String::as_str).collect();
+    if !names.iter().any(|name| name.eq_ignore_ascii_case(ETAG.as_str())) {
+        names.push("ETag");
+    }
+    names.join(", ")
 }
 
 fn answer_of_store(settings: &Settings, asked: &Asked<'_>) -> Option<HeaderMap> {

@@ -52,3 +52,29 @@ async fn answers_and_errors_may_be_read_by_pages() {
         assert_eq!(plain.header("access-control-allow-origin"), None);
     }
 }
+
+/// The rule that CloudStack's provider sets exposes nothing, and its bucket browser uploads in parts.
+#[tokio::test]
+async fn the_entity_tag_may_be_read_whatever_a_rule_exposes() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let rule = |exposed: &str| {
+        format!(
+            "<CORSConfiguration><CORSRule><ID>AllowAny</ID><AllowedOrigin>*</AllowedOrigin><AllowedHeader>*</AllowedHeader>\
+             <AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod>{exposed}</CORSRule></CORSConfiguration>"
+        )
+    };
+    for (exposed, shown) in [
+        ("", "ETag"),
+        ("<ExposeHeader>x-amz-version-id</ExposeHeader>", "x-amz-version-id, ETag"),
+        ("<ExposeHeader>etag</ExposeHeader><ExposeHeader>Date</ExposeHeader>", "etag, Date"),
+    ] {
+        let set = endpoint.ada.send(Request::new("PUT", "/photos?q:cors").body(rule(exposed))).await;
+        assert_eq!(set.told(), "200", "{}", set.text());
+        let put = Request::new("PUT", "/photos/key").body("x").header("origin", "https://cloud.lan");
+        let stored = endpoint.ada.send(put).await;
+        assert_eq!(stored.header("access-control-expose-headers"), Some(shown));
+        assert!(stored.header("etag").is_some());
+        let kept = endpoint.get("/photos?q:cors").await;
+        assert_eq!(kept.elements("ExposeHeader").len(), exposed.matches("<ExposeHeader>").count(), "{}", kept.text());
+    }
+}

@@ -82,7 +82,7 @@ async fn pages_are_let_in_by_the_rules_of_the_bucket() {
     assert_eq!(preflight("https://a.lan", "GET").await.told(), "403 AccessForbidden");
     assert_eq!(preflight("https://a.org", "PUT").await.told(), "403 AccessForbidden");
     let put = Request::new("PUT", "/photos/key").body("x").header("origin", "https://a.lan");
-    assert_eq!(endpoint.ada.send(put).await.header("access-control-expose-headers"), Some("x-amz-meta-a"));
+    assert_eq!(endpoint.ada.send(put).await.header("access-control-expose-headers"), Some("x-amz-meta-a, ETag"));
     let foreign = Request::new("PUT", "/photos/key").body("x").header("origin", "https://a.org");
     assert_eq!(endpoint.ada.send(foreign).await.header("access-control-allow-origin"), None);
     let bad = "<CORSConfiguration><CORSRule><AllowedMethod>SING</AllowedMethod><AllowedOrigin>*</AllowedOrigin></CORSRule>\
