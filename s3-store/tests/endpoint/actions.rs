@@ -72,7 +72,8 @@ fn actions_of(operation: &str) -> &'static [&'static str] {
     }
 }
 
-fn policy(statements: &[(&str, &[&str])]) -> String {
+/// A policy of effects and the actions that they are about.
+pub(crate) fn policy(statements: &[(&str, &[&str])]) -> String {
     let statement =
         |(effect, actions): &(&str, &[&str])| format!(r#"{{"Effect":"{effect}","Action":{actions:?},"Resource":"*"}}"#);
     let statements: Vec<_> = statements.iter().map(statement).collect();
@@ -80,7 +81,7 @@ fn policy(statements: &[(&str, &[&str])]) -> String {
 }
 
 /// Whether an answer says that the caller may not.
-fn is_denied(answer: &Answer) -> bool {
+pub(crate) fn is_denied(answer: &Answer) -> bool {
     answer.status == 403 || answer.elements("Code") == ["AccessDenied"]
 }
 

@@ -22,6 +22,7 @@ mod operations;
 mod quota;
 mod refusals;
 mod rules;
+mod version_actions;
 mod versions;
 mod websites;
 mod wire;
