@@ -71,8 +71,8 @@ actions! {
     DeleteObject = Object, OfBucket(Write);
     /// Takes the tags of an object away.
     DeleteObjectTagging = Object, Never;
-    /// Deletes a version for good.
-    DeleteObjectVersion = Object, OfBucket(Write);
+    /// Deletes a version for good, which no list lets anybody do.
+    DeleteObjectVersion = Object, Never;
     /// Takes the tags of a version away.
     DeleteObjectVersionTagging = Object, Never;
     /// Reads whether transfers are accelerated.

@@ -4,6 +4,7 @@ use engine::{
     Body, BucketName, Caller, CannedAcl, CopyObject, CopySource, DeleteTarget, Error, GivenAcl, GivenGrant,
     GivenGrantee, Grantee, ListRequest, LockMode, NewAcl, NewBucket, NewLock, NewObject, ObjectName, ObjectOwnership,
     Permission, PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, RuleError, Tags, TouchedVersion,
+    Versioning,
 };
 use serde_json::{Value, json};
 
@@ -368,4 +369,37 @@ async fn what_is_said_beside_an_object_needs_its_own_right() {
             assert!(is_refused(store(caller, new).await));
         }
     }
+}
+
+async fn delete(world: &World, caller: &Caller, bucket: &BucketName, target: DeleteTarget) -> Result<()> {
+    let mut done = world.engine.delete_objects(caller, bucket, vec![target]).await.unwrap();
+    done.remove(0).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_write_by_a_list_deletes_nothing_for_good() {
+    let (world, bucket) = with_object("written").await;
+    world.engine.set_versioning(&world.ada, &bucket, Versioning::Enabled).await.unwrap();
+    let nobody = Caller::anonymous();
+    let all = canned(CannedAcl::PublicReadWrite);
+    for (acl, caller) in [
+        (granted(&world.eve, Permission::Write), &world.eve),
+        (granted(&world.eve, Permission::FullControl), &world.eve),
+        (all, &nobody),
+    ] {
+        world.engine.set_bucket_acl(&world.ada, &bucket, acl).await.unwrap();
+        put(&world, caller, &bucket, "o", GivenAcl::None).await.unwrap();
+        delete(&world, caller, &bucket, DeleteTarget::current(key("o"))).await.unwrap();
+        let stored = world.put(&bucket, "o", "again").await;
+        let version = DeleteTarget { version_id: Some(stored.version_id), ..DeleteTarget::current(key("o")) };
+        let refused = delete(&world, caller, &bucket, version.clone()).await;
+        assert!(matches!(refused, Err(Error::AccessDenied)), "{refused:?}");
+        delete(&world, &world.ada, &bucket, version).await.unwrap();
+    }
+    let eve = json!({ "AWS": format!("arn:aws:iam::{}:root", world.eve.account().unwrap().canonical_id) });
+    let may = policy(&[statement("Allow", &eve, &["s3:DeleteObjectVersion"], "written")]);
+    world.engine.set_bucket_policy(&world.ada, &bucket, &may).await.unwrap();
+    let stored = world.put(&bucket, "o", "again").await;
+    let version = DeleteTarget { version_id: Some(stored.version_id), ..DeleteTarget::current(key("o")) };
+    delete(&world, &world.eve, &bucket, version).await.unwrap();
 }
