@@ -57,6 +57,9 @@ pub(crate) struct Meta {
     /// Of an open upload: the facts of the request that began it, by name.
     #[serde(rename = "b", skip_serializing_if = "Option::is_none")]
     told_at_beginning: Option<Vec<(String, String)>>,
+    /// Of an open upload: the account that began it, if any did.
+    #[serde(rename = "bb", skip_serializing_if = "Option::is_none")]
+    begun_by: Option<CanonicalId>,
 }
 
 /// Digests in hexadecimal.
@@ -188,10 +191,21 @@ impl Meta {
         self.legal_hold = held;
     }
 
-    /// With the facts of the request that begins an upload; without them for the object that it becomes.
-    pub(crate) fn begun_with(mut self, told: Option<Vec<(String, String)>>) -> Self {
-        self.told_at_beginning = told;
+    /// Of an upload that an account begins, if any does, with the facts of the request.
+    pub(crate) fn begun(mut self, account: Option<CanonicalId>, told: Vec<(String, String)>) -> Self {
+        self.begun_by = account;
+        self.told_at_beginning = Some(told);
         self
+    }
+
+    /// Of the object that an upload becomes.
+    pub(crate) fn completed(self) -> Self {
+        Self { begun_by: None, told_at_beginning: None, ..self }
+    }
+
+    /// The account that began an upload, if any did. Of uploads from before that was kept it is the one that will own the object.
+    pub(crate) fn begun_by(&self) -> Option<&CanonicalId> {
+        self.begun_by.as_ref().or(self.owner())
     }
 
     pub(crate) fn told_at_beginning(&self) -> Option<&[(String, String)]> {

@@ -56,6 +56,8 @@ pub struct Upload {
     pub checksum: Option<UploadChecksum>,
     /// Who will own the object; `None` for the bucket's owner.
     pub owner: Option<CanonicalId>,
+    /// The account that began it; `None` where nobody in particular did.
+    pub begun_by: Option<CanonicalId>,
     /// How the object will be encrypted.
     pub encryption: Option<Encryption>,
     /// When it is given up by a rule of its bucket; `None` for never, and in a list of uploads.
@@ -179,7 +181,7 @@ impl Engine {
             .encrypted(sealed)
             .possessed(possession, &known.bucket.owner)
             .with_tags(new.tags)
-            .begun_with(Some(told))
+            .begun(caller.account().map(|account| account.canonical_id.clone()), told)
             // The default retention counts from Complete on, and is the one that the bucket has then.
             .locked(&new.lock);
         let bucket_id = known.bucket.id;
@@ -190,6 +192,7 @@ impl Engine {
             storage_class: new.storage_class,
             checksum,
             owner: meta.owner().cloned(),
+            begun_by: meta.begun_by().cloned(),
             encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
             given_up: None,
         };
@@ -354,8 +357,8 @@ impl Engine {
         key: &ObjectKey,
         upload: &UploadId,
     ) -> Result<()> {
-        let wanted = Wanted::at(Action::AbortMultipartUpload, key);
-        let bucket_id = self.allowed_bucket(caller, bucket, &wanted).await?.bucket.id;
+        let known = self.bucket_of_own(caller, bucket, key, upload, Action::AbortMultipartUpload).await?;
+        let bucket_id = known.bucket.id;
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
@@ -380,8 +383,7 @@ impl Engine {
         after: u32,
         parts_max: usize,
     ) -> Result<PartPage> {
-        let wanted = Wanted::at(Action::ListMultipartUploadParts, key);
-        let known = self.allowed_bucket(caller, bucket, &wanted).await?;
+        let known = self.bucket_of_own(caller, bucket, key, upload, Action::ListMultipartUploadParts).await?;
         let (key, upload) = (key.clone(), upload.clone());
         self.inner
             .db
@@ -425,6 +427,35 @@ impl Engine {
         key: &ObjectKey,
         upload: &UploadId,
     ) -> Result<(Arc<KnownBucket>, Option<OpenUpload>)> {
+        let (known, open) = self.named_upload(caller, bucket, key, upload).await?;
+        let meta = open.as_ref().map(|open| &open.meta);
+        known.must_allow(caller, &Wanted { upload: meta, ..Wanted::at(Action::PutObject, key) })?;
+        Ok((known, open))
+    }
+
+    /// The bucket of an upload that the caller may stop or look at: as who began it, or as whom the bucket lets. There need be no such upload.
+    async fn bucket_of_own(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+        action: Action,
+    ) -> Result<Arc<KnownBucket>> {
+        let (known, open) = self.named_upload(caller, bucket, key, upload).await?;
+        let begun_by = open.as_ref().and_then(|open| open.meta.begun_by());
+        known.must_allow(caller, &Wanted { begun_by, ..Wanted::at(action, key) })?;
+        Ok(known)
+    }
+
+    /// An upload, whoever asks; `None` when there is none such.
+    async fn named_upload(
+        &self,
+        caller: &Caller,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<(Arc<KnownBucket>, Option<OpenUpload>)> {
         let known = self.known_bucket(bucket).await?;
         let (bucket_id, named, upload) = (known.bucket.id, key.clone(), upload.clone());
         let found = self.inner.db.read_statement_for(caller.share(), "open_upload", |tx| {
@@ -434,8 +465,6 @@ impl Engine {
             Err(Error::NoSuchUpload) => None,
             found => Some(found?),
         };
-        let meta = open.as_ref().map(|open| &open.meta);
-        known.must_allow(caller, &Wanted { upload: meta, ..Wanted::at(Action::PutObject, key) })?;
         Ok((known, open))
     }
 }
@@ -491,7 +520,7 @@ async fn make_object(
         storage_class: upload.storage_class,
         parts_count: Some(u32::try_from(complete.parts.len()).unwrap_or(PART_NUMBER_MAX)),
         content_id,
-        meta: meta.with_checksums(&whole.checksums, whole.checksum_type).begun_with(None).locked(&lock),
+        meta: meta.with_checksums(&whole.checksums, whole.checksum_type).completed().locked(&lock),
     };
     objects::put(tx, ids, bucket, &upload.key, &new, None, &complete.conditions).await
 }

@@ -239,28 +239,35 @@ fn shown_part(part: &engine::Part) -> dto::Part {
     shown
 }
 
-/// Who will own what uploads make.
+/// Who will own what uploads make, and who began them.
 struct Owners {
     of_bucket: Person,
     names: HashMap<CanonicalId, String>,
 }
 
 impl Owners {
-    /// The owner of an upload's object, who began the upload, too.
+    /// The owner of an upload's object, and who began the upload. What nobody in particular began is the bucket owner's.
     fn of(&self, upload: &engine::Upload) -> (Owner, Initiator) {
-        let person = upload.owner.as_ref().map_or_else(
-            || self.of_bucket.clone(),
-            |id| Person { canonical_id: id.clone(), display_name: self.names.get(id).cloned().unwrap_or_default() },
-        );
-        let owner = acl::owner(&person);
-        let initiator = Initiator { display_name: owner.display_name.clone(), id: owner.id.clone() };
-        (owner, initiator)
+        let owner = acl::owner(&self.person(upload.owner.as_ref()));
+        let Owner { display_name, id } = acl::owner(&self.person(upload.begun_by.as_ref()));
+        (owner, Initiator { display_name, id })
+    }
+
+    fn person(&self, id: Option<&CanonicalId>) -> Person {
+        match id.filter(|id| **id != self.of_bucket.canonical_id) {
+            None => self.of_bucket.clone(),
+            Some(id) => {
+                let display_name = self.names.get(id).cloned().unwrap_or_default();
+                Person { canonical_id: id.clone(), display_name }
+            }
+        }
     }
 }
 
 async fn owners(engine: &Engine, bucket: &BucketName, uploads: &[engine::Upload]) -> S3Result<Owners> {
     let of_bucket = engine.bucket_owner(bucket).await.map_err(from_engine)?;
-    let ids: Vec<_> = uploads.iter().filter_map(|upload| upload.owner.clone()).collect();
+    let others = |upload: &engine::Upload| [upload.owner.clone(), upload.begun_by.clone()].into_iter().flatten();
+    let ids: Vec<_> = uploads.iter().flat_map(others).filter(|id| *id != of_bucket.canonical_id).collect();
     let names = if ids.is_empty() { HashMap::new() } else { engine.display_names(ids).await.map_err(from_engine)? };
     Ok(Owners { of_bucket, names })
 }

@@ -14,6 +14,8 @@ pub(crate) enum ByAcl {
     OfBucket(super::acl::Permission),
     /// The list of the object.
     OfObject(super::acl::Permission),
+    /// None does, but whoever began the upload that it is about may.
+    OfUpload,
     /// None does: only the owner, and whom a policy names.
     Never,
 }
@@ -45,7 +47,7 @@ macro_rules! actions {
 
             pub(crate) fn by_acl(self) -> ByAcl {
                 use super::acl::Permission::{Read, ReadAcp, Write, WriteAcp};
-                use ByAcl::{Never, OfBucket, OfObject};
+                use ByAcl::{Never, OfBucket, OfObject, OfUpload};
                 match self {
                     $(Self::$name => $by,)*
                 }
@@ -56,7 +58,7 @@ macro_rules! actions {
 
 actions! {
     /// Stops an upload in parts.
-    AbortMultipartUpload = Object, OfBucket(Write);
+    AbortMultipartUpload = Object, OfUpload;
     /// Deletes past a governance lock.
     BypassGovernanceRetention = Object, Never;
     /// Makes a bucket.
@@ -140,7 +142,7 @@ actions! {
     /// Lists versions.
     ListBucketVersions = Bucket, OfBucket(Read);
     /// Lists the parts of an upload.
-    ListMultipartUploadParts = Object, OfBucket(Write);
+    ListMultipartUploadParts = Object, OfUpload;
     /// Sets whether transfers are accelerated.
     PutAccelerateConfiguration = Bucket, Never;
     /// Sets the access control list of a bucket.
@@ -210,7 +212,7 @@ mod tests {
         for action in Action::ALL {
             match action.by_acl() {
                 ByAcl::OfObject(_) => assert_eq!(action.level(), Level::Object, "{action:?}"),
-                ByAcl::OfBucket(_) | ByAcl::Never => {}
+                ByAcl::OfBucket(_) | ByAcl::OfUpload | ByAcl::Never => {}
             }
         }
     }

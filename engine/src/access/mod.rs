@@ -39,6 +39,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) said_lock: Option<SaidLock>,
     /// The upload that it is a part or the end of.
     pub(crate) upload: Option<&'a Meta>,
+    /// Whose account began the upload that it stops or shows.
+    pub(crate) begun_by: Option<&'a CanonicalId>,
     /// The prefix of a listing that no request asked for, where the answer depends on one.
     pub(crate) prefix: Option<&'a str>,
 }
@@ -46,7 +48,8 @@ pub(crate) struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// An action on the bucket itself.
     pub(crate) fn on_bucket(action: Action) -> Self {
-        Self { action, key: None, object: None, new_tags: &[], said_lock: None, upload: None, prefix: None }
+        let (key, object, said_lock, upload, begun_by, prefix) = (None, None, None, None, None, None);
+        Self { action, key, object, new_tags: &[], said_lock, upload, begun_by, prefix }
     }
 
     /// An action at a key, whatever is there.
@@ -197,16 +200,15 @@ impl KnownBucket {
         if owns_object && by != ByAcl::Never && wanted.action.level() == Level::Object {
             return true;
         }
-        if self.ownership() == ObjectOwnership::BucketOwnerEnforced {
-            return false;
-        }
+        let are_off = self.ownership() == ObjectOwnership::BucketOwnerEnforced;
         let ignore_public = self.rules.public_access.is_some_and(|block| block.ignore_public_acls);
         let gives = |acl: Option<&Acl>, permission: Permission| {
-            acl.is_some_and(|acl| acl.allows(caller, permission, ignore_public))
+            !are_off && acl.is_some_and(|acl| acl.allows(caller, permission, ignore_public))
         };
         match by {
             ByAcl::OfBucket(permission) => gives(self.rules.acl.as_ref(), permission),
             ByAcl::OfObject(permission) => gives(wanted.object.and_then(|object| object.acl), permission),
+            ByAcl::OfUpload => wanted.begun_by.is_some_and(|account| caller.acts_in(account)),
             ByAcl::Never => false,
         }
     }

@@ -64,6 +64,7 @@ fn from_row(row: &Row) -> Result<Upload> {
         storage_class: StorageClass::parse(&row.text("storage_class")?)?,
         checksum: checksum_from_text(&row.text("checksum")?)?,
         owner: meta.owner().cloned(),
+        begun_by: meta.begun_by().cloned(),
         encryption: meta.encryption().map(|sealed| sealed.shown.clone()),
         given_up: None,
     })

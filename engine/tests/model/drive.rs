@@ -280,6 +280,7 @@ impl Drive {
             id: engine::UploadId::new(&"0".repeat(32)).unwrap(),
             bucket: name.clone(),
             key: key.clone(),
+            begun_by: self.world.tenant.account().map(|account| account.canonical_id.clone()),
             created_us: 0,
             headers: headers.clone(),
             user_metadata: user_metadata.clone(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::{
-    BucketName, ChecksumAlgorithm, ChecksumType, CompleteUpload, Digests, Error, ObjectHeaders, ObjectInfo, ObjectKey,
-    Result, StorageClass, UploadChecksum, UploadId,
+    BucketName, CanonicalId, ChecksumAlgorithm, ChecksumType, CompleteUpload, Digests, Error, ObjectHeaders,
+    ObjectInfo, ObjectKey, Result, StorageClass, UploadChecksum, UploadId,
 };
 
 use crate::content::{Content, INLINE_SIZE_BYTES_MAX, crc32, crc64, etag_of};
@@ -23,6 +23,7 @@ pub(crate) struct Upload {
     pub(crate) id: UploadId,
     pub(crate) bucket: BucketName,
     pub(crate) key: ObjectKey,
+    pub(crate) begun_by: Option<CanonicalId>,
     pub(crate) created_us: i64,
     pub(crate) headers: ObjectHeaders,
     pub(crate) user_metadata: Vec<(String, String)>,
@@ -74,6 +75,7 @@ impl Upload {
             storage_class: StorageClass::Standard,
             checksum: self.checksum(),
             owner: None,
+            begun_by: self.begun_by.clone(),
         }
     }
 

@@ -1,10 +1,10 @@
 //! Who may do what: access control lists, policies, blocks against the world, and who owns what others store.
 
 use engine::{
-    Body, BucketName, Caller, CannedAcl, CopyObject, CopySource, DeleteTarget, Error, GivenAcl, GivenGrant,
-    GivenGrantee, Grantee, ListRequest, LockMode, NewAcl, NewBucket, NewLock, NewObject, ObjectName, ObjectOwnership,
-    Permission, PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, RuleError, Tags, TouchedVersion,
-    Versioning,
+    Body, BucketName, Caller, CannedAcl, CanonicalId, CopyObject, CopySource, DeleteTarget, Error, GivenAcl,
+    GivenGrant, GivenGrantee, Grantee, ListRequest, LockMode, NewAcl, NewBucket, NewLock, NewObject, ObjectName,
+    ObjectOwnership, Permission, PublicAccessBlock, ReadConditions, ReadObject, Result, Retention, RuleError, Tags,
+    TouchedVersion, Upload, UploadListRequest, Versioning,
 };
 use serde_json::{Value, json};
 
@@ -402,4 +402,55 @@ async fn who_may_write_by_a_list_deletes_nothing_for_good() {
     let stored = world.put(&bucket, "o", "again").await;
     let version = DeleteTarget { version_id: Some(stored.version_id), ..DeleteTarget::current(key("o")) };
     delete(&world, &world.eve, &bucket, version).await.unwrap();
+}
+
+/// Whether a caller may see the parts of an upload, and then stop it.
+async fn may_stop(world: &World, caller: &Caller, bucket: &BucketName, upload: &Upload) -> bool {
+    let (engine, id) = (&world.engine, &upload.upload_id);
+    let shown = engine.list_parts(caller, bucket, &upload.key, id, 0, 9).await.map(drop);
+    let stopped = engine.abort_upload(caller, bucket, &upload.key, id).await;
+    match (shown, stopped) {
+        (Ok(()), Ok(())) => true,
+        (Err(Error::AccessDenied), Err(Error::AccessDenied)) => false,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_stopped_by_who_began_it_and_by_the_buckets_owner() {
+    let (world, bucket) = with_object("uploads").await;
+    let nobody = Caller::anonymous();
+    let begin = async |caller: &Caller| {
+        world.engine.create_upload(caller, &bucket, &key("k"), NewObject::default(), None).await.unwrap()
+    };
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::PublicReadWrite)).await.unwrap();
+    for beginner in [&world.ada, &world.eve, &nobody] {
+        let upload = begin(beginner).await;
+        for other in [&world.eve, &nobody] {
+            let is_own = other.account().is_some() && other.account() == beginner.account();
+            assert_eq!(may_stop(&world, other, &bucket, &upload).await, is_own, "{other:?} of {beginner:?}");
+        }
+        let is_there = beginner.account() != world.eve.account();
+        assert!(!is_there || may_stop(&world, &world.ada, &bucket, &upload).await);
+    }
+    let unknown = Upload { upload_id: engine::UploadId::new(&"0".repeat(32)).unwrap(), ..begin(&world.ada).await };
+    assert!(!may_stop(&world, &world.eve, &bucket, &unknown).await, "who may not stop it hears of none");
+
+    // Where lists are off and all objects are the bucket owner's, an upload is still whose who began it.
+    world.engine.set_bucket_acl(&world.ada, &bucket, canned(CannedAcl::Private)).await.unwrap();
+    world.engine.set_bucket_ownership(&world.ada, &bucket, ObjectOwnership::BucketOwnerEnforced).await.unwrap();
+    let eve: &CanonicalId = &world.eve.account().unwrap().canonical_id;
+    let principal = json!({ "AWS": format!("arn:aws:iam::{eve}:root") });
+    let may_store = statement("Allow", &principal, &["s3:PutObject"], "uploads");
+    world.engine.set_bucket_policy(&world.ada, &bucket, &policy(std::slice::from_ref(&may_store))).await.unwrap();
+    let upload = begin(&world.eve).await;
+    let listed = UploadListRequest { entries_max: 9, ..UploadListRequest::default() };
+    let listed = world.engine.list_uploads(&world.ada, &bucket, &listed).await.unwrap().uploads;
+    let listed = listed.iter().find(|listed| listed.upload_id == upload.upload_id).unwrap();
+    assert_eq!((listed.owner.as_ref(), listed.begun_by.as_ref()), (None, Some(eve)));
+    let deny = statement("Deny", &principal, &["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"], "uploads");
+    world.engine.set_bucket_policy(&world.ada, &bucket, &policy(&[may_store.clone(), deny])).await.unwrap();
+    assert!(!may_stop(&world, &world.eve, &bucket, &upload).await);
+    world.engine.set_bucket_policy(&world.ada, &bucket, &policy(&[may_store])).await.unwrap();
+    assert!(may_stop(&world, &world.eve, &bucket, &upload).await);
 }
