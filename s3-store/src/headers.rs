@@ -95,6 +95,9 @@ pub(crate) fn refuse_unsupported(headers: &HeaderMap) -> S3Result {
     if text(headers, "x-amz-write-offset-bytes").is_some() {
         return Err(not_implemented("Appending"));
     }
+    if headers.keys().any(|name| name.as_str().starts_with("x-amz-object-lock-event-hold")) {
+        return Err(not_implemented("Holding an object for events"));
+    }
     check_redirect(text(headers, REDIRECT_LOCATION).as_deref())
 }
 
@@ -224,6 +227,9 @@ mod tests {
             refuse_unsupported(&headers).err().map(|error| error.code().as_str().to_owned())
         };
         assert_eq!(refused("x-amz-write-offset-bytes", "7").as_deref(), Some("NotImplemented"));
+        for name in ["x-amz-object-lock-event-hold", "x-amz-object-lock-event-hold-duration-days"] {
+            assert_eq!(refused(name, "1").as_deref(), Some("NotImplemented"), "{name}");
+        }
         assert_eq!(refused("x-amz-tagging", "a=b"), None);
     }
 }

@@ -154,6 +154,29 @@ async fn a_lock_is_shown_and_kept() {
     assert_eq!(endpoint.ada.send(bypass).await.told(), "204");
 }
 
+/// Holds that events end are not offered, and a lock must neither seem to have one nor end by being asked for it.
+#[tokio::test]
+async fn holds_for_events_are_refused_and_change_nothing() {
+    let endpoint = Endpoint::start().await;
+    let make = Request::new("PUT", "/photos").header("x-amz-bucket-object-lock-enabled", "true");
+    assert_eq!(endpoint.ada.send(make).await.told(), "200");
+    let locked = Request::new("PUT", "/photos/key")
+        .body("x")
+        .header("x-amz-object-lock-mode", "GOVERNANCE")
+        .header("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z");
+    assert_eq!(endpoint.ada.send(locked).await.told(), "200");
+    for (name, value) in [("x-amz-object-lock-event-hold", "ON"), ("x-amz-object-lock-event-hold-duration-days", "7")] {
+        for request in [
+            Request::new("PUT", "/photos/held").body("x"),
+            Request::new("PUT", "/photos/held").header("x-amz-copy-source", "photos/key"),
+            Request::new("POST", "/photos/held?q:uploads"),
+        ] {
+            assert_eq!(endpoint.ada.send(request.header(name, value)).await.told(), "501 NotImplemented", "{name}");
+        }
+    }
+    assert_eq!(endpoint.get("/photos/held").await.told(), "404 NoSuchKey");
+}
+
 #[tokio::test]
 async fn rules_are_shown_in_the_form_in_which_they_were_given_and_told_of_objects() {
     let endpoint = Endpoint::with_bucket("photos").await;
