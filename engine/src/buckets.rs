@@ -13,6 +13,7 @@ use crate::lifecycle::Day;
 use crate::lock::ObjectLock;
 use crate::metadata::{self, Tx};
 use crate::rules::{self, BucketSetting as _, KnownBucket, Rules};
+use crate::tags::Tags;
 use crate::usage::Usage;
 use crate::{BucketName, Caller, CanonicalId, Engine, Error, Result, RuleError};
 
@@ -65,6 +66,8 @@ pub struct NewBucket {
     pub ownership: Option<ObjectOwnership>,
     /// Whether its versions can be locked; it keeps versions then.
     pub object_lock: bool,
+    /// Its tags.
+    pub tags: Option<Tags>,
     /// Where it is asked to be, for the conditions of policies: every bucket is here.
     pub location: Option<String>,
 }
@@ -81,7 +84,7 @@ pub enum BucketCreated {
 impl Engine {
     /// Makes a bucket for the calling user, or for the account that the caller acts in. [`Error::BucketExists`] with `owned: false` when
     /// somebody else has the name, or anybody's bucket in the trash, or the caller has it with another list; with `owned: true` when the caller
-    /// has it with another lock or ownership of objects.
+    /// has it with another lock, other tags or another ownership of objects.
     pub async fn create_bucket(&self, caller: &Caller, name: &BucketName) -> Result<BucketCreated> {
         self.create_bucket_with(caller, name, NewBucket::default()).await
     }
@@ -101,6 +104,9 @@ impl Engine {
         }
         if new.ownership.is_some() {
             caller.must_be_allowed_in_account(Action::PutBucketOwnershipControls, name.as_str())?;
+        }
+        if new.tags.is_some() {
+            caller.must_be_allowed_in_account(Action::PutBucketTagging, name.as_str())?;
         }
         if new.object_lock {
             caller.must_be_allowed_in_account(Action::PutBucketObjectLockConfiguration, name.as_str())?;
@@ -126,7 +132,7 @@ impl Engine {
         let lock = new.object_lock.then(ObjectLock::default);
         let versioning = if new.object_lock { Versioning::Enabled } else { Versioning::Off };
         let acl = self.resolve_acl(new.acl, &owner, &owner).await?.filter(|acl| *acl != Acl::private(&owner));
-        let settings = Rules::rows_of_new(acl.as_ref(), new.ownership, lock)?;
+        let settings = Rules::rows_of_new(acl.as_ref(), new.ownership, lock, new.tags.as_ref())?;
         let (name, count_max) = (name.clone(), self.inner.settings.buckets_per_user_max);
         self.inner
             .db
@@ -268,10 +274,10 @@ async fn find(tx: &mut Tx, name: &BucketName, (lifecycle_day, region): (Day, Arc
     Ok(KnownBucket { rules: Rules::load(tx, &bucket).await?, owner_name, bucket, lifecycle_day, region })
 }
 
-/// Whether one's own bucket has what it is asked to be made with: its list in any case, and what is said of its lock and of who owns what
-/// others store. Another list is told as a name that is taken: clients were tested with that.
+/// Whether one's own bucket has what it is asked to be made with: its list in any case, and what is said of its lock, its tags and of who owns
+/// what others store. Another list is told as a name that is taken: clients were tested with that.
 async fn must_be_as_asked(tx: &mut Tx, bucket: &Bucket, settings: &[(&'static str, String)]) -> Result<()> {
-    let Rules { acl, ownership, object_lock, .. } = Rules::load(tx, bucket).await?;
+    let Rules { acl, ownership, object_lock, tags, .. } = Rules::load(tx, bucket).await?;
     let given_away = acl.filter(|acl| *acl != Acl::private(&bucket.owner)).as_ref().map(rules::to_json).transpose()?;
     let asked = |kind: &str| settings.iter().find(|(asked, _)| *asked == kind).map(|(_, value)| value);
     if asked(rules::ACL) != given_away.as_ref() {
@@ -279,7 +285,9 @@ async fn must_be_as_asked(tx: &mut Tx, bucket: &Bucket, settings: &[(&'static st
     }
     let ownership = rules::to_json(&ownership.unwrap_or_default())?;
     let fits = asked(ObjectOwnership::KIND).is_none_or(|asked| *asked == ownership)
-        && (asked(ObjectLock::KIND).is_none() || object_lock.is_some());
+        && (asked(ObjectLock::KIND).is_none() || object_lock.is_some())
+        && (asked(Tags::KIND).is_none()
+            || asked(Tags::KIND) == tags.as_ref().map(rules::to_json).transpose()?.as_ref());
     if fits { Ok(()) } else { Err(Error::BucketExists { owned: true }) }
 }
 

@@ -127,11 +127,13 @@ impl Rules {
         acl: Option<&Acl>,
         ownership: Option<ObjectOwnership>,
         object_lock: Option<ObjectLock>,
+        tags: Option<&Tags>,
     ) -> Result<Vec<(&'static str, String)>> {
         let acl = acl.map(|acl| Ok((ACL, to_json(acl)?)));
         let ownership = ownership.map(|ownership| Ok((ObjectOwnership::KIND, to_json(&ownership)?)));
         let object_lock = object_lock.map(|lock| Ok((ObjectLock::KIND, to_json(&lock)?)));
-        acl.into_iter().chain(ownership).chain(object_lock).collect()
+        let tags = tags.map(|tags| Ok((Tags::KIND, to_json(tags)?)));
+        acl.into_iter().chain(ownership).chain(object_lock).chain(tags).collect()
     }
 
     /// Reads all that is set on a bucket.

@@ -26,7 +26,7 @@ pub(crate) struct GuardedBody {
 
 enum Guard {
     Data,
-    Document(Box<DocumentCheck>),
+    Document { check: Box<DocumentCheck>, is_kept: bool },
     Chunks(ChunkReader),
 }
 
@@ -40,6 +40,8 @@ pub(crate) enum BodyKind {
         size_bytes_max: usize,
         /// Whether `x-amz-checksum-*` headers are of the document: those of a Complete are of the object.
         checksums_are_its_own: bool,
+        /// Whether it is kept, to be looked at once more.
+        is_kept: bool,
     },
     /// Bytes in `aws-chunked` framing.
     Chunks(Framing),
@@ -49,7 +51,7 @@ impl GuardedBody {
     pub(crate) fn new(body: DrainedBody, kind: BodyKind, headers: &HeaderMap, context: RequestContext) -> Self {
         let guard = match kind {
             BodyKind::Data => Guard::Data,
-            BodyKind::Document { size_bytes_max, checksums_are_its_own } => {
+            BodyKind::Document { size_bytes_max, checksums_are_its_own, is_kept } => {
                 let size_bytes = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
                 let mut check = DocumentCheck::new(headers, size_bytes, size_bytes_max, checksums_are_its_own);
                 // Nobody reads a body that has no bytes, not even to see that its digest is another.
@@ -58,7 +60,7 @@ impl GuardedBody {
                 {
                     context.set_body_fault(fault);
                 }
-                Guard::Document(Box::new(check))
+                Guard::Document { check: Box::new(check), is_kept }
             }
             BodyKind::Chunks(framing) => Guard::Chunks(ChunkReader::new(framing)),
         };
@@ -105,6 +107,9 @@ impl HttpBody for GuardedBody {
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
             };
+            if let Guard::Document { is_kept: true, .. } = this.guard {
+                this.context.keep_of_document(&data);
+            }
             match this.guard.take(data) {
                 Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
                 Ok(None) => {}
@@ -119,7 +124,7 @@ impl HttpBody for GuardedBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.guard {
-            Guard::Data | Guard::Document(_) => self.inner.size_hint(),
+            Guard::Data | Guard::Document { .. } => self.inner.size_hint(),
             Guard::Chunks(_) => SizeHint::default(),
         }
     }
@@ -130,7 +135,7 @@ impl Guard {
     fn take(&mut self, data: Bytes) -> Result<Option<Bytes>, BodyFault> {
         match self {
             Self::Data => Ok(Some(data)),
-            Self::Document(check) => check.take(&data).map(|()| Some(data)),
+            Self::Document { check, .. } => check.take(&data).map(|()| Some(data)),
             Self::Chunks(reader) => reader.take(data).map(|()| None),
         }
     }
@@ -138,7 +143,7 @@ impl Guard {
     fn end(&mut self) -> Result<(), BodyFault> {
         match self {
             Self::Data => Ok(()),
-            Self::Document(check) => check.end(),
+            Self::Document { check, .. } => check.end(),
             Self::Chunks(reader) => reader.end(),
         }
     }

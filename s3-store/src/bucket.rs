@@ -12,7 +12,7 @@ use s3s::{S3Request, S3Response, S3Result, s3_error};
 use crate::durability;
 use crate::error::{custom, from_engine, not_implemented};
 use crate::headers::{bucket as bucket_name, caller, check_owner, refuse_unsupported, text, timestamp};
-use crate::{Settings, acl, settings_of_bucket};
+use crate::{Settings, acl, elements, settings_of_bucket};
 
 /// The region that S3 reports by an empty answer.
 const REGION_UNNAMED: &str = "us-east-1";
@@ -35,6 +35,7 @@ pub(crate) async fn create(
         ownership,
         object_lock: request.input.object_lock_enabled_for_bucket.unwrap_or_default(),
         location: location.map(|location| location.as_str().to_owned()),
+        tags: elements::tags_of_new_bucket(&elements::kept(&request.extensions))?,
     };
     // Making an own bucket again is no error: CloudStack repeats it.
     match engine.create_bucket_with(&who, &name, new).await.map_err(from_engine)? {

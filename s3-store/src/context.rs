@@ -1,6 +1,6 @@
 //! What travels with a request: its id, who it claims to be from, which operation it became, and what was wrong with its body.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,6 +22,7 @@ struct Inner {
     facts: OnceLock<Facts>,
     operation: OnceLock<&'static str>,
     body_fault: OnceLock<BodyFault>,
+    document: Mutex<Vec<u8>>,
     caller: OnceLock<Caller>,
     error_code: OnceLock<String>,
     deleted_keys: OnceLock<Vec<DeletedKey>>,
@@ -37,6 +38,7 @@ impl RequestContext {
             facts: OnceLock::new(),
             operation: OnceLock::new(),
             body_fault: OnceLock::new(),
+            document: Mutex::new(Vec::new()),
             caller: OnceLock::new(),
             error_code: OnceLock::new(),
             deleted_keys: OnceLock::new(),
@@ -104,6 +106,15 @@ impl RequestContext {
 
     pub(crate) fn set_deleted_keys(&self, keys: Vec<DeletedKey>) {
         let _ = self.0.deleted_keys.set(keys);
+    }
+
+    /// What came so far of a document that is looked at once more; nothing of others.
+    pub(crate) fn document(&self) -> Vec<u8> {
+        self.0.document.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn keep_of_document(&self, data: &[u8]) {
+        self.0.document.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(data);
     }
 
     /// The first fault of the body.

@@ -18,6 +18,7 @@ mod cors;
 mod document;
 mod drain;
 mod durability;
+mod elements;
 mod encryption;
 mod error;
 mod facts;

@@ -30,6 +30,7 @@ use crate::facts::FormSender;
 use crate::gate::{Gate, Secrets};
 use crate::host::Hosts;
 use crate::iam::{self, Identities};
+use crate::operations::is_subresource;
 use crate::store::Store;
 use crate::website::{self, Visit};
 use crate::{Settings, answer, cors, facts, form};
@@ -301,12 +302,13 @@ impl Door {
 
     /// Takes the memory that a document needs until it is answered; what has no document needs none.
     fn memory_for(&self, request: &Request, kind: BodyKind) -> S3Result<Option<OwnedSemaphorePermit>> {
-        let BodyKind::Document { size_bytes_max, .. } = kind else { return Ok(None) };
+        let BodyKind::Document { size_bytes_max, is_kept, .. } = kind else { return Ok(None) };
         if request.body().is_end_stream() {
             return Ok(None);
         }
         let announced = request.body().size_hint().upper().and_then(|size_bytes| usize::try_from(size_bytes).ok());
-        let wanted = units(announced.unwrap_or(size_bytes_max).min(size_bytes_max));
+        let copies = if is_kept { 2 } else { 1 };
+        let wanted = units(announced.unwrap_or(size_bytes_max).min(size_bytes_max).saturating_mul(copies));
         let taken = self.documents.clone().try_acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX));
         taken.map(Some).map_err(|_| from_engine(engine::Error::Busy))
     }
@@ -343,7 +345,8 @@ impl Door {
         Ok(if is_object_data(request, host_is_bucket) {
             BodyKind::Data
         } else {
-            BodyKind::Document { size_bytes_max, checksums_are_its_own: !completes }
+            let is_kept = is_looked_at_again(request, host_is_bucket);
+            BodyKind::Document { size_bytes_max, checksums_are_its_own: !completes, is_kept }
         })
     }
 }
@@ -422,6 +425,13 @@ fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
     *request.method() == Method::PUT
         && names_object(request, host_is_bucket)
         && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
+}
+
+/// Whether a document may have elements that the protocol layer passes by: one that makes a bucket.
+fn is_looked_at_again(request: &Request, host_is_bucket: bool) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let is_plain = || !url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_subresource(&name));
+    *request.method() == Method::PUT && !names_object(request, host_is_bucket) && is_plain()
 }
 
 fn names_object(request: &Request, host_is_bucket: bool) -> bool {

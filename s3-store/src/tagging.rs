@@ -34,12 +34,13 @@ pub(crate) fn of_document(document: &str) -> S3Result<Tags> {
     }
     let mut reader = s3s::xml::Deserializer::new(document.as_bytes());
     let tagging = reader.named_element("Tagging", Tagging::deserialize_content).map_err(|_| s3_error!(MalformedXML))?;
-    Tags::of_object(pairs(tagging)?).map_err(from_engine)
+    Tags::of_object(pairs(tagging.tag_set)?).map_err(from_engine)
 }
 
-fn pairs(tagging: Tagging) -> S3Result<Vec<(String, String)>> {
+/// The names and values of tags, each of which has both.
+pub(crate) fn pairs(tags: Vec<Tag>) -> S3Result<Vec<(String, String)>> {
     let pair = |tag: Tag| Some((tag.key?, tag.value?));
-    tagging.tag_set.into_iter().map(pair).collect::<Option<_>>().ok_or_else(|| s3_error!(MalformedXML))
+    tags.into_iter().map(pair).collect::<Option<_>>().ok_or_else(|| s3_error!(MalformedXML))
 }
 
 fn shown(tags: &Tags) -> Vec<Tag> {
@@ -64,7 +65,7 @@ pub(crate) async fn put_of_bucket(
 ) -> S3Result<S3Response<PutBucketTaggingOutput>> {
     let (who, name) = (caller(&request), bucket(&request.input.bucket)?);
     check_owner(engine, &name, request.input.expected_bucket_owner.as_deref()).await?;
-    let tags = Tags::of_bucket(pairs(request.input.tagging)?).map_err(from_engine)?;
+    let tags = Tags::of_bucket(pairs(request.input.tagging.tag_set)?).map_err(from_engine)?;
     engine.set_bucket_setting(&who, &name, Some(&tags)).await.map_err(from_engine)?;
     Ok(S3Response::new(PutBucketTaggingOutput::default()))
 }
@@ -99,7 +100,7 @@ pub(crate) async fn put_of_object(
     let input = request.input;
     let object = object(&input.bucket, &input.key, input.version_id.as_deref())?;
     check_owner(engine, &object.bucket, input.expected_bucket_owner.as_deref()).await?;
-    let tags = Tags::of_object(pairs(input.tagging)?).map_err(from_engine)?;
+    let tags = Tags::of_object(pairs(input.tagging.tag_set)?).map_err(from_engine)?;
     let set = engine.set_object_tags(&who, &object, tags).await.map_err(from_engine)?;
     Ok(S3Response::new(PutObjectTaggingOutput { version_id: shown_version(set.versioning, &set.version_id) }))
 }

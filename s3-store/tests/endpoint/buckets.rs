@@ -49,6 +49,34 @@ async fn a_bucket_is_made_again_only_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_made_with_its_tags() {
+    let endpoint = Endpoint::start().await;
+    let tags = |value: &str| format!("<Tags><Tag><Key>team</Key><Value>{value}</Value></Tag></Tags>");
+    let make = async |bucket: &str, inner: &str| {
+        let document = format!("<CreateBucketConfiguration>{inner}</CreateBucketConfiguration>");
+        endpoint.ada.send(Request::new("PUT", bucket).body(document)).await.told()
+    };
+    let inner = format!("<LocationConstraint>lan</LocationConstraint>{}", tags("blue"));
+    assert_eq!(make("/photos", &inner).await, "200");
+    assert_eq!(endpoint.get("/photos?q:tagging").await.element("Value"), "blue");
+    assert_eq!(make("/photos", "").await, "200", "nothing is said of its tags");
+    assert_eq!(make("/photos", &tags("blue")).await, "200", "that is what it has");
+    assert_eq!(make("/photos", &tags("red")).await, "409 BucketAlreadyOwnedByYou");
+    assert_eq!(endpoint.get("/photos?q:tagging").await.element("Value"), "blue");
+    for (inner, told) in [
+        ("<Tags><Tag><Key>a</Key></Tag></Tags>".to_owned(), "400 MalformedXML"),
+        (format!("{0}{0}", tags("blue")), "400 MalformedXML"),
+        (tags("blue").replace("team", "aws:team"), "400 InvalidTag"),
+        ("<Bucket><Type>Directory</Type></Bucket>".to_owned(), "501 NotImplemented"),
+    ] {
+        assert_eq!(make("/other", &inner).await, told, "{inner}");
+    }
+    assert_eq!(endpoint.get("/other").await.told(), "404 NoSuchBucket");
+    assert_eq!(make("/other", "<Tags/>").await, "200");
+    assert_eq!(endpoint.get("/other?q:tagging").await.told(), "404 NoSuchTagSet");
+}
+
+#[tokio::test]
 async fn names_follow_the_rules_of_s3() {
     let endpoint = Endpoint::start().await;
     for name in ["ab", "Photos", "a_b", "-ab", "ab-", "a..b", "10.0.0.1", &"x".repeat(64)] {

@@ -343,4 +343,12 @@ async fn a_bucket_is_made_with_settings_by_who_may_set_them() {
         let with = iam_user(&endpoint, &format!("with{index}"), Some(&allowing(&["s3:CreateBucket", action]))).await;
         assert_eq!(with.send(make()).await.told(), "200", "{header}");
     }
+    let tags =
+        "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>";
+    let make = || Request::new("PUT", "/tagged").body(tags);
+    let without = iam_user(&endpoint, "untagged", Some(&allowing(&["s3:CreateBucket"]))).await;
+    assert_eq!(without.send(make()).await.told(), "403 AccessDenied");
+    let allowed = allowing(&["s3:CreateBucket", "s3:PutBucketTagging"]);
+    let with = iam_user(&endpoint, "tagged", Some(&allowed)).await;
+    assert_eq!(with.send(make()).await.told(), "200");
 }
