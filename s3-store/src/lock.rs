@@ -12,6 +12,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::acl::object;
+use crate::elements;
 use crate::error::{from_engine, none_such};
 use crate::headers::{bucket, caller, check_owner, micros, text};
 
@@ -147,6 +148,8 @@ pub(crate) async fn put_retention(
     let input = request.input;
     let object = object(&input.bucket, &input.key, input.version_id.as_deref())?;
     check_owner(engine, &object.bucket, input.expected_bucket_owner.as_deref()).await?;
+    // What an event holds would else end the lock, as an empty document does.
+    elements::refuse_others(&elements::kept(&request.extensions), "Retention", &["Mode", "RetainUntilDate"])?;
     let retention = match input.retention {
         // An empty document ends the lock.
         None | Some(ObjectLockRetention { mode: None, retain_until_date: None }) => None,

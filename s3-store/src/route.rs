@@ -427,11 +427,15 @@ fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
         && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
 }
 
-/// Whether a document may have elements that the protocol layer passes by: one that makes a bucket.
+/// Whether a document may have elements that the protocol layer passes by: one that makes a bucket, or locks an object.
 fn is_looked_at_again(request: &Request, host_is_bucket: bool) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let is_plain = || !url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_subresource(&name));
-    *request.method() == Method::PUT && !names_object(request, host_is_bucket) && is_plain()
+    *request.method() == Method::PUT
+        && match names_object(request, host_is_bucket) {
+            true => has_parameter(request, &["retention"]),
+            false => is_plain(),
+        }
 }
 
 fn names_object(request: &Request, host_is_bucket: bool) -> bool {

@@ -175,6 +175,18 @@ async fn holds_for_events_are_refused_and_change_nothing() {
         }
     }
     assert_eq!(endpoint.get("/photos/held").await.told(), "404 NoSuchKey");
+    for document in [
+        "<Retention><EventHold>ON</EventHold></Retention>",
+        "<Retention><EventHoldDuration><Days>7</Days></EventHoldDuration></Retention>",
+    ] {
+        let set = Request::new("PUT", "/photos/key?q:retention").body(document);
+        let set = set.header("x-amz-bypass-governance-retention", "true");
+        assert_eq!(endpoint.ada.send(set).await.told(), "501 NotImplemented", "{document}");
+    }
+    assert_eq!(endpoint.get("/photos/key?q:retention").await.element("Mode"), "GOVERNANCE");
+    let end = Request::new("PUT", "/photos/key?q:retention").body("<Retention/>");
+    let end = end.header("x-amz-bypass-governance-retention", "true");
+    assert_eq!(endpoint.ada.send(end).await.told(), "200");
 }
 
 #[tokio::test]
