@@ -58,7 +58,8 @@ fn with_body_fault(mut response: Response<Body>, context: &RequestContext) -> Re
     }
 }
 
-fn code_of(response: &mut Response<Body>) -> Option<String> {
+/// The code of an answer that is an error.
+pub(crate) fn code_of(response: &mut Response<Body>) -> Option<String> {
     if response.status().as_u16() < 400 {
         return None;
     }

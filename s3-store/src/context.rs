@@ -86,6 +86,11 @@ impl RequestContext {
         self.0.caller.get()?.log_name()
     }
 
+    /// Who asks; `None` before its proof was checked.
+    pub(crate) fn caller(&self) -> Option<&Caller> {
+        self.0.caller.get()
+    }
+
     pub(crate) fn set_caller(&self, caller: &Caller) {
         let _ = self.0.caller.set(caller.clone());
     }

@@ -1,9 +1,9 @@
-//! Elements of documents that the protocol layer does not know: it passes by those right beneath the root. So documents that may have such are
-//! kept while they are read, and looked at once more.
+//! Elements of documents that the protocol layer does not know. It passes by those right beneath the root, and takes no document with others:
+//! so these documents are kept while they are read, and looked at once more.
 
 use engine::Tags;
 use http::Extensions;
-use s3s::dto;
+use s3s::dto::{self, ServerSideEncryptionConfiguration, ServerSideEncryptionRule};
 use s3s::xml::{DeError, DeResult, Deserializer};
 use s3s::{S3Result, s3_error};
 
@@ -64,6 +64,46 @@ pub(crate) fn tags_of_new_bucket(document: &[u8]) -> S3Result<Option<Tags>> {
     pairs.map(Tags::of_bucket).transpose().map_err(from_engine)
 }
 
+/// A document that sets how a bucket's objects are encrypted, and which ways it blocks besides; `None` where it blocks none, or cannot be
+/// read.
+pub(crate) fn encryption_that_blocks(document: &[u8]) -> Option<(ServerSideEncryptionConfiguration, Vec<String>)> {
+    let (mut rules, mut blocked) = (Vec::new(), None);
+    let read = |reader: &mut Deserializer<'_>| {
+        reader.for_each_element(|reader, name| match name {
+            b"Rule" => {
+                rules.push(encryption_rule(reader, &mut blocked)?);
+                Ok(())
+            }
+            _ => skip(reader),
+        })
+    };
+    Deserializer::new(document).named_element("ServerSideEncryptionConfiguration", read).ok()?;
+    Some((ServerSideEncryptionConfiguration { rules }, blocked?))
+}
+
+fn encryption_rule(
+    reader: &mut Deserializer<'_>,
+    blocked: &mut Option<Vec<String>>,
+) -> DeResult<ServerSideEncryptionRule> {
+    let mut rule = ServerSideEncryptionRule::default();
+    reader.for_each_element(|reader, name| match name {
+        b"ApplyServerSideEncryptionByDefault" if rule.apply_server_side_encryption_by_default.is_none() => {
+            rule.apply_server_side_encryption_by_default = Some(reader.content()?);
+            Ok(())
+        }
+        b"BucketKeyEnabled" if rule.bucket_key_enabled.is_none() => {
+            rule.bucket_key_enabled = Some(reader.content()?);
+            Ok(())
+        }
+        b"BlockedEncryptionTypes" if blocked.is_none() => {
+            *blocked = Some(reader.list_content("EncryptionType")?);
+            Ok(())
+        }
+        _ => Err(DeError::UnexpectedTagName),
+    })?;
+    Ok(rule)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +137,23 @@ mod tests {
         assert_eq!(refused("<Retention/>"), "OK");
         assert_eq!(refused("<Retention><EventHold>ON</EventHold></Retention>"), "NotImplemented");
         assert_eq!(refused("<Retention><Mode></Retention>"), "MalformedXML");
+    }
+
+    #[test]
+    fn what_a_bucket_blocks_is_read() {
+        let read = |inner: &str| {
+            let rule = format!(
+                "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm>\
+                 </ApplyServerSideEncryptionByDefault>{inner}</Rule></ServerSideEncryptionConfiguration>"
+            );
+            encryption_that_blocks(rule.as_bytes()).map(|(configuration, blocked)| (configuration.rules.len(), blocked))
+        };
+        let blocking = |kind: &str| {
+            format!("<BlockedEncryptionTypes><EncryptionType>{kind}</EncryptionType></BlockedEncryptionTypes>")
+        };
+        assert_eq!(read(&blocking("NONE")), Some((1, vec!["NONE".to_owned()])));
+        assert_eq!(read(&blocking("SSE-C")), Some((1, vec!["SSE-C".to_owned()])));
+        assert_eq!(read(""), None, "the protocol layer takes it");
+        assert_eq!(read(&format!("{}<Other/>", blocking("NONE"))), None);
     }
 }

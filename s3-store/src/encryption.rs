@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use engine::{BucketEncryption, CustomerKey, Encryption, Engine, KMS_KEY_DEFAULT, KmsDefault, NewEncryption};
+use engine::{
+    Action, BucketEncryption, BucketName, CustomerKey, Encryption, Engine, KMS_KEY_DEFAULT, KmsDefault, NewEncryption,
+};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use md5::{Digest as _, Md5};
 use s3s::dto::{
@@ -13,7 +15,9 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use crate::Settings;
-use crate::error::{from_engine, none_such};
+use crate::context::RequestContext;
+use crate::elements::encryption_that_blocks;
+use crate::error::{from_engine, none_such, not_implemented};
 use crate::headers::{bucket, caller, check_owner, text};
 
 const ALGORITHM: HeaderName = HeaderName::from_static("x-amz-server-side-encryption");
@@ -186,6 +190,26 @@ pub(crate) async fn put_of_bucket(
     let setting = default_of(&request.input.server_side_encryption_configuration)?;
     engine.set_bucket_setting(&caller(&request), &name, Some(&setting)).await.map_err(from_engine)?;
     Ok(S3Response::new(PutBucketEncryptionOutput::default()))
+}
+
+/// Sets the default of a bucket by a document that the protocol layer did not take, as it knows nothing of blocked ways; whether it was one of
+/// those. No way is blocked here, so that a document that blocks none says what is true, and any other is refused.
+pub(crate) async fn put_again(
+    engine: &Engine,
+    context: &RequestContext,
+    name: &BucketName,
+    expected_owner: Option<&str>,
+) -> S3Result<bool> {
+    let (Some(who), Some("PutBucketEncryption")) = (context.caller(), context.operation()) else { return Ok(false) };
+    let Some((configuration, blocked)) = encryption_that_blocks(&context.document()) else { return Ok(false) };
+    check_owner(engine, name, expected_owner).await?;
+    if blocked.iter().any(|way| way != "NONE") {
+        engine.bucket_for(who, name, Action::PutEncryptionConfiguration).await.map_err(from_engine)?;
+        return Err(not_implemented("Blocking ways of encryption"));
+    }
+    let setting = default_of(&configuration)?;
+    engine.set_bucket_setting(who, name, Some(&setting)).await.map_err(from_engine)?;
+    Ok(true)
 }
 
 pub(crate) async fn delete_of_bucket(

@@ -24,10 +24,11 @@ use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::cors::Allowed;
 use crate::drain::DrainedBody;
-use crate::encryption::Way;
+use crate::encryption::{self, Way};
 use crate::error::from_engine;
 use crate::facts::FormSender;
 use crate::gate::{Gate, Secrets};
+use crate::headers::text;
 use crate::host::Hosts;
 use crate::iam::{self, Identities};
 use crate::operations::is_subresource;
@@ -197,8 +198,16 @@ impl Door {
         ignore_unreadable_range(&mut request);
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let _memory = self.memory_for(&request, kind)?;
+        let bucket = self.bucket_of(request.headers(), request.uri());
+        let expected_owner = text(request.headers(), "x-amz-expected-bucket-owner");
         let request = guarded(request, kind, context);
-        Ok(self.service.call(request).await.unwrap_or_else(answer::of_failure))
+        let mut response = self.service.call(request).await.unwrap_or_else(answer::of_failure);
+        if let Some(name) = bucket.filter(|_| answer::code_of(&mut response).as_deref() == Some("MalformedXML"))
+            && encryption::put_again(&self.check.engine, context, &name, expected_owner.as_deref()).await?
+        {
+            return Ok(http::Response::new(s3s::Body::empty()));
+        }
+        Ok(response)
     }
 
     /// The buckets whose website a request may be for; `None` for one to the API.
@@ -427,14 +436,15 @@ fn is_object_data(request: &Request, host_is_bucket: bool) -> bool {
         && !has_parameter(request, &DOCUMENTS_OF_OBJECTS)
 }
 
-/// Whether a document may have elements that the protocol layer passes by: one that makes a bucket, or locks an object.
+/// Whether a document may have elements that the protocol layer does not know: one that makes a bucket, says how it is encrypted, or locks an
+/// object.
 fn is_looked_at_again(request: &Request, host_is_bucket: bool) -> bool {
     let query = request.uri().query().unwrap_or_default();
     let is_plain = || !url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| is_subresource(&name));
     *request.method() == Method::PUT
         && match names_object(request, host_is_bucket) {
             true => has_parameter(request, &["retention"]),
-            false => is_plain(),
+            false => has_parameter(request, &["encryption"]) || is_plain(),
         }
 }
 

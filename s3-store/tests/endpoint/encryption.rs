@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use md5::{Digest as _, Md5};
 use s3_store::Settings;
 
-use crate::client::Request;
+use crate::client::{Payload, Request, Signature};
 use crate::harness::Endpoint;
 
 const ALGORITHM: &str = "x-amz-server-side-encryption";
@@ -117,4 +117,44 @@ async fn a_bucket_has_a_default_until_it_is_taken_away() {
     assert_eq!(set("rot13", "").await.told(), "400 MalformedXML");
     assert_eq!(endpoint.ada.send(Request::new("DELETE", "/photos?q:encryption")).await.told(), "204");
     assert_eq!(endpoint.put("/photos/key", b"x").await.header(ALGORITHM), None);
+}
+
+/// Today's SDKs say in the same document which ways of encryption a bucket blocks.
+#[tokio::test]
+async fn a_bucket_blocks_no_way_of_encryption() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let set = |blocked: &str| {
+        let document = format!(
+            "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm>\
+             </ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled><BlockedEncryptionTypes>{blocked}\
+             </BlockedEncryptionTypes></Rule></ServerSideEncryptionConfiguration>"
+        );
+        Request::new("PUT", "/photos?q:encryption").body(document)
+    };
+    let (none, customers) = ("<EncryptionType>NONE</EncryptionType>", "<EncryptionType>SSE-C</EncryptionType>");
+    for (blocked, told) in [
+        (customers.to_owned(), "501 NotImplemented"),
+        (format!("{none}{customers}"), "501 NotImplemented"),
+        ("<EncryptionType><a/></EncryptionType>".to_owned(), "400 MalformedXML"),
+        (format!("{none}</BlockedEncryptionTypes><Other/><BlockedEncryptionTypes>"), "400 MalformedXML"),
+    ] {
+        assert_eq!(endpoint.ada.send(set(&blocked)).await.told(), told, "{blocked}");
+    }
+    for refused in [set(none), set(customers)] {
+        assert_eq!(endpoint.bob.send(refused.clone()).await.told(), "403 AccessDenied");
+        assert_eq!(endpoint.bob.send(refused.clone().signed(Signature::None)).await.told(), "403 AccessDenied");
+        let other = refused.header("x-amz-expected-bucket-owner", "somebody");
+        assert_eq!(endpoint.ada.send(other).await.told(), "403 AccessDenied");
+    }
+    let wrong = set(none).header("content-md5", &STANDARD.encode(Md5::digest("other")));
+    assert_eq!(endpoint.ada.send(wrong).await.told(), "400 BadDigest");
+    let shown = endpoint.get("/photos?q:encryption").await;
+    assert_eq!(shown.told(), "404 ServerSideEncryptionConfigurationNotFoundError", "nothing was set so far");
+    for signature in [Signature::V4(Payload::Hash), Signature::V2] {
+        let done = endpoint.ada.send(set(none).signed(signature)).await;
+        assert_eq!((done.told().as_str(), done.text().as_str()), ("200", ""));
+        assert!(done.header("x-amz-request-id").is_some());
+    }
+    let shown = endpoint.get("/photos?q:encryption").await;
+    assert_eq!((shown.element("SSEAlgorithm"), shown.element("BucketKeyEnabled")), ("aws:kms".into(), "true".into()));
 }
