@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use s3s::{S3Error, S3Result, s3_error};
 use time::OffsetDateTime;
 
+use crate::chunk_signatures::Signatures;
 use crate::error::{custom, from_engine};
 use crate::operations::is_unsigned_by_v2;
 use crate::region::{Resigned, with_plain_region};
@@ -36,6 +37,15 @@ pub(crate) struct Checked {
     pub(crate) authorization: Option<HeaderValue>,
     /// The target to go on with, where it is another than the one that came.
     pub(crate) target: Option<Uri>,
+    /// What the signatures of its chunks are to be replaced by, where they are.
+    pub(crate) signatures: Option<Signatures>,
+}
+
+impl Checked {
+    /// A request that goes on as it came.
+    fn new(claim: Claim) -> Self {
+        Self { claim, authorization: None, target: None, signatures: None }
+    }
 }
 
 /// What a request is checked with before the protocol layer sees it.
@@ -60,12 +70,14 @@ impl FrontCheck {
             signed_v4(&scheme, method, uri, headers).and_then(|signed| with_plain_region(&signed, &login.secret_key));
         let slashed =
             signed_v2(&scheme, method, uri, headers).and_then(|signed| with_signed_slash(&signed, &login.secret_key));
-        let (authorization, target) = match resigned {
-            Some(Resigned::Header(authorization)) => (Some(authorization), None),
-            Some(Resigned::Target(target)) => (None, Some(target)),
-            None => (None, slashed),
-        };
-        Ok(Some(Checked { claim: Claim { access_key, login }, authorization, target }))
+        let as_it_came = Checked::new(Claim { access_key, login });
+        Ok(Some(match resigned {
+            Some(Resigned::Header(authorization, signatures)) => {
+                Checked { authorization: Some(authorization), signatures, ..as_it_came }
+            }
+            Some(Resigned::Target(target)) => Checked { target: Some(target), ..as_it_came },
+            None => Checked { target: slashed, ..as_it_came },
+        }))
     }
 
     fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap, query: &[(String, String)]) -> S3Result {

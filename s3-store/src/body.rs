@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::chunk_signatures::Signatures;
 use crate::chunks::{ChunkReader, Framing};
 use crate::context::RequestContext;
 use crate::document::DocumentCheck;
@@ -48,7 +49,14 @@ pub(crate) enum BodyKind {
 }
 
 impl GuardedBody {
-    pub(crate) fn new(body: DrainedBody, kind: BodyKind, headers: &HeaderMap, context: RequestContext) -> Self {
+    /// `signatures` are those of chunks that go on under others.
+    pub(crate) fn new(
+        body: DrainedBody,
+        kind: BodyKind,
+        headers: &HeaderMap,
+        context: RequestContext,
+        signatures: Option<Signatures>,
+    ) -> Self {
         let guard = match kind {
             BodyKind::Data => Guard::Data,
             BodyKind::Document { size_bytes_max, checksums_are_its_own, is_kept } => {
@@ -62,7 +70,7 @@ impl GuardedBody {
                 }
                 Guard::Document { check: Box::new(check), is_kept }
             }
-            BodyKind::Chunks(framing) => Guard::Chunks(ChunkReader::new(framing)),
+            BodyKind::Chunks(framing) => Guard::Chunks(ChunkReader::new(framing, signatures)),
         };
         Self { inner: body, ended: false, guard, context }
     }
@@ -93,10 +101,10 @@ impl HttpBody for GuardedBody {
             let data = match std::task::ready!(this.inner.poll_next(cx)) {
                 None => {
                     this.ended = true;
-                    return match this.guard.end() {
-                        Ok(()) => Poll::Ready(None),
-                        Err(fault) => this.fail(fault),
-                    };
+                    match this.guard.end() {
+                        Ok(()) => continue,
+                        Err(fault) => return this.fail(fault),
+                    }
                 }
                 Some(Err(fault)) => {
                     this.ended = true;
@@ -119,7 +127,11 @@ impl HttpBody for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        let is_drained = match &self.guard {
+            Guard::Data | Guard::Document { .. } => true,
+            Guard::Chunks(reader) => reader.is_drained(),
+        };
+        is_drained && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

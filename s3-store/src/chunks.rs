@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::chunk_signatures::{Resigner, Signatures};
 use crate::error::BodyFault;
 
 /// Longest header of a chunk, in bytes.
@@ -37,11 +38,20 @@ pub(crate) struct ChunkReader {
     framing: Framing,
     state: State,
     ready: VecDeque<Bytes>,
+    /// Where signed chunks go on under other signatures.
+    resigner: Option<Box<Resigner>>,
 }
 
 impl ChunkReader {
-    pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, state: State::Header(Vec::new()), ready: VecDeque::new() }
+    /// `signatures` are those of signed chunks that go on under others.
+    pub(crate) fn new(framing: Framing, signatures: Option<Signatures>) -> Self {
+        let state = State::Header(Vec::new());
+        Self { framing, state, ready: VecDeque::new(), resigner: signatures.map(Resigner::new).map(Box::new) }
+    }
+
+    /// Whether nothing waits to be passed on.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ready.is_empty() && !self.resigner.as_ref().is_some_and(|resigner| resigner.holds_trailer())
     }
 
     /// The next bytes to pass on.
@@ -51,7 +61,7 @@ impl ChunkReader {
 
     /// Takes bytes that arrived.
     pub(crate) fn take(&mut self, mut input: Bytes) -> Result<(), BodyFault> {
-        if matches!(self.framing, Framing::Signed { .. }) {
+        if matches!(self.framing, Framing::Signed { .. }) && self.resigner.is_none() {
             self.ready.push_back(input.clone());
         }
         while !input.is_empty() {
@@ -72,18 +82,22 @@ impl ChunkReader {
                     *seen += 1;
                     if *seen == 2 {
                         self.state = State::Header(Vec::new());
+                        self.pass_resigned(b"\r\n");
                     }
                 }
-                State::Trailer => self.pass(std::mem::take(&mut input)),
+                State::Trailer => self.take_trailer(std::mem::take(&mut input))?,
             }
         }
         Ok(())
     }
 
-    /// Whether the body may end here.
-    pub(crate) fn end(&self) -> Result<(), BodyFault> {
+    /// Whether the body may end here. Something may be ready to be passed on afterwards.
+    pub(crate) fn end(&mut self) -> Result<(), BodyFault> {
         match self.state {
-            State::Trailer => Ok(()),
+            State::Trailer => {
+                self.ready.extend(self.resigner.as_mut().map(|resigner| resigner.finish_trailer()));
+                Ok(())
+            }
             State::Header(_) | State::Data { .. } | State::DataEnd { .. } => Err(BodyFault::Incomplete),
         }
     }
@@ -106,13 +120,36 @@ impl ChunkReader {
         }
         let header = std::mem::take(header);
         self.state = if size > 0 { State::Data { left: size } } else { State::Trailer };
+        match &mut self.resigner {
+            Some(resigner) => resigner.begin(header),
+            None if size == 0 => self.pass(Bytes::from(header)),
+            None => {}
+        }
         if size == 0 {
-            self.pass(Bytes::from(header));
+            self.pass_resigned(b"");
         }
         Ok(())
     }
 
-    /// Signed bytes were passed on as they came.
+    fn take_trailer(&mut self, bytes: Bytes) -> Result<(), BodyFault> {
+        match &mut self.resigner {
+            Some(resigner) => resigner.add_trailer(&bytes),
+            None => {
+                self.pass(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// A chunk that is signed anew is passed on once it is whole, with what stands after its data.
+    fn pass_resigned(&mut self, after: &'static [u8]) {
+        if let Some(resigner) = &mut self.resigner {
+            self.ready.extend(resigner.finish());
+            self.ready.extend((!after.is_empty()).then_some(Bytes::from_static(after)));
+        }
+    }
+
+    /// Signed bytes were passed on as they came, or are so once they are signed anew.
     fn pass(&mut self, bytes: Bytes) {
         if self.framing == Framing::Unsigned {
             self.ready.push_back(bytes);
@@ -120,6 +157,10 @@ impl ChunkReader {
     }
 
     fn pass_data(&mut self, data: Bytes) {
+        if let Some(resigner) = &mut self.resigner {
+            resigner.add(data);
+            return;
+        }
         self.pass(Bytes::from(format!("{:x}\r\n", data.len())));
         self.pass(data);
         self.pass(Bytes::from_static(b"\r\n"));
@@ -136,18 +177,27 @@ fn chunk_size(header: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunk_signatures::tests::signed_twice;
 
     /// Feeds a body in pieces of `step` bytes, and gives what was passed on.
     fn read(framing: Framing, body: &[u8], step: usize) -> Result<Vec<u8>, BodyFault> {
-        let mut reader = ChunkReader::new(framing);
+        read_with(ChunkReader::new(framing, None), body, step)
+    }
+
+    fn read_with(mut reader: ChunkReader, body: &[u8], step: usize) -> Result<Vec<u8>, BodyFault> {
         let mut passed = Vec::new();
-        for piece in body.chunks(step) {
-            reader.take(Bytes::copy_from_slice(piece))?;
+        let mut drain = |reader: &mut ChunkReader| {
             while let Some(bytes) = reader.next_ready() {
                 passed.extend_from_slice(&bytes);
             }
+        };
+        for piece in body.chunks(step) {
+            reader.take(Bytes::copy_from_slice(piece))?;
+            drain(&mut reader);
         }
         reader.end()?;
+        drain(&mut reader);
+        assert!(reader.is_drained());
         Ok(passed)
     }
 
@@ -166,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_huge_unsigned_chunk_is_passed_on_as_it_comes() {
-        let mut reader = ChunkReader::new(Framing::Unsigned);
+        let mut reader = ChunkReader::new(Framing::Unsigned, None);
         reader.take(Bytes::from_static(b"140000000\r\nabc")).expect("5 GiB are announced");
         let passed: Vec<u8> = std::iter::from_fn(|| reader.next_ready()).flatten().collect();
         assert_eq!(passed, b"3\r\nabc\r\n");
@@ -180,6 +230,25 @@ mod tests {
             assert_eq!(read(framing, body, step), Ok(body.to_vec()), "{step}");
         }
         assert!(matches!(read(framing, b"6;chunk-signature=00\r\nhello!\r\n0\r\n", 9), Err(BodyFault::Framing(_))));
+    }
+
+    #[test]
+    fn signed_chunks_go_on_under_other_signatures_however_they_are_cut() {
+        let framing = Framing::Signed { chunk_size_bytes_max: 1000 };
+        let chunks: [&[u8]; 3] = [b"hello", &[7; 300], b"\r\n0;chunk-signature=\r\n"];
+        for some in [&chunks[..0], &chunks[..1], &chunks] {
+            for step in [1, 2, 7, 64, 1000] {
+                let (signatures, [came, goes]) = signed_twice(some);
+                let passed = read_with(ChunkReader::new(framing, Some(signatures)), &came, step);
+                assert_eq!(passed, Ok(goes), "{step}");
+            }
+        }
+        let (signatures, [came, goes]) = signed_twice(&chunks);
+        let passed = read_with(ChunkReader::new(framing, Some(signatures)), &goes, 1000);
+        assert_eq!(passed, Ok(goes), "what does not fit is left as it is");
+        let (signatures, _) = signed_twice(&chunks);
+        let cut = read_with(ChunkReader::new(framing, Some(signatures)), &came[..came.len() / 2], 1000);
+        assert_eq!(cut, Err(BodyFault::Incomplete));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod auth;
 mod body;
 mod bucket;
 mod checksums;
+mod chunk_signatures;
 mod chunks;
 mod context;
 mod copy;

@@ -8,6 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use crate::chunk_signatures::{Chain, Signatures};
+
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const UNRESERVED_AND_SLASH: AsciiSet = UNRESERVED.remove(b'/');
 /// The region that stands for every other.
@@ -27,10 +29,10 @@ pub(crate) struct Signed<'a> {
 }
 
 /// What is to be put in the place of what came.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Resigned {
-    /// The `Authorization` header.
-    Header(HeaderValue),
+    /// The `Authorization` header, and the signatures of the chunks of its body, which carry it on.
+    Header(HeaderValue, Option<Signatures>),
     /// The target of a link.
     Target(Uri),
 }
@@ -40,9 +42,7 @@ pub(crate) enum Resigned {
 pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString) -> Option<Resigned> {
     let [access_key, date, region, _, _] = request.credential.split('/').collect::<Vec<_>>().try_into().ok()?;
     let plain = region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    // The chunks of a signed stream carry on the signature that came.
-    let streams = header(request.headers, "x-amz-content-sha256").starts_with("STREAMING-AWS4-");
-    if plain || streams {
+    if plain {
         return None;
     }
     let mut query: Vec<(String, String)> =
@@ -62,10 +62,12 @@ pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString)
     let goes = Scope { region: REGION_PLAIN, ..came };
     let signature = hex::encode(goes.mac(&canonical(request, &query, &payload)).finalize().into_bytes());
     if request.in_query {
-        target(request.uri, query, &signature)
-    } else {
-        authorization(request, &credential, &signature)
+        return target(request.uri, query, &signature);
     }
+    let in_chunks = payload.starts_with("STREAMING-AWS4-HMAC-");
+    let signatures =
+        in_chunks.then(|| Signatures { came: came.chain(request.signature), goes: goes.chain(&signature) });
+    authorization(request, &credential, &signature).map(|header| Resigned::Header(header, signatures))
 }
 
 /// Whether the signature of a request is that of a secret, for a service, at a time (`YYYYMMDDTHHMMSSZ`) and for a body of that hash.
@@ -80,11 +82,11 @@ pub(crate) fn fits(request: &Signed<'_>, secret_key: &SecretString, service: &st
     scope.mac(&canonical(request, &query, payload)).verify_slice(&given).is_ok()
 }
 
-fn authorization(request: &Signed<'_>, credential: &str, signature: &str) -> Option<Resigned> {
+fn authorization(request: &Signed<'_>, credential: &str, signature: &str) -> Option<HeaderValue> {
     let names = request.signed_headers;
     let value = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}");
     debug_assert!(request.headers.contains_key(AUTHORIZATION), "it was read from there");
-    HeaderValue::try_from(value).ok().map(Resigned::Header)
+    HeaderValue::try_from(value).ok()
 }
 
 fn target(uri: &Uri, mut query: Vec<(String, String)>, signature: &str) -> Option<Resigned> {
@@ -108,10 +110,21 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn mac(&self, canonical: &str) -> Hmac<Sha256> {
-        let key = signing_key(self.secret_key, [self.date, self.region, self.service]);
-        let (time, date, region, service) = (self.time, self.date, self.region, self.service);
         let hash = hex::encode(Sha256::digest(canonical));
-        keyed(&key, &format!("AWS4-HMAC-SHA256\n{time}\n{date}/{region}/{service}/aws4_request\n{hash}"))
+        keyed(&self.key(), &format!("AWS4-HMAC-SHA256\n{}\n{}\n{hash}", self.time, self.text()))
+    }
+
+    fn key(&self) -> Vec<u8> {
+        signing_key(self.secret_key, [self.date, self.region, self.service])
+    }
+
+    fn text(&self) -> String {
+        format!("{}/{}/{}/aws4_request", self.date, self.region, self.service)
+    }
+
+    /// The signatures of chunks that follow that of a request.
+    fn chain(&self, signature: &str) -> Chain {
+        Chain { key: self.key(), time: self.time.to_owned(), scope: self.text(), previous: signature.to_owned() }
     }
 }
 

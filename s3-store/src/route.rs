@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::access_log::{self, Asked, Line};
 use crate::auth::{Checked, FrontCheck};
 use crate::body::{BodyKind, GuardedBody};
+use crate::chunk_signatures::Signatures;
 use crate::chunks::Framing;
 use crate::context::RequestContext;
 use crate::cors::Allowed;
@@ -186,21 +187,13 @@ impl Door {
         refuse_method(&request, bucket_of_host.is_some())?;
         facts::check(request.headers(), request.uri())?;
         let checked = self.check.check(request.method(), request.uri(), request.headers()).await?;
-        if let Some(Checked { claim, authorization, target }) = checked {
-            context.set_claim(claim);
-            if let Some(target) = target {
-                *request.uri_mut() = target;
-            }
-            if let Some(authorization) = authorization {
-                request.headers_mut().insert(AUTHORIZATION, authorization);
-            }
-        }
+        let signatures = checked.and_then(|checked| go_on_as(&mut request, checked, context));
         ignore_unreadable_range(&mut request);
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let _memory = self.memory_for(&request, kind)?;
         let bucket = self.bucket_of(request.headers(), request.uri());
         let expected_owner = text(request.headers(), "x-amz-expected-bucket-owner");
-        let request = guarded(request, kind, context);
+        let request = guarded(request, kind, context, signatures);
         let mut response = self.service.call(request).await.unwrap_or_else(answer::of_failure);
         if let Some(name) = bucket.filter(|_| answer::code_of(&mut response).as_deref() == Some("MalformedXML"))
             && encryption::put_again(&self.check.engine, context, &name, expected_owner.as_deref()).await?
@@ -365,9 +358,27 @@ fn units(size_bytes: usize) -> usize {
     size_bytes.div_ceil(DOCUMENT_UNIT_BYTES).min(Semaphore::MAX_PERMITS)
 }
 
-fn guarded(request: Request, kind: BodyKind, context: &RequestContext) -> s3s::HttpRequest {
+/// Replaces of a request what the protocol layer must see otherwise; returns what is to be replaced in its chunks.
+fn go_on_as(request: &mut Request, checked: Checked, context: &RequestContext) -> Option<Signatures> {
+    let Checked { claim, authorization, target, signatures } = checked;
+    context.set_claim(claim);
+    if let Some(target) = target {
+        *request.uri_mut() = target;
+    }
+    if let Some(authorization) = authorization {
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+    }
+    signatures
+}
+
+fn guarded(
+    request: Request,
+    kind: BodyKind,
+    context: &RequestContext,
+    signatures: Option<Signatures>,
+) -> s3s::HttpRequest {
     let (mut parts, body) = request.into_parts();
-    let body = GuardedBody::new(body, kind, &parts.headers, context.clone());
+    let body = GuardedBody::new(body, kind, &parts.headers, context.clone(), signatures);
     parts.extensions.insert(context.clone());
     http::Request::from_parts(parts, s3s::Body::http_body_unsync(body))
 }

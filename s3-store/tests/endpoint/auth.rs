@@ -34,8 +34,19 @@ async fn every_signature_writes_and_reads() {
 #[tokio::test]
 async fn any_region_is_taken() {
     let endpoint = Endpoint::with_bucket("photos").await;
+    let trailer = || ("x-amz-checksum-crc32".to_owned(), "jNwWgw==".to_owned());
     for region in ["auto", "us-east-1", "eu-west-3", "nowhere-7", "US", "my_zone", "Zone.7", ""] {
         let client = Client { region: region.to_owned(), ..endpoint.ada.clone() };
+        for payload in [
+            Payload::SignedChunks(64 << 10, None),
+            Payload::SignedChunks(64 << 10, Some(trailer())),
+            Payload::UnsignedChunks(64 << 10, trailer()),
+        ] {
+            let put = || Request::new("PUT", "/photos/a+b %ü").body("x").signed(Signature::V4(payload.clone()));
+            assert_eq!(client.send(put()).await.told(), "200", "{region} {payload:?}");
+            let wrong = Client { secret_key: "wrong".to_owned(), ..client.clone() };
+            assert_eq!(wrong.send(put()).await.told(), "403 SignatureDoesNotMatch", "{region} {payload:?}");
+        }
         for signature in [Signature::V4(Payload::Hash), Signature::V4Link(60), Signature::V4(Payload::Unsigned)] {
             let put = Request::new("PUT", "/photos/a+b %ü")
                 .header("x-amz-meta-text", "two  words")

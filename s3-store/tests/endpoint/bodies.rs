@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::Digest;
 
 use crate::answer::exchange;
-use crate::client::{Payload, Request, Signature};
+use crate::client::{Client, Payload, Request, Signature};
 use crate::harness::Endpoint;
 
 fn bytes(count: usize) -> Vec<u8> {
@@ -21,25 +21,31 @@ fn trailer(value: &str) -> (String, String) {
     ("x-amz-checksum-crc32".to_owned(), value.to_owned())
 }
 
+/// Clients that sign for a region that the protocol layer knows, and for one whose chunks have to be signed anew for it.
+fn in_regions(endpoint: &Endpoint) -> [Client; 2] {
+    ["us-east-1", "my_zone"].map(|region| Client { region: region.to_owned(), ..endpoint.ada.clone() })
+}
+
 #[tokio::test]
 async fn chunked_bodies_are_unframed_and_proven() {
     let endpoint = Endpoint::with_bucket("photos").await;
     let body = bytes(300_000);
     let good = trailer(&crc32(&body));
-    for payload in [
+    let payloads = [
         Payload::SignedChunks(64 << 10, None),
         Payload::SignedChunks(64 << 10, Some(good.clone())),
         Payload::UnsignedChunks(64 << 10, good.clone()),
         // One chunk for all: some SDKs send an object so.
         Payload::UnsignedChunks(1 << 20, good.clone()),
-    ] {
+    ];
+    for (payload, client) in payloads.iter().flat_map(|payload| in_regions(&endpoint).map(|client| (payload, client))) {
         let request = Request::new("PUT", "/photos/key").body(body.clone()).signed(Signature::V4(payload.clone()));
-        let put = endpoint.ada.send(request).await;
+        let put = client.send(request).await;
         assert_eq!(put.told(), "200", "{payload:?} {}", put.text());
         let got = endpoint.ada.send(Request::new("GET", "/photos/key").header("x-amz-checksum-mode", "ENABLED")).await;
         assert_eq!(got.body, body, "{payload:?}");
         assert_eq!(got.header("content-encoding"), None);
-        if payload != Payload::SignedChunks(64 << 10, None) {
+        if *payload != Payload::SignedChunks(64 << 10, None) {
             assert_eq!(got.header("x-amz-checksum-crc32"), Some(good.1.as_str()), "{payload:?}");
         }
     }
@@ -58,17 +64,20 @@ async fn wrong_trailers_are_refused_and_nothing_is_stored() {
         for payload in
             [Payload::SignedChunks(64 << 10, Some(wrong.clone())), Payload::UnsignedChunks(64 << 10, wrong.clone())]
         {
-            let request = Request::new("PUT", "/photos/key").body(body.clone()).signed(Signature::V4(payload.clone()));
-            assert_eq!(endpoint.ada.send(request).await.told(), told, "{payload:?}");
+            for client in in_regions(&endpoint) {
+                let request = Request::new("PUT", "/photos/key").body(body.clone());
+                let answer = client.send(request.signed(Signature::V4(payload.clone()))).await;
+                assert_eq!(answer.told(), told, "{payload:?} {}", client.region);
+            }
         }
     }
     assert_eq!(endpoint.get("/photos/key").await.told(), "404 NoSuchKey");
 }
 
 /// The bytes of a signed request, with one part of its body replaced.
-fn tampered(endpoint: &Endpoint, payload: Payload, from: &[u8], to: &[u8]) -> Vec<u8> {
+fn tampered(client: &Client, payload: Payload, from: &[u8], to: &[u8]) -> Vec<u8> {
     let request = Request::new("PUT", "/photos/key").body(bytes(100_000)).signed(Signature::V4(payload));
-    let wire = endpoint.ada.wire(request);
+    let wire = client.wire(request);
     let at = wire.windows(from.len()).rposition(|window| window == from).expect("the part is there");
     let mut changed = [&wire[..at], to, &wire[at + from.len()..]].concat();
     // The length of the framed body changed with it.
@@ -93,16 +102,20 @@ async fn tampered_chunks_are_refused() {
     let signed = || Payload::SignedChunks(64 << 10, None);
     let unsigned = || Payload::UnsignedChunks(64 << 10, trailer(&crc32(&bytes(100_000))));
     let last = format!("0\r\nx-amz-checksum-crc32:{}\r\n\r\n", crc32(&bytes(100_000)));
-    let cases: [(Payload, &[u8], &[u8], &str); 6] = [
+    let with_trailer = || Payload::SignedChunks(64 << 10, Some(trailer(&crc32(&bytes(100_000)))));
+    let cases: [(Payload, &[u8], &[u8], &str); 8] = [
         (signed(), &[1, 2, 3, 4, 5], &[1, 2, 3, 4, 6], "400 SignatureDoesNotMatch"),
+        (with_trailer(), b"x-amz-checksum-crc32:", b"x-amz-checksum-crc33:", "400 SignatureDoesNotMatch"),
+        (with_trailer(), b"x-amz-trailer-signature:", b"x-amz-trailer-signature:0", "400 SignatureDoesNotMatch"),
         (unsigned(), &[1, 2, 3, 4, 5], &[1, 2, 3, 4, 6], "400 BadDigest"),
         (unsigned(), last.as_bytes(), b"", "400 IncompleteBody"),
         (unsigned(), last.as_bytes(), b"0\r\n\r\n", "400 MalformedTrailerError"),
         (unsigned(), b"10000\r\n", b"1000g\r\n", "400 InvalidRequest"),
         (signed(), b"10000;chunk-signature=", b"fffffff;chunk-signature=", "400 InvalidRequest"),
     ];
-    for (payload, from, to, told) in cases {
-        let wire = tampered(&endpoint, payload.clone(), from, to);
+    let in_each = cases.iter().flat_map(|case| in_regions(&endpoint).map(|client| (case, client)));
+    for ((payload, from, to, told), client) in in_each {
+        let wire = tampered(&client, payload.clone(), from, to);
         let addr = endpoint.addr;
         let answer = tokio::task::spawn_blocking(move || exchange(addr, &wire)).await.expect("an answer");
         // A signature that does not fit is 403 as everywhere.
