@@ -8,7 +8,7 @@ use engine::{Engine, KeyLogin};
 use http::header::{DATE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use s3s::{S3Error, S3Result, s3_error};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 
 use crate::chunk_signatures::Signatures;
 use crate::error::{custom, from_engine};
@@ -20,7 +20,7 @@ use crate::{Settings, region};
 
 /// Longest life of a link signed with signature version 4, in seconds: 7 days.
 const V4_EXPIRES_SECONDS_MAX: u64 = 7 * 24 * 60 * 60;
-const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
+pub(crate) const X_AMZ_DATE: HeaderName = HeaderName::from_static("x-amz-date");
 
 /// An access key that exists, and whose it is. The signature is not checked yet.
 #[derive(Clone, Debug)]
@@ -39,12 +39,14 @@ pub(crate) struct Checked {
     pub(crate) target: Option<Uri>,
     /// What the signatures of its chunks are to be replaced by, where they are.
     pub(crate) signatures: Option<Signatures>,
+    /// The `x-amz-date` to go on with, where `Date` stood in its place.
+    pub(crate) date: Option<HeaderValue>,
 }
 
 impl Checked {
     /// A request that goes on as it came.
     fn new(claim: Claim) -> Self {
-        Self { claim, authorization: None, target: None, signatures: None }
+        Self { claim, authorization: None, target: None, signatures: None, date: None }
     }
 }
 
@@ -66,11 +68,14 @@ impl FrontCheck {
         let login = self.engine.key_login_with_token(&access_key, token).await.map_err(from_engine)?;
         let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
         self.check_scheme(&scheme, headers, &query)?;
-        let resigned =
-            signed_v4(&scheme, method, uri, headers).and_then(|signed| with_plain_region(&signed, &login.secret_key));
+        let time = time_of(&scheme, headers);
+        let resigned = signed_v4(&scheme, time.as_deref(), method, uri, headers)
+            .and_then(|signed| with_plain_region(&signed, &login.secret_key));
         let slashed =
             signed_v2(&scheme, method, uri, headers).and_then(|signed| with_signed_slash(&signed, &login.secret_key));
-        let as_it_came = Checked::new(Claim { access_key, login });
+        let by_date = matches!(scheme, Scheme::V4Header { .. }) && !headers.contains_key(X_AMZ_DATE);
+        let date = time.filter(|_| by_date).and_then(|time| HeaderValue::try_from(time).ok());
+        let as_it_came = Checked { date, ..Checked::new(Claim { access_key, login }) };
         Ok(Some(match resigned {
             Some(Resigned::Header(authorization, signatures)) => {
                 Checked { authorization: Some(authorization), signatures, ..as_it_came }
@@ -89,8 +94,7 @@ impl FrontCheck {
                         "The credential must be <access key>/<date>/<region>/s3/aws4_request."
                     )
                 })?;
-                let date = headers.get(X_AMZ_DATE).and_then(|value| value.to_str().ok());
-                date.and_then(parse_basic_date).ok_or_else(no_date)?;
+                time_of_v4(headers).ok_or_else(no_date)?;
                 check_signed_headers(signed_headers, headers)
             }
             Scheme::V4Query { credential, date, signed_headers, expires, .. } => {
@@ -149,9 +153,28 @@ fn check_v2_subresources(query: &[(String, String)]) -> S3Result {
     }
 }
 
+/// When a version 4 signature was made, as it says that.
+fn time_of(scheme: &Scheme, headers: &HeaderMap) -> Option<String> {
+    match scheme {
+        Scheme::V4Header { .. } => time_of_v4(headers),
+        Scheme::V4Query { date, .. } => Some(date.clone()),
+        Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
+    }
+}
+
+/// When a version 4 signature in a header was made: `x-amz-date` says it, and where that is not there, `Date` does, in one of its forms.
+pub(crate) fn time_of_v4(headers: &HeaderMap) -> Option<String> {
+    let name = if headers.contains_key(X_AMZ_DATE) { X_AMZ_DATE } else { DATE };
+    let mut values = headers.get_all(&name).iter();
+    let text = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
+    let time = if name == DATE { parse_date(text)? } else { parse_basic_date(text)? };
+    time.to_offset(UtcOffset::UTC).format(BASIC_DATE).ok()
+}
+
 /// The request as a version 4 signature sees it.
 fn signed_v4<'a>(
     scheme: &'a Scheme,
+    time: Option<&'a str>,
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
@@ -159,10 +182,12 @@ fn signed_v4<'a>(
     match scheme {
         Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
         Scheme::V4Header { credential, signed_headers, signature } => {
-            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, in_query: false })
+            let (time, in_query) = (time?, false);
+            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, time, in_query })
         }
         Scheme::V4Query { credential, signed_headers, signature, .. } => {
-            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, in_query: true })
+            let (time, in_query) = (time?, true);
+            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, time, in_query })
         }
     }
 }
@@ -241,13 +266,15 @@ pub(crate) fn parse_date(text: &str) -> Option<OffsetDateTime> {
     OffsetDateTime::parse(text, &time::format_description::well_known::Rfc2822).ok().or_else(|| parse_basic_date(text))
 }
 
-/// Reads the dates of version 4: `yyyyMMdd'T'HHmmss'Z'`.
+/// The form of the dates of version 4: `yyyyMMdd'T'HHmmss'Z'`.
+const BASIC_DATE: &[time::format_description::BorrowedFormatItem<'_>] =
+    time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
+
+/// Reads the dates of version 4.
 fn parse_basic_date(text: &str) -> Option<OffsetDateTime> {
-    const BASIC: &[time::format_description::BorrowedFormatItem<'_>] =
-        time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
     // The parser takes signs, too.
     let is_plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z'));
-    is_plain.then(|| Some(time::PrimitiveDateTime::parse(text, BASIC).ok()?.assume_utc())).flatten()
+    is_plain.then(|| Some(time::PrimitiveDateTime::parse(text, BASIC_DATE).ok()?.assume_utc())).flatten()
 }
 
 #[cfg(test)]

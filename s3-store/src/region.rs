@@ -24,6 +24,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) credential: &'a str,
     pub(crate) signed_headers: &'a str,
     pub(crate) signature: &'a str,
+    /// When it was signed: `YYYYMMDDTHHMMSSZ`.
+    pub(crate) time: &'a str,
     /// Whether the signature stands in the query.
     pub(crate) in_query: bool,
 }
@@ -47,11 +49,7 @@ pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString)
     }
     let mut query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let time = match request.in_query {
-        true => query.iter().find(|(name, _)| name == "X-Amz-Date").map(|(_, value)| value.clone())?,
-        false => header(request.headers, "x-amz-date"),
-    };
-    let came = Scope { secret_key, time: &time, date, region, service: "s3" };
+    let came = Scope { secret_key, time: request.time, date, region, service: "s3" };
     let given = hex::decode(request.signature).ok()?;
     let payload = payload(request);
     came.mac(&canonical(request, &query, &payload)).verify_slice(&given).ok()?;
@@ -70,15 +68,15 @@ pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString)
     authorization(request, &credential, &signature).map(|header| Resigned::Header(header, signatures))
 }
 
-/// Whether the signature of a request is that of a secret, for a service, at a time (`YYYYMMDDTHHMMSSZ`) and for a body of that hash.
-pub(crate) fn fits(request: &Signed<'_>, secret_key: &SecretString, service: &str, time: &str, payload: &str) -> bool {
+/// Whether the signature of a request is that of a secret, for a service and for a body of that hash.
+pub(crate) fn fits(request: &Signed<'_>, secret_key: &SecretString, service: &str, payload: &str) -> bool {
     let Ok([_, date, region, _, _]) = <[&str; 5]>::try_from(request.credential.split('/').collect::<Vec<_>>()) else {
         return false;
     };
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
     let Ok(given) = hex::decode(request.signature) else { return false };
-    let scope = Scope { secret_key, time, date, region, service };
+    let scope = Scope { secret_key, time: request.time, date, region, service };
     scope.mac(&canonical(request, &query, payload)).verify_slice(&given).is_ok()
 }
 

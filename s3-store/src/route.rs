@@ -18,7 +18,7 @@ use s3s::{S3Result, s3_error};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::access_log::{self, Asked, Line};
-use crate::auth::{Checked, FrontCheck};
+use crate::auth::{Checked, FrontCheck, X_AMZ_DATE};
 use crate::body::{BodyKind, GuardedBody};
 use crate::chunk_signatures::Signatures;
 use crate::chunks::Framing;
@@ -360,13 +360,15 @@ fn units(size_bytes: usize) -> usize {
 
 /// Replaces of a request what the protocol layer must see otherwise; returns what is to be replaced in its chunks.
 fn go_on_as(request: &mut Request, checked: Checked, context: &RequestContext) -> Option<Signatures> {
-    let Checked { claim, authorization, target, signatures } = checked;
+    let Checked { claim, authorization, target, signatures, date } = checked;
     context.set_claim(claim);
     if let Some(target) = target {
         *request.uri_mut() = target;
     }
-    if let Some(authorization) = authorization {
-        request.headers_mut().insert(AUTHORIZATION, authorization);
+    for (name, value) in [(AUTHORIZATION, authorization), (X_AMZ_DATE, date)] {
+        if let Some(value) = value {
+            request.headers_mut().insert(name, value);
+        }
     }
     signatures
 }

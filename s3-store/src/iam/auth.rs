@@ -63,11 +63,12 @@ impl Claim {
             credential: &self.credential,
             signed_headers: &self.signed_headers,
             signature: &self.signature,
+            time: &self.time,
             in_query: false,
         };
         // Without this a body could be changed on the way, whatever a header says of it.
         let is_hashed = announced.is_none_or(|announced| announced == hash.as_bytes());
-        if is_hashed && fits(&request, &self.login.secret_key, self.service, &self.time, &hash) {
+        if is_hashed && fits(&request, &self.login.secret_key, self.service, &hash) {
             return Ok(());
         }
         Err(Failure::signature())

@@ -1,9 +1,10 @@
 //! Signatures: what is taken, what is refused, and in which order.
 
 use crate::answer::exchange;
-use crate::client::{Client, Payload, Request, Signature};
+use crate::client::{BASIC, Client, Payload, Request, Signature};
 use crate::harness::Endpoint;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
 
 fn now_s() -> i64 {
     OffsetDateTime::now_utc().unix_timestamp()
@@ -140,6 +141,42 @@ async fn version_2_dates_must_be_dates() {
     assert_eq!(send("date", &plug_in).await.told(), "200");
     assert_eq!(send("x-amz-date", &plug_in).await.told(), "200");
     assert_eq!(send("date", "Tue, 01 Oct 2024 10:00:00 GMT").await.told(), "403 RequestTimeTooSkewed");
+}
+
+#[tokio::test]
+async fn version_4_may_say_its_time_by_the_date() {
+    let endpoint = Endpoint::with_bucket("photos").await;
+    let now = OffsetDateTime::now_utc();
+    let mail = now.format(&Rfc2822).expect("a date");
+    let east = now.to_offset(time::UtcOffset::from_hms(2, 0, 0).expect("an offset"));
+    let forms = [
+        now.format(BASIC).expect("a date"),
+        mail.replace("+0000", "GMT"),
+        mail.clone(),
+        east.format(&Rfc2822).expect("a date"),
+    ];
+    for region in ["us-east-1", "US"] {
+        let client = Client { region: region.to_owned(), ..endpoint.ada.clone() };
+        for date in &forms {
+            for payload in [Payload::Hash, Payload::Unsigned, Payload::SignedChunks(64 << 10, None)] {
+                let put = Request::new("PUT", "/photos/key").header("date", date).body("content");
+                let stored = client.send(put.signed(Signature::V4(payload.clone()))).await;
+                assert_eq!(stored.told(), "200", "{region} {date} {payload:?} {}", stored.text());
+            }
+            let got = client.send(Request::new("GET", "/photos/key").header("date", date)).await;
+            assert_eq!(got.text(), "content", "{region} {date}");
+        }
+        let told = async |date: &str| client.send(Request::new("GET", "/photos").header("date", date)).await.told();
+        assert_eq!(told("yesterday").await, "403 AccessDenied", "{region}");
+        assert_eq!(told("Tue, 01 Oct 2024 10:00:00 GMT").await, "403 RequestTimeTooSkewed", "{region}");
+        // The signature is over the date.
+        let wire = String::from_utf8(client.wire(Request::new("GET", "/photos").header("date", &mail))).expect("text");
+        let later = (now + time::Duration::seconds(1)).format(&Rfc2822).expect("a date");
+        let wire = wire.replace(&format!("date: {mail}"), &format!("date: {later}"));
+        let addr = client.addr;
+        let answer = tokio::task::spawn_blocking(move || exchange(addr, wire.as_bytes())).await.expect("an answer");
+        assert_eq!(answer.told(), "403 SignatureDoesNotMatch", "{region}");
+    }
 }
 
 /// A date is replaced in the bytes of a signed request.

@@ -17,6 +17,10 @@ use crate::answer::{Answer, exchange};
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const UNRESERVED_AND_SLASH: AsciiSet = UNRESERVED.remove(b'/');
 
+/// The form of times in signatures of version 4.
+pub(crate) const BASIC: &[time::format_description::BorrowedFormatItem<'_>] =
+    format_description!("[year][month][day]T[hour][minute][second]Z");
+
 /// Encodes a parameter as signature version 4 wants it.
 pub(crate) fn encode(text: &str) -> String {
     utf8_percent_encode(text, &UNRESERVED).to_string()
@@ -211,11 +215,20 @@ impl Client {
     }
 
     fn amz_date(&self) -> String {
-        self.now().format(format_description!("[year][month][day]T[hour][minute][second]Z")).expect("a date")
+        self.now().format(BASIC).expect("a date")
+    }
+
+    /// The time of a signature: that of the request's own `date`, else now.
+    fn time_of_signature(&self, request: &Request) -> String {
+        let own = request.headers.iter().find(|(name, _)| name == "date").map(|(_, date)| date.as_str());
+        match own.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()) {
+            Some(date) => date.to_offset(time::UtcOffset::UTC).format(BASIC).expect("a date"),
+            None => own.filter(|date| date.len() == 16).map_or_else(|| self.amz_date(), str::to_owned),
+        }
     }
 
     fn sign_v4(&self, request: &mut Request, payload: &Payload) {
-        let date = self.amz_date();
+        let date = self.time_of_signature(request);
         let hash = match payload {
             Payload::Hash => sha256_hex(&request.body),
             Payload::GivenHash(hash) => hash.clone(),
@@ -224,7 +237,10 @@ impl Client {
             Payload::SignedChunks(_, Some(_)) => "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER".to_owned(),
             Payload::UnsignedChunks(..) => "STREAMING-UNSIGNED-PAYLOAD-TRAILER".to_owned(),
         };
-        request.headers.push(("x-amz-date".to_owned(), date.clone()));
+        // A request with a date of its own is signed by that.
+        if !request.headers.iter().any(|(name, _)| name == "date") {
+            request.headers.push(("x-amz-date".to_owned(), date.clone()));
+        }
         request.headers.push(("x-amz-content-sha256".to_owned(), hash.clone()));
         if let Payload::SignedChunks(_, Some((name, _))) | Payload::UnsignedChunks(_, (name, _)) = payload {
             request.headers.push(("x-amz-trailer".to_owned(), name.clone()));
