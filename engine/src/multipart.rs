@@ -105,7 +105,8 @@ pub struct CompleteUpload {
     pub checksums: Digests,
     /// The whole's size, when the client gives it; another is [`Error::Invalid`].
     pub size_bytes: Option<u64>,
-    /// The customer's key that the upload was begun with, when the client gives it; another one is refused.
+    /// The customer's key that the upload was begun with, when the client gives it; another one is refused. It is needed where the upload was
+    /// begun with a checksum, too: [`RuleError::CustomerKeyNeeded`](crate::RuleError::CustomerKeyNeeded).
     pub customer_key: Option<CustomerKey>,
 }
 
@@ -312,8 +313,8 @@ impl Engine {
         let (known, open) = self.judged_upload(caller, bucket, key, upload).await?;
         let (key, upload) = (key.clone(), upload.clone());
         // It may have been completed before, which the transaction says then.
-        if let (Some(customer_key), Some(open)) = (&complete.customer_key, &open) {
-            self.data_key(&open.meta, Some(customer_key))?;
+        if let Some(open) = open.filter(|open| open.needs_customer_key() || complete.customer_key.is_some()) {
+            self.data_key(&open.meta, complete.customer_key.as_ref())?;
         }
         let part_size_bytes_min = self.inner.settings.part_size_bytes_min;
         let (complete, ids) = (Arc::new(complete), self.inner.version_ids.clone());
@@ -466,6 +467,13 @@ impl Engine {
             found => Some(found?),
         };
         Ok((known, open))
+    }
+}
+
+impl OpenUpload {
+    /// Whether its Complete has to show the customer's key: S3 seals the checksum of the whole under it.
+    fn needs_customer_key(&self) -> bool {
+        self.upload.checksum.is_some() && matches!(self.upload.encryption, Some(Encryption::Customer(_)))
     }
 }
 

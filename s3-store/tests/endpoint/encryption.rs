@@ -158,3 +158,30 @@ async fn a_bucket_blocks_no_way_of_encryption() {
     let shown = endpoint.get("/photos?q:encryption").await;
     assert_eq!((shown.element("SSEAlgorithm"), shown.element("BucketKeyEnabled")), ("aws:kms".into(), "true".into()));
 }
+
+#[tokio::test]
+async fn complete_needs_the_customers_key_where_there_is_a_checksum() {
+    let endpoint = trusting().await;
+    for (checksum, without_key) in [(None, "200"), (Some("CRC32"), "400 InvalidRequest")] {
+        let begin = with_key(Request::new("POST", "/photos/key?q:uploads"), ALGORITHM, 1);
+        let begin = checksum.iter().fold(begin, |begin, name| begin.header("x-amz-checksum-algorithm", name));
+        let upload = endpoint.ada.send(begin).await.element("UploadId");
+        let part = Request::new("PUT", &format!("/photos/key?q:partNumber=1&uploadId={upload}")).body("content");
+        let part = endpoint.ada.send(with_key(part, ALGORITHM, 1)).await;
+        assert_eq!(part.told(), "200", "{}", part.text());
+        let tag = part.header("etag").expect("a tag").to_owned();
+        let sum = part.header("x-amz-checksum-crc32").map(|sum| format!("<ChecksumCRC32>{sum}</ChecksumCRC32>"));
+        assert_eq!(sum.is_some(), checksum.is_some());
+        let document = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{tag}</ETag>{}</Part></CompleteMultipartUpload>",
+            sum.unwrap_or_default()
+        );
+        let complete = || Request::new("POST", &format!("/photos/key?q:uploadId={upload}")).body(document.clone());
+        let wrong = endpoint.ada.send(with_key(complete(), ALGORITHM, 2)).await;
+        assert_eq!(wrong.told(), "400 InvalidRequest", "{checksum:?}");
+        assert_eq!(endpoint.ada.send(complete()).await.told(), without_key, "{checksum:?}");
+        // To ask again after it was done is no error.
+        let done = endpoint.ada.send(with_key(complete(), ALGORITHM, 1)).await;
+        assert_eq!(done.told(), "200", "{checksum:?} {}", done.text());
+    }
+}
