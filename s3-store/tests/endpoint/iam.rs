@@ -99,6 +99,65 @@ async fn the_s3_endpoint_answers_what_is_signed_for_identities() {
     assert_eq!(endpoint.ada.send(Request::new("GET", "/")).await.told(), "200");
 }
 
+/// Names of identities are an account's own: what another has of the same name is neither seen nor touched.
+#[tokio::test]
+async fn accounts_have_the_same_names_apart() {
+    const TRUST: &str = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
+    let endpoint = Endpoint::start().await;
+    let made = [
+        ("CreateUser", "UserName", "", ""),
+        ("CreateGroup", "GroupName", "", ""),
+        ("CreateRole", "RoleName", "AssumeRolePolicyDocument", TRUST),
+        ("CreatePolicy", "PolicyName", "PolicyDocument", ALL_OF_S3),
+    ];
+    let accounts = [(&endpoint.ada, "/of-ada/"), (&endpoint.bob, "/of-bob/")];
+    let mut arns = Vec::new();
+    for (client, path) in accounts {
+        for (action, name, document, text) in made {
+            let fields = [("Action", action), (name, "same"), ("Path", path), (document, text)];
+            let fields: Vec<_> = fields.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+            arns.push(done(&endpoint, client, &fields).await.element("Arn"));
+            let again = ask(&endpoint, client, &fields).await;
+            assert_eq!(again.told(), "409 EntityAlreadyExists", "{action}");
+        }
+    }
+    let (of_ada, of_bob) = arns.split_at(made.len());
+    assert!(of_ada.iter().all(|arn| !of_bob.contains(arn)), "{arns:?}");
+    let lists = ["ListUsers", "ListGroups", "ListRoles", "ListPolicies"];
+    for ((client, path), own) in accounts.into_iter().zip([of_ada, of_bob]) {
+        for (list, arn) in lists.into_iter().zip(own) {
+            let fields = [("Action", list), ("Scope", "Local")];
+            let fields = if list == "ListPolicies" { &fields[..] } else { &fields[..1] };
+            let listed = done(&endpoint, client, fields).await;
+            assert_eq!(
+                (listed.elements("Arn"), listed.element("Path")),
+                (vec![arn.clone()], path.to_owned()),
+                "{list}"
+            );
+        }
+    }
+    let key = done(&endpoint, &endpoint.bob, &[("Action", "CreateAccessKey"), ("UserName", "same")]).await;
+    let same = with_keys(&endpoint, &key);
+    assert_eq!(done(&endpoint, &same, WHO).await.element("Arn"), of_bob[0]);
+    let keys = done(&endpoint, &endpoint.ada, &[("Action", "ListAccessKeys"), ("UserName", "same")]).await;
+    assert!(keys.elements("AccessKeyId").is_empty(), "{}", keys.text());
+    // A policy of the other account is none for this one.
+    let attach = [("Action", "AttachUserPolicy"), ("UserName", "same"), ("PolicyArn", &of_bob[3])];
+    assert_eq!(ask(&endpoint, &endpoint.ada, &attach).await.told(), "404 NoSuchEntity");
+
+    for (action, name) in [("DeleteUser", "UserName"), ("DeleteGroup", "GroupName"), ("DeleteRole", "RoleName")] {
+        done(&endpoint, &endpoint.ada, &[("Action", action), (name, "same")]).await;
+    }
+    done(&endpoint, &endpoint.ada, &[("Action", "DeletePolicy"), ("PolicyArn", &of_ada[3])]).await;
+    for (get, name) in [("GetUser", "UserName"), ("GetGroup", "GroupName"), ("GetRole", "RoleName")] {
+        let fields = [("Action", get), (name, "same")];
+        assert_eq!(ask(&endpoint, &endpoint.ada, &fields).await.told(), "404 NoSuchEntity", "{get}");
+        assert_eq!(done(&endpoint, &endpoint.bob, &fields).await.element("Path"), "/of-bob/", "{get}");
+    }
+    done(&endpoint, &endpoint.bob, &[("Action", "GetPolicy"), ("PolicyArn", &of_bob[3])]).await;
+    assert_eq!(done(&endpoint, &same, WHO).await.element("Arn"), of_bob[0]);
+}
+
 #[tokio::test]
 async fn a_signature_covers_the_whole_request() {
     let endpoint = Endpoint::start().await;
