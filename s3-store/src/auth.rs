@@ -204,7 +204,7 @@ fn signed_v2<'a>(scheme: &'a Scheme, method: &'a Method, uri: &'a Uri, headers: 
 }
 
 /// The token of a session, from where it stands. Two of them, or one that is no text, can be nobody's.
-fn session_token<'a>(headers: &'a HeaderMap, query: &'a [(String, String)]) -> S3Result<Option<&'a str>> {
+pub(crate) fn session_token<'a>(headers: &'a HeaderMap, query: &'a [(String, String)]) -> S3Result<Option<&'a str>> {
     const NAME: &str = "x-amz-security-token";
     let invalid = || s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid.");
     let mut found = Vec::new();

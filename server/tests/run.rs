@@ -51,8 +51,8 @@ async fn every_door_answers_and_the_files_tell_where() {
     };
     assert_eq!(status(&doors.s3, "/").await, 403);
     assert_eq!(status(&doors.s3_tls, "/").await, 403);
-    assert_eq!(status(&doors.iam, "/").await, 405);
-    assert_eq!(status(&doors.iam_tls, "/").await, 405);
+    assert_eq!(status(&doors.iam, "/").await, 403);
+    assert_eq!(status(&doors.iam_tls, "/").await, 403);
     assert_eq!(status(&doors.admin_api, "/group/list").await, 401);
     assert_eq!(status(&doors.console, "/Cloudian/login.htm").await, 200);
     assert_eq!(status(&doors.console_plain, "/Cloudian/login.htm").await, 200);

@@ -1,15 +1,15 @@
-//! Who asks for identities: signature version 4, in the header, over the whole body.
+//! Who asks for identities: signature version 4, in the header or, of a GET, in the query, over the whole body.
 
 use engine::{Caller, Engine, Facts, IamAction, IamError, KeyLogin};
-use http::HeaderMap;
+use http::Method;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
+use time::PrimitiveDateTime;
 use time::macros::format_description;
-use time::{OffsetDateTime, PrimitiveDateTime};
 
 use super::error::Failure;
 use crate::Settings;
-use crate::auth::check_signed_headers;
+use crate::auth::{check_signed_headers, session_token, time_of_v4};
 use crate::region::{Signed, fits};
 use crate::scheme::{Scheme, scheme_of};
 
@@ -25,6 +25,7 @@ pub(super) struct Claim {
     signature: String,
     service: &'static str,
     time: String,
+    in_query: bool,
 }
 
 /// Looks the key of a request up, before its body is read.
@@ -34,21 +35,33 @@ pub(super) async fn claim(engine: &Engine, settings: &Settings, parts: &Parts) -
     let scheme = scheme_of(&parts.headers, &query).map_err(|_| Failure::incomplete_signature())?;
     let access_key = scheme.as_ref().map(|scheme| scheme.access_key().to_owned());
     let access_key = access_key.ok_or_else(Failure::missing_token)?;
-    let token = token(&parts.headers)?;
+    let token = session_token(&parts.headers, &query).map_err(|_| Failure::unknown_key())?;
     let login = engine.key_login_with_token(&access_key, token).await;
     let login = login.map_err(|error| match error {
         engine::Error::Iam(IamError::InvalidToken) => Failure::unknown_key(),
         error => Failure::of(error),
     })?;
     let login = login.ok_or_else(Failure::unknown_key)?;
-    let Some(Scheme::V4Header { credential, signed_headers, signature }) = scheme else {
-        return Err(Failure::incomplete_signature());
+    let now_s = engine.clock().now_us() / 1_000_000;
+    let (credential, signed_headers, signature, time, in_query) = match scheme {
+        Some(Scheme::V4Header { credential, signed_headers, signature }) => {
+            let time = time_of_v4(&parts.headers).ok_or_else(Failure::incomplete_signature)?;
+            (credential, signed_headers, signature, time, false)
+        }
+        Some(Scheme::V4Query { credential, date, signed_headers, expires, signature })
+            if parts.method == Method::GET =>
+        {
+            check_expires(now_s, &date, &expires)?;
+            (credential, signed_headers, signature, date, true)
+        }
+        Some(Scheme::V4Query { .. } | Scheme::V2Header { .. } | Scheme::V2Query { .. }) | None => {
+            return Err(Failure::incomplete_signature());
+        }
     };
     check_signed_headers(&signed_headers, &parts.headers).map_err(|_| Failure::incomplete_signature())?;
-    let time = one(&parts.headers, "x-amz-date").ok_or_else(Failure::incomplete_signature)?.to_owned();
     let service = service_of(&credential, &time)?;
-    check_time(engine.clock().now_us() / 1_000_000, settings.skew_seconds_max, &time)?;
-    Ok(Claim { login, credential, signed_headers, signature, service, time })
+    check_time(now_s, settings.skew_seconds_max, &time)?;
+    Ok(Claim { login, credential, signed_headers, signature, service, time, in_query })
 }
 
 impl Claim {
@@ -64,7 +77,7 @@ impl Claim {
             signed_headers: &self.signed_headers,
             signature: &self.signature,
             time: &self.time,
-            in_query: false,
+            in_query: self.in_query,
         };
         // Without this a body could be changed on the way, whatever a header says of it.
         let is_hashed = announced.is_none_or(|announced| announced == hash.as_bytes());
@@ -85,21 +98,6 @@ impl Claim {
     }
 }
 
-/// The value of a header that stands once.
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
-}
-
-fn token(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
-    const NAME: &str = "x-amz-security-token";
-    if !headers.contains_key(NAME) {
-        return Ok(None);
-    }
-    one(headers, NAME).map(Some).ok_or_else(Failure::unknown_key)
-}
-
 /// The service in `<access key>/<date>/<region>/<service>/aws4_request`, whose date must be that of the request.
 fn service_of(credential: &str, time: &str) -> Result<&'static str, Failure> {
     let fields: Vec<&str> = credential.split('/').collect();
@@ -108,12 +106,24 @@ fn service_of(credential: &str, time: &str) -> Result<&'static str, Failure> {
     if time.get(..8) == Some(date) { Ok(service) } else { Err(Failure::signature()) }
 }
 
-/// Refuses what was signed too long ago, or too far ahead: the same bytes are worth nothing later.
+/// Refuses what was signed too long ago, or too far ahead: the same bytes are worth nothing later. A link lives no longer than that either.
 fn check_time(now_s: i64, skew_seconds_max: u32, time: &str) -> Result<(), Failure> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let sent = PrimitiveDateTime::parse(time, format).map_err(|_| Failure::incomplete_signature())?.assume_utc();
-    let off = OffsetDateTime::unix_timestamp(sent).abs_diff(now_s);
+    let off = signed_s(time)?.abs_diff(now_s);
     if off <= u64::from(skew_seconds_max) { Ok(()) } else { Err(Failure::skewed()) }
+}
+
+/// Refuses a link that has ended by what it says itself.
+fn check_expires(now_s: i64, time: &str, expires: &str) -> Result<(), Failure> {
+    let lives_s: u32 = expires.parse().map_err(|_| Failure::incomplete_signature())?;
+    let ends_s = signed_s(time)?.saturating_add(i64::from(lives_s));
+    if now_s <= ends_s { Ok(()) } else { Err(Failure::skewed()) }
+}
+
+/// When something was signed, in seconds of the Unix epoch.
+fn signed_s(time: &str) -> Result<i64, Failure> {
+    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
+    let sent = PrimitiveDateTime::parse(time, format).map_err(|_| Failure::incomplete_signature())?;
+    Ok(sent.assume_utc().unix_timestamp())
 }
 
 #[cfg(test)]
@@ -142,5 +152,8 @@ mod tests {
         assert!(check_time(now_s + 901, 900, "20261128T000000Z").is_err());
         assert!(check_time(now_s - 901, 900, "20261128T000000Z").is_err());
         assert!(check_time(now_s, 900, "yesterday").is_err());
+        assert!(check_expires(now_s + 60, "20261128T000000Z", "60").is_ok());
+        assert!(check_expires(now_s + 61, "20261128T000000Z", "60").is_err());
+        assert!(check_expires(now_s, "20261128T000000Z", "-1").is_err());
     }
 }

@@ -23,7 +23,7 @@ fn failure(code: &'static str, status: StatusCode, message: impl Into<String>) -
 
 impl Failure {
     pub(super) fn method() -> Self {
-        failure("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED, "Only POST / is answered here.")
+        failure("MethodNotAllowed", StatusCode::METHOD_NOT_ALLOWED, "Only GET and POST of / are answered here.")
     }
 
     pub(super) fn busy() -> Self {
@@ -50,7 +50,7 @@ impl Failure {
         failure(
             "IncompleteSignature",
             StatusCode::BAD_REQUEST,
-            "The request needs an Authorization header of signature version 4 for iam or sts, with a signed X-Amz-Date header.",
+            "The request needs a signature of version 4 for iam or sts, in its Authorization header or, of a GET, in its query, and the time of it.",
         )
     }
 

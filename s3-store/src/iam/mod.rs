@@ -1,4 +1,4 @@
-//! The query API of identities (IAM) and sessions (STS): a form in the body says what is asked, XML says what came of it.
+//! The query API of identities (IAM) and sessions (STS): a form in the body, or the query of a GET, says what is asked, XML says what came of it.
 //!
 //! It stands at doors of its own, and on the S3 endpoint for requests that are signed for it. `auth` checks the signature, `dispatch`
 //! turns each operation into one call of the engine.
@@ -44,7 +44,7 @@ const FORM_WAIT: Duration = Duration::from_secs(10);
 /// Requests whose forms may be held at a time.
 const FORMS_MAX: usize = 256;
 
-/// The doors of identities. They answer `POST /` only.
+/// The doors of identities. They answer `GET /` and `POST /` only.
 pub fn iam_router(engine: Engine, settings: &Settings) -> Router {
     let door = Identities::new(engine, Arc::new(settings.clone()));
     let serve = async |State(door): State<Arc<Identities>>, request: axum::extract::Request| {
@@ -91,7 +91,8 @@ impl Identities {
         body: DrainedBody,
         (request_id, asked): (&str, &mut Option<IamAction>),
     ) -> Result<Option<String>, Failure> {
-        if parts.method != Method::POST || parts.uri.path() != "/" {
+        let by_get = parts.method == Method::GET;
+        if !(by_get || parts.method == Method::POST) || parts.uri.path() != "/" {
             return Err(Failure::method());
         }
         // A key that nobody has costs nothing but a look.
@@ -99,7 +100,7 @@ impl Identities {
         let _room = self.forms.try_acquire().map_err(|_| Failure::busy())?;
         let form = read(body).await?;
         claim.must_fit(parts, &form)?;
-        let params = Params::read(&form)?;
+        let params = Params::read(if by_get { parts.uri.query().unwrap_or_default().as_bytes() } else { &form })?;
         let action = params.action()?;
         *asked = Some(action);
         claim.must_be_for(action)?;
@@ -116,11 +117,28 @@ impl Identities {
 /// Whether a request to the S3 endpoint is meant for identities: it is signed for them.
 pub(crate) fn is_meant(parts: &Parts) -> bool {
     let header = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    parts.method == Method::POST
-        && parts.uri.path() == "/"
-        && kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
-        && ["/iam/aws4_request", "/sts/aws4_request"].iter().any(|scope| header.contains(scope))
+    let is_form = || {
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+    };
+    parts.uri.path() == "/"
+        && match parts.method {
+            Method::POST => is_form() && is_scope_of_ours(header),
+            Method::GET => {
+                is_scope_of_ours(header) || credential_in_query(parts).is_some_and(|it| is_scope_of_ours(&it))
+            }
+            _ => false,
+        }
+}
+
+fn is_scope_of_ours(credential: &str) -> bool {
+    ["/iam/aws4_request", "/sts/aws4_request"].iter().any(|scope| credential.contains(scope))
+}
+
+fn credential_in_query(parts: &Parts) -> Option<String> {
+    let query = parts.uri.query()?;
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(name, _)| name == "X-Amz-Credential").map(|(_, value)| value.into_owned())
 }
 
 async fn read(body: DrainedBody) -> Result<Bytes, Failure> {

@@ -85,7 +85,7 @@ async fn an_unknown_key_is_said_before_anything_else() {
         "AWS4-HMAC-SHA256 Credential={}/20000101/x/sts/aws4_request, SignedHeaders=host, Signature=00",
         unknown.access_key
     );
-    let request = Request::new("GET", "/").signed(Signature::None).header("authorization", &header);
+    let request = Request::new("GET", "/photos").signed(Signature::None).header("authorization", &header);
     let answer = endpoint.ada.send(request.header("x-amz-security-token", "token")).await;
     assert_eq!(answer.told(), "403 InvalidAccessKeyId");
 }

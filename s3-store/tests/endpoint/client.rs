@@ -329,7 +329,9 @@ impl Client {
         ] {
             request.query.push((name.to_owned(), value));
         }
-        let signature = self.v4_signature(request, &date, &names, "UNSIGNED-PAYLOAD");
+        // Only S3 leaves the body of a link open.
+        let hash = if self.service == "s3" { "UNSIGNED-PAYLOAD".to_owned() } else { sha256_hex(&request.body) };
+        let signature = self.v4_signature(request, &date, &names, &hash);
         request.query.push(("X-Amz-Signature".to_owned(), signature));
     }
 

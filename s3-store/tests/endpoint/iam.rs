@@ -99,6 +99,48 @@ async fn the_s3_endpoint_answers_what_is_signed_for_identities() {
     assert_eq!(endpoint.ada.send(Request::new("GET", "/")).await.told(), "200");
 }
 
+#[tokio::test]
+async fn a_question_may_be_asked_by_get() {
+    let endpoint = Endpoint::start().await;
+    let (here, there) = (at_door(&endpoint, &endpoint.ada, "iam"), endpoint.ada.clone());
+    let there = Client { service: "iam".to_owned(), ..there };
+    let users = || Request::new("GET", "/?q:Action=ListUsers&Version=2010-05-08");
+    let link = || users().signed(Signature::V4Link(60));
+    for client in [&here, &there] {
+        for request in [users(), link()] {
+            let asked = client.send(request.clone()).await;
+            assert_eq!(asked.told(), "200", "{request:?} {}", asked.text());
+            assert!(asked.text().starts_with("<ListUsersResponse"), "{}", asked.text());
+            let wrong = Client { secret_key: "x".repeat(40), ..client.clone() };
+            assert_eq!(wrong.send(request.clone()).await.told(), "403 SignatureDoesNotMatch");
+            let changed = String::from_utf8(client.wire(request.clone())).expect("text");
+            let (changed, addr) = (changed.replace("ListUsers", "ListRoles"), client.addr);
+            let changed = tokio::task::spawn_blocking(move || exchange(addr, changed.as_bytes())).await;
+            assert_eq!(changed.expect("an exchange").told(), "403 SignatureDoesNotMatch");
+            let twice = request.query("Action", "ListUsers");
+            assert_eq!(client.send(twice).await.told(), "400 ValidationError");
+        }
+        let ended = Client { skew_s: -120, ..client.clone() };
+        assert_eq!(ended.send(link()).await.told(), "400 RequestExpired");
+        // However long it says that it lives.
+        let old = Client { skew_s: -1000, ..client.clone() };
+        assert_eq!(old.send(users().signed(Signature::V4Link(100_000))).await.told(), "400 RequestExpired");
+    }
+    assert_eq!(here.send(users().signed(Signature::None)).await.told(), "403 MissingAuthenticationToken");
+    assert_eq!(here.send(form(USERS).signed(Signature::V4Link(60))).await.told(), "400 IncompleteSignature");
+    assert_eq!(here.send(users().signed(Signature::V2)).await.told(), "400 IncompleteSignature");
+    let by_form = users().header(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded").body("Action=ListRoles");
+    assert!(here.send(by_form).await.text().starts_with("<ListUsersResponse"), "the query asks");
+
+    let session = with_keys(&endpoint, &done(&endpoint, &endpoint.ada, &[("Action", "GetSessionToken")]).await);
+    let who = || Request::new("GET", "/?q:Action=GetCallerIdentity&Version=2011-06-15").signed(Signature::V4Link(60));
+    let sts = at_door(&endpoint, &session, "sts");
+    assert_eq!(sts.send(who()).await.element("Account"), endpoint.ada_id.to_string());
+    let bare = Client { token: None, ..sts.clone() };
+    assert_eq!(bare.send(who()).await.told(), "403 InvalidClientTokenId");
+    assert_eq!(sts.send(users().signed(Signature::V4Link(60))).await.told(), "403 SignatureDoesNotMatch");
+}
+
 /// Names of identities are an account's own: what another has of the same name is neither seen nor touched.
 #[tokio::test]
 async fn accounts_have_the_same_names_apart() {
@@ -256,8 +298,10 @@ async fn what_is_not_understood_is_refused() {
         (body("Action=CreateUser&UserName=a&Tags=&Version=2010-05-08"), "200"),
         (body("Action=ListUsers&MaxItems=0&Version=2010-05-08"), "400 ValidationError"),
         (body(&"x".repeat(200 << 10)), "400 ValidationError"),
-        (Request::new("GET", "/"), "405 MethodNotAllowed"),
+        (Request::new("GET", "/"), "400 InvalidAction"),
+        (Request::new("PUT", "/"), "405 MethodNotAllowed"),
         (Request::new("POST", "/bucket"), "405 MethodNotAllowed"),
+        (Request::new("GET", "/bucket"), "405 MethodNotAllowed"),
     ] {
         let answer = iam.send(request.clone()).await;
         assert_eq!(
