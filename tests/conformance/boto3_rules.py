@@ -4,6 +4,7 @@ import datetime
 import http.client
 import json
 import os
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -12,7 +13,7 @@ import uuid
 
 import boto3
 from botocore.config import Config
-from s3 import ENDPOINT, client, content, refused
+from s3 import CA, ENDPOINT, client, content, refused
 
 ada = client()
 eve = boto3.client(
@@ -21,15 +22,17 @@ eve = boto3.client(
     aws_access_key_id=os.environ["OTHER_ACCESS_KEY"],
     aws_secret_access_key=os.environ["OTHER_SECRET_KEY"],
     region_name="us-east-1",
+    verify=CA or True,
     config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 0}),
 )
+TRUST = ssl.create_default_context(cafile=CA)
 
 
 def status(path, method="GET", headers=None):
     """What somebody without a name is answered."""
     request = urllib.request.Request(f"{ENDPOINT.rstrip('/')}/{path}", method=method, headers=headers or {})
     try:
-        with urllib.request.urlopen(request) as answer:
+        with urllib.request.urlopen(request, context=TRUST) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -150,7 +153,10 @@ def forms():
         lines.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode())
     lines.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="f.bin"\r\n\r\n'.encode())
     target = urllib.parse.urlsplit(form["url"])
-    connection = http.client.HTTPConnection(target.netloc)
+    if target.scheme == "https":
+        connection = http.client.HTTPSConnection(target.netloc, context=TRUST)
+    else:
+        connection = http.client.HTTPConnection(target.netloc)
     connection.request(
         "POST",
         target.path,

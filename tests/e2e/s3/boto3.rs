@@ -28,11 +28,30 @@ async fn before_default_checksums_over_tls() {
     round_trip(Environment::Old, true).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn lists_policies_locks_forms_pages_and_logs() {
+async fn rules(environment: Environment, tls: bool) {
     let server = Server::with_config("[engine]\naccess_log_period_s = 1\n").await;
     let (ada, eve) = (server.tenant("acme", "ada").await, server.tenant("acme", "eve").await);
-    let script = Script::python(Environment::Current, "boto3_rules.py").s3(&server, false, &ada);
+    let script = Script::python(environment, "boto3_rules.py").s3(&server, tls, &ada);
     let script = script.env("OTHER_ACCESS_KEY", &eve.access_key).env("OTHER_SECRET_KEY", &eve.secret_key);
     let _ = script.run().await.ok();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_policies_locks_forms_pages_and_logs() {
+    rules(Environment::Current, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_policies_locks_forms_pages_and_logs_over_tls() {
+    rules(Environment::Current, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_policies_locks_forms_pages_and_logs_of_the_old_one() {
+    rules(Environment::Old, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_policies_locks_forms_pages_and_logs_of_the_old_one_over_tls() {
+    rules(Environment::Old, true).await;
 }
