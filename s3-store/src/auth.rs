@@ -69,12 +69,12 @@ impl FrontCheck {
         let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
         self.check_scheme(&scheme, headers, &query)?;
         let time = time_of(&scheme, headers);
-        let resigned = signed_v4(&scheme, time.as_deref(), method, uri, headers)
+        let resigned = signed_v4(&scheme, time.as_ref(), method, uri, headers)
             .and_then(|signed| with_plain_region(&signed, &login.secret_key));
         let slashed =
             signed_v2(&scheme, method, uri, headers).and_then(|signed| with_signed_slash(&signed, &login.secret_key));
         let by_date = matches!(scheme, Scheme::V4Header { .. }) && !headers.contains_key(X_AMZ_DATE);
-        let date = time.filter(|_| by_date).and_then(|time| HeaderValue::try_from(time).ok());
+        let date = time.filter(|_| by_date).and_then(|time| HeaderValue::try_from(time.basic).ok());
         let as_it_came = Checked { date, ..Checked::new(Claim { access_key, login }) };
         Ok(Some(match resigned {
             Some(Resigned::Header(authorization, signatures)) => {
@@ -153,28 +153,36 @@ fn check_v2_subresources(query: &[(String, String)]) -> S3Result {
     }
 }
 
-/// When a version 4 signature was made, as it says that.
-fn time_of(scheme: &Scheme, headers: &HeaderMap) -> Option<String> {
+/// When a version 4 signature was made.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedTime {
+    /// In the form of version 4.
+    pub(crate) basic: String,
+    /// As the request says it.
+    pub(crate) said: String,
+}
+
+fn time_of(scheme: &Scheme, headers: &HeaderMap) -> Option<SignedTime> {
     match scheme {
         Scheme::V4Header { .. } => time_of_v4(headers),
-        Scheme::V4Query { date, .. } => Some(date.clone()),
+        Scheme::V4Query { date, .. } => Some(SignedTime { basic: date.clone(), said: date.clone() }),
         Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
     }
 }
 
 /// When a version 4 signature in a header was made: `x-amz-date` says it, and where that is not there, `Date` does, in one of its forms.
-pub(crate) fn time_of_v4(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn time_of_v4(headers: &HeaderMap) -> Option<SignedTime> {
     let name = if headers.contains_key(X_AMZ_DATE) { X_AMZ_DATE } else { DATE };
     let mut values = headers.get_all(&name).iter();
-    let text = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
-    let time = if name == DATE { parse_date(text)? } else { parse_basic_date(text)? };
-    time.to_offset(UtcOffset::UTC).format(BASIC_DATE).ok()
+    let said = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
+    let time = if name == DATE { parse_date(said)? } else { parse_basic_date(said)? };
+    Some(SignedTime { basic: time.to_offset(UtcOffset::UTC).format(BASIC_DATE).ok()?, said: said.to_owned() })
 }
 
 /// The request as a version 4 signature sees it.
 fn signed_v4<'a>(
     scheme: &'a Scheme,
-    time: Option<&'a str>,
+    time: Option<&'a SignedTime>,
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
@@ -182,12 +190,32 @@ fn signed_v4<'a>(
     match scheme {
         Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
         Scheme::V4Header { credential, signed_headers, signature } => {
-            let (time, in_query) = (time?, false);
-            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, time, in_query })
+            let SignedTime { basic: time, said: said_time } = time?;
+            Some(region::Signed {
+                method,
+                uri,
+                headers,
+                credential,
+                signed_headers,
+                signature,
+                time,
+                said_time,
+                in_query: false,
+            })
         }
         Scheme::V4Query { credential, signed_headers, signature, .. } => {
-            let (time, in_query) = (time?, true);
-            Some(region::Signed { method, uri, headers, credential, signed_headers, signature, time, in_query })
+            let SignedTime { basic: time, said: said_time } = time?;
+            Some(region::Signed {
+                method,
+                uri,
+                headers,
+                credential,
+                signed_headers,
+                signature,
+                time,
+                said_time,
+                in_query: true,
+            })
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Signatures of version 4 whose region is no name to the protocol layer (`US`, as s3cmd writes, or `my_zone`). Any region is taken here:
-//! such a request is compared with its signature under the region that it names, and goes on signed under one that passes.
+//! Signatures of version 4 whose region is no name to the protocol layer (`US`, as s3cmd writes, or `my_zone`), or whose time is in another
+//! form than it knows. Any region is taken here: such a request is compared with its signature under the region that it names, and goes on
+//! signed under one that passes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use http::header::AUTHORIZATION;
@@ -26,6 +27,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) signature: &'a str,
     /// When it was signed: `YYYYMMDDTHHMMSSZ`.
     pub(crate) time: &'a str,
+    /// The same as the request says it: where `Date` does, S3 signs its text, and SDKs sign the form above.
+    pub(crate) said_time: &'a str,
     /// Whether the signature stands in the query.
     pub(crate) in_query: bool,
 }
@@ -44,20 +47,19 @@ pub(crate) enum Resigned {
 pub(crate) fn with_plain_region(request: &Signed<'_>, secret_key: &SecretString) -> Option<Resigned> {
     let [access_key, date, region, _, _] = request.credential.split('/').collect::<Vec<_>>().try_into().ok()?;
     let plain = region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-    if plain {
+    if plain && request.time == request.said_time {
         return None;
     }
     let mut query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let came = Scope { secret_key, time: request.time, date, region, service: "s3" };
-    let given = hex::decode(request.signature).ok()?;
     let payload = payload(request);
-    came.mac(&canonical(request, &query, &payload)).verify_slice(&given).ok()?;
+    let came = Scope { secret_key, time: request.time, date, region, service: "s3" };
+    let came = came.that_fits(request, &canonical(request, &query, &payload))?;
     let credential = format!("{access_key}/{date}/{REGION_PLAIN}/s3/aws4_request");
     for (_, value) in query.iter_mut().filter(|(name, _)| name == "X-Amz-Credential") {
         value.clone_from(&credential);
     }
-    let goes = Scope { region: REGION_PLAIN, ..came };
+    let goes = Scope { region: REGION_PLAIN, time: request.time, ..came };
     let signature = hex::encode(goes.mac(&canonical(request, &query, &payload)).finalize().into_bytes());
     if request.in_query {
         return target(request.uri, query, &signature);
@@ -75,9 +77,8 @@ pub(crate) fn fits(request: &Signed<'_>, secret_key: &SecretString, service: &st
     };
     let query: Vec<(String, String)> =
         url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let Ok(given) = hex::decode(request.signature) else { return false };
     let scope = Scope { secret_key, time: request.time, date, region, service };
-    scope.mac(&canonical(request, &query, payload)).verify_slice(&given).is_ok()
+    scope.that_fits(request, &canonical(request, &query, payload)).is_some()
 }
 
 fn authorization(request: &Signed<'_>, credential: &str, signature: &str) -> Option<HeaderValue> {
@@ -106,7 +107,14 @@ struct Scope<'a> {
     service: &'a str,
 }
 
-impl Scope<'_> {
+impl<'a> Scope<'a> {
+    /// The scope with the form of the time that the signature of a request is over; `None` when it fits with neither.
+    fn that_fits(self, request: &Signed<'a>, canonical: &str) -> Option<Self> {
+        let given = hex::decode(request.signature).ok()?;
+        let mut forms = [request.time, request.said_time].into_iter().map(|time| Self { time, ..self });
+        forms.find(|scope| scope.mac(canonical).verify_slice(&given).is_ok())
+    }
+
     fn mac(&self, canonical: &str) -> Hmac<Sha256> {
         let hash = hex::encode(Sha256::digest(canonical));
         keyed(&self.key(), &format!("AWS4-HMAC-SHA256\n{}\n{}\n{hash}", self.time, self.text()))

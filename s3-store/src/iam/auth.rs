@@ -9,7 +9,7 @@ use time::macros::format_description;
 
 use super::error::Failure;
 use crate::Settings;
-use crate::auth::{check_signed_headers, session_token, time_of_v4};
+use crate::auth::{SignedTime, check_signed_headers, session_token, time_of_v4};
 use crate::region::{Signed, fits};
 use crate::scheme::{Scheme, scheme_of};
 
@@ -24,7 +24,7 @@ pub(super) struct Claim {
     signed_headers: String,
     signature: String,
     service: &'static str,
-    time: String,
+    time: SignedTime,
     in_query: bool,
 }
 
@@ -52,15 +52,15 @@ pub(super) async fn claim(engine: &Engine, settings: &Settings, parts: &Parts) -
             if parts.method == Method::GET =>
         {
             check_expires(now_s, &date, &expires)?;
-            (credential, signed_headers, signature, date, true)
+            (credential, signed_headers, signature, SignedTime { basic: date.clone(), said: date }, true)
         }
         Some(Scheme::V4Query { .. } | Scheme::V2Header { .. } | Scheme::V2Query { .. }) | None => {
             return Err(Failure::incomplete_signature());
         }
     };
     check_signed_headers(&signed_headers, &parts.headers).map_err(|_| Failure::incomplete_signature())?;
-    let service = service_of(&credential, &time)?;
-    check_time(now_s, settings.skew_seconds_max, &time)?;
+    let service = service_of(&credential, &time.basic)?;
+    check_time(now_s, settings.skew_seconds_max, &time.basic)?;
     Ok(Claim { login, credential, signed_headers, signature, service, time, in_query })
 }
 
@@ -76,7 +76,8 @@ impl Claim {
             credential: &self.credential,
             signed_headers: &self.signed_headers,
             signature: &self.signature,
-            time: &self.time,
+            time: &self.time.basic,
+            said_time: &self.time.said,
             in_query: self.in_query,
         };
         // Without this a body could be changed on the way, whatever a header says of it.

@@ -155,8 +155,8 @@ async fn version_4_may_say_its_time_by_the_date() {
         mail.clone(),
         east.format(&Rfc2822).expect("a date"),
     ];
-    for region in ["us-east-1", "US"] {
-        let client = Client { region: region.to_owned(), ..endpoint.ada.clone() };
+    for (region, signs_date_as_it_stands) in [("us-east-1", false), ("eu-west-3", true), ("US", false), ("US", true)] {
+        let client = Client { region: region.to_owned(), signs_date_as_it_stands, ..endpoint.ada.clone() };
         for date in &forms {
             for payload in [Payload::Hash, Payload::Unsigned, Payload::SignedChunks(64 << 10, None)] {
                 let put = Request::new("PUT", "/photos/key").header("date", date).body("content");

@@ -90,6 +90,8 @@ pub(crate) struct Client {
     pub(crate) service: String,
     /// The token of a temporary key.
     pub(crate) token: Option<String>,
+    /// Whether version 4 signs the text of a `date`, not the time that it means.
+    pub(crate) signs_date_as_it_stands: bool,
 }
 
 /// A request that is being made.
@@ -229,6 +231,9 @@ impl Client {
 
     fn sign_v4(&self, request: &mut Request, payload: &Payload) {
         let date = self.time_of_signature(request);
+        // S3 signs a date as it stands, SDKs in the form of version 4.
+        let said = request.headers.iter().find(|(name, _)| name == "date").filter(|_| self.signs_date_as_it_stands);
+        let said = said.map_or_else(|| date.clone(), |(_, said)| said.clone());
         let hash = match payload {
             Payload::Hash => sha256_hex(&request.body),
             Payload::GivenHash(hash) => hash.clone(),
@@ -253,17 +258,17 @@ impl Client {
             request.headers.push(("content-encoding".to_owned(), "aws-chunked".to_owned()));
         }
         let names = signed_names(&request.headers);
-        let signature = self.v4_signature(request, &date, &names, &hash);
+        let signature = self.v4_signature(request, (&date, &said), &names, &hash);
         let scope = self.scope(&date);
         let value = format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
             self.access_key
         );
         request.headers.push(("authorization".to_owned(), value));
-        self.frame(request, payload, &date, signature);
+        self.frame(request, payload, (&date, &said), signature);
     }
 
-    fn v4_signature(&self, request: &Request, date: &str, names: &str, hash: &str) -> String {
+    fn v4_signature(&self, request: &Request, (date, said): (&str, &str), names: &str, hash: &str) -> String {
         let mut canonical = format!("{}\n{}\n{}\n", request.method, request.path, request.query_text());
         for name in names.split(';') {
             let values: Vec<_> = request
@@ -275,14 +280,14 @@ impl Client {
             canonical += &format!("{name}:{}\n", values.join(","));
         }
         canonical += &format!("\n{names}\n{hash}");
-        let text = format!("AWS4-HMAC-SHA256\n{date}\n{}\n{}", self.scope(date), sha256_hex(canonical.as_bytes()));
+        let text = format!("AWS4-HMAC-SHA256\n{said}\n{}\n{}", self.scope(date), sha256_hex(canonical.as_bytes()));
         hex::encode(hmac_sha256(&self.v4_key(date), &text))
     }
 
-    fn frame(&self, request: &mut Request, payload: &Payload, date: &str, mut previous: String) {
+    fn frame(&self, request: &mut Request, payload: &Payload, (date, said): (&str, &str), mut previous: String) {
         let scope = self.scope(date);
         let sign = |kind: &str, rest: &str| {
-            hex::encode(hmac_sha256(&self.v4_key(date), &format!("{kind}\n{date}\n{scope}\n{rest}")))
+            hex::encode(hmac_sha256(&self.v4_key(date), &format!("{kind}\n{said}\n{scope}\n{rest}")))
         };
         let mut framed = Vec::new();
         match payload {
@@ -331,7 +336,7 @@ impl Client {
         }
         // Only S3 leaves the body of a link open.
         let hash = if self.service == "s3" { "UNSIGNED-PAYLOAD".to_owned() } else { sha256_hex(&request.body) };
-        let signature = self.v4_signature(request, &date, &names, &hash);
+        let signature = self.v4_signature(request, (&date, &date), &names, &hash);
         request.query.push(("X-Amz-Signature".to_owned(), signature));
     }
 

@@ -106,6 +106,7 @@ async fn user(engine: &Engine, addr: SocketAddr, group: &GroupId, name: &str) ->
         skew_s: 0,
         service: "s3".to_owned(),
         token: None,
+        signs_date_as_it_stands: false,
     };
     (user.canonical_id, client)
 }
