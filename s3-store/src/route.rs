@@ -191,7 +191,8 @@ impl Door {
         ignore_unreadable_range(&mut request);
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let _memory = self.memory_for(&request, kind)?;
-        let bucket = self.bucket_of(request.headers(), request.uri());
+        let is_kept = matches!(kind, BodyKind::Document { is_kept: true, .. });
+        let bucket = if is_kept { self.bucket_of(request.headers(), request.uri()) } else { None };
         let expected_owner = text(request.headers(), "x-amz-expected-bucket-owner");
         let request = guarded(request, kind, context, signatures);
         let mut response = self.service.call(request).await.unwrap_or_else(answer::of_failure);
