@@ -201,7 +201,7 @@ impl Packs {
                     let (found, looked) = file::look_through(&*file, number);
                     listed.ids.extend(found.ids);
                     if !is_appended_to {
-                        listed.fragments.extend(found.fragments.iter().filter_map(Place::new_id));
+                        listed.fragments.extend(found.fragments.iter().filter_map(Place::fragment_id));
                     }
                     looked
                 }

@@ -71,8 +71,16 @@ impl Place {
 
     /// A new id that says this place. `None` when an id has no room for it.
     pub(super) fn new_id(&self) -> Option<BlobId> {
+        self.id_from(rand::random())
+    }
+
+    /// The id by which bytes in this place are told that are no blob's: always the same.
+    pub(super) fn fragment_id(&self) -> Option<BlobId> {
+        self.id_from([0; 16])
+    }
+
+    fn id_from(&self, mut bytes: [u8; 16]) -> Option<BlobId> {
         let pages = |bytes: u64| u16::try_from(bytes / PAGE_BYTES).ok().map(u16::to_be_bytes);
-        let mut bytes: [u8; 16] = rand::random();
         bytes[..5].copy_from_slice(&self.pack.0);
         bytes[5..7].copy_from_slice(&pages(self.start)?);
         bytes[7..9].copy_from_slice(&pages(self.length_bytes)?);
