@@ -184,8 +184,10 @@ fn shapes(arguments: &Arguments) -> Vec<Shape> {
     }
     if arguments.large_count > 0 {
         shapes.push(large(Operation::Put, arguments.large_count));
-        // Reads take a tenth of the time of writes, and a phase of less than a second tells little.
-        shapes.push(large(Operation::Get, arguments.large_count * 4));
+        // Reads take a tenth of the time of writes, and a phase of less than a second tells little. They are from memory: which peers keep what
+        // was just written there, and which read it from the disk first, is another question.
+        let read = large(Operation::Get, arguments.large_count * 4);
+        shapes.push(Shape { warm_up: Duration::from_secs(3), ..read });
     }
     shapes
 }
