@@ -22,7 +22,8 @@ pub(crate) struct Endpoint {
     pub(crate) ada_id: CanonicalId,
     /// Somebody else.
     pub(crate) bob: Client,
-    _data: tempfile::TempDir,
+    /// Where its data lies.
+    pub(crate) data: tempfile::TempDir,
 }
 
 impl Endpoint {
@@ -50,7 +51,7 @@ impl Endpoint {
         engine.create_group(&Caller::LocalOperator, new).await.expect("a group");
         let (ada_id, ada) = user(&engine, addr, &group, "ada").await;
         let (_, bob) = user(&engine, addr, &group, "bob").await;
-        Self { engine, addr, iam_addr, hand, ada, ada_id, bob, _data: data }
+        Self { engine, addr, iam_addr, hand, ada, ada_id, bob, data }
     }
 
     /// An endpoint with a bucket of Ada's.
