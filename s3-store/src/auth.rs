@@ -2,6 +2,8 @@
 //! what that layer would let pass: headers that a link did not sign, stale version 2 requests, links that live too long, and tokens of
 //! sessions that are not the key's.
 
+use std::borrow::Cow;
+
 use std::sync::Arc;
 
 use engine::{Engine, KeyLogin};
@@ -67,14 +69,14 @@ impl FrontCheck {
         let token = session_token(headers, &query)?;
         let login = self.engine.key_login_with_token(&access_key, token).await.map_err(from_engine)?;
         let login = login.ok_or_else(|| s3_error!(InvalidAccessKeyId))?;
-        self.check_scheme(&scheme, headers, &query)?;
         let time = time_of(&scheme, headers);
+        self.check_scheme(&scheme, time.as_ref(), headers, &query)?;
         let resigned = signed_v4(&scheme, time.as_ref(), method, uri, headers)
             .and_then(|signed| with_plain_region(&signed, &login.secret_key));
         let slashed =
             signed_v2(&scheme, method, uri, headers).and_then(|signed| with_signed_slash(&signed, &login.secret_key));
         let by_date = matches!(scheme, Scheme::V4Header { .. }) && !headers.contains_key(X_AMZ_DATE);
-        let date = time.filter(|_| by_date).and_then(|time| HeaderValue::try_from(time.basic).ok());
+        let date = time.filter(|_| by_date).and_then(|time| HeaderValue::try_from(&*time.basic).ok());
         let as_it_came = Checked { date, ..Checked::new(Claim { access_key, login }) };
         Ok(Some(match resigned {
             Some(Resigned::Header(authorization, signatures)) => {
@@ -85,7 +87,13 @@ impl FrontCheck {
         }))
     }
 
-    fn check_scheme(&self, scheme: &Scheme, headers: &HeaderMap, query: &[(String, String)]) -> S3Result {
+    fn check_scheme(
+        &self,
+        scheme: &Scheme,
+        time: Option<&SignedTime<'_>>,
+        headers: &HeaderMap,
+        query: &[(String, String)],
+    ) -> S3Result {
         match scheme {
             Scheme::V4Header { credential, signed_headers, .. } => {
                 check_scope(credential).ok_or_else(|| {
@@ -94,7 +102,7 @@ impl FrontCheck {
                         "The credential must be <access key>/<date>/<region>/s3/aws4_request."
                     )
                 })?;
-                time_of_v4(headers).ok_or_else(no_date)?;
+                time.ok_or_else(no_date)?;
                 check_signed_headers(signed_headers, headers)
             }
             Scheme::V4Query { credential, date, signed_headers, expires, .. } => {
@@ -155,69 +163,55 @@ fn check_v2_subresources(query: &[(String, String)]) -> S3Result {
 
 /// When a version 4 signature was made.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedTime {
+pub(crate) struct SignedTime<'a> {
     /// In the form of version 4.
-    pub(crate) basic: String,
+    pub(crate) basic: Cow<'a, str>,
     /// As the request says it.
-    pub(crate) said: String,
+    pub(crate) said: Cow<'a, str>,
 }
 
-fn time_of(scheme: &Scheme, headers: &HeaderMap) -> Option<SignedTime> {
+impl SignedTime<'_> {
+    pub(crate) fn into_owned(self) -> SignedTime<'static> {
+        SignedTime { basic: Cow::Owned(self.basic.into_owned()), said: Cow::Owned(self.said.into_owned()) }
+    }
+}
+
+fn time_of<'a>(scheme: &'a Scheme, headers: &'a HeaderMap) -> Option<SignedTime<'a>> {
     match scheme {
         Scheme::V4Header { .. } => time_of_v4(headers),
-        Scheme::V4Query { date, .. } => Some(SignedTime { basic: date.clone(), said: date.clone() }),
+        Scheme::V4Query { date, .. } => Some(SignedTime { basic: date.into(), said: date.into() }),
         Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
     }
 }
 
 /// When a version 4 signature in a header was made: `x-amz-date` says it, and where that is not there, `Date` does, in one of its forms.
-pub(crate) fn time_of_v4(headers: &HeaderMap) -> Option<SignedTime> {
+pub(crate) fn time_of_v4(headers: &HeaderMap) -> Option<SignedTime<'_>> {
     let name = if headers.contains_key(X_AMZ_DATE) { X_AMZ_DATE } else { DATE };
     let mut values = headers.get_all(&name).iter();
     let said = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
-    let time = if name == DATE { parse_date(said)? } else { parse_basic_date(said)? };
-    Some(SignedTime { basic: time.to_offset(UtcOffset::UTC).format(BASIC_DATE).ok()?, said: said.to_owned() })
+    let basic = if name == DATE {
+        parse_date(said)?.to_offset(UtcOffset::UTC).format(BASIC_DATE).ok()?.into()
+    } else {
+        parse_basic_date(said).map(|_| said)?.into()
+    };
+    Some(SignedTime { basic, said: said.into() })
 }
 
 /// The request as a version 4 signature sees it.
 fn signed_v4<'a>(
     scheme: &'a Scheme,
-    time: Option<&'a SignedTime>,
+    time: Option<&'a SignedTime<'_>>,
     method: &'a Method,
     uri: &'a Uri,
     headers: &'a HeaderMap,
 ) -> Option<region::Signed<'a>> {
-    match scheme {
-        Scheme::V2Header { .. } | Scheme::V2Query { .. } => None,
-        Scheme::V4Header { credential, signed_headers, signature } => {
-            let SignedTime { basic: time, said: said_time } = time?;
-            Some(region::Signed {
-                method,
-                uri,
-                headers,
-                credential,
-                signed_headers,
-                signature,
-                time,
-                said_time,
-                in_query: false,
-            })
-        }
-        Scheme::V4Query { credential, signed_headers, signature, .. } => {
-            let SignedTime { basic: time, said: said_time } = time?;
-            Some(region::Signed {
-                method,
-                uri,
-                headers,
-                credential,
-                signed_headers,
-                signature,
-                time,
-                said_time,
-                in_query: true,
-            })
-        }
-    }
+    let (credential, signed_headers, signature, in_query) = match scheme {
+        Scheme::V2Header { .. } | Scheme::V2Query { .. } => return None,
+        Scheme::V4Header { credential, signed_headers, signature } => (credential, signed_headers, signature, false),
+        Scheme::V4Query { credential, signed_headers, signature, .. } => (credential, signed_headers, signature, true),
+    };
+    let SignedTime { basic: time, said: said_time } = time?;
+    Some(region::Signed { method, uri, headers, credential, signed_headers, signature, time, said_time, in_query })
 }
 
 /// The request as a version 2 signature sees it.
@@ -299,7 +293,7 @@ const BASIC_DATE: &[time::format_description::BorrowedFormatItem<'_>] =
     time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
 
 /// Reads the dates of version 4.
-fn parse_basic_date(text: &str) -> Option<OffsetDateTime> {
+pub(crate) fn parse_basic_date(text: &str) -> Option<OffsetDateTime> {
     // The parser takes signs, too.
     let is_plain = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z'));
     is_plain.then(|| Some(time::PrimitiveDateTime::parse(text, BASIC_DATE).ok()?.assume_utc())).flatten()

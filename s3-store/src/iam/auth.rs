@@ -4,12 +4,10 @@ use engine::{Caller, Engine, Facts, IamAction, IamError, KeyLogin};
 use http::Method;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
-use time::PrimitiveDateTime;
-use time::macros::format_description;
 
 use super::error::Failure;
 use crate::Settings;
-use crate::auth::{SignedTime, check_signed_headers, session_token, time_of_v4};
+use crate::auth::{SignedTime, check_signed_headers, parse_basic_date, session_token, time_of_v4};
 use crate::region::{Signed, fits};
 use crate::scheme::{Scheme, scheme_of};
 
@@ -24,7 +22,7 @@ pub(super) struct Claim {
     signed_headers: String,
     signature: String,
     service: &'static str,
-    time: SignedTime,
+    time: SignedTime<'static>,
     in_query: bool,
 }
 
@@ -46,13 +44,13 @@ pub(super) async fn claim(engine: &Engine, settings: &Settings, parts: &Parts) -
     let (credential, signed_headers, signature, time, in_query) = match scheme {
         Some(Scheme::V4Header { credential, signed_headers, signature }) => {
             let time = time_of_v4(&parts.headers).ok_or_else(Failure::incomplete_signature)?;
-            (credential, signed_headers, signature, time, false)
+            (credential, signed_headers, signature, time.into_owned(), false)
         }
         Some(Scheme::V4Query { credential, date, signed_headers, expires, signature })
             if parts.method == Method::GET =>
         {
             check_expires(now_s, &date, &expires)?;
-            (credential, signed_headers, signature, SignedTime { basic: date.clone(), said: date }, true)
+            (credential, signed_headers, signature, SignedTime { basic: date.clone().into(), said: date.into() }, true)
         }
         Some(Scheme::V4Query { .. } | Scheme::V2Header { .. } | Scheme::V2Query { .. }) | None => {
             return Err(Failure::incomplete_signature());
@@ -122,9 +120,7 @@ fn check_expires(now_s: i64, time: &str, expires: &str) -> Result<(), Failure> {
 
 /// When something was signed, in seconds of the Unix epoch.
 fn signed_s(time: &str) -> Result<i64, Failure> {
-    let format = format_description!("[year][month][day]T[hour][minute][second]Z");
-    let sent = PrimitiveDateTime::parse(time, format).map_err(|_| Failure::incomplete_signature())?;
-    Ok(sent.assume_utc().unix_timestamp())
+    Ok(parse_basic_date(time).ok_or_else(Failure::incomplete_signature)?.unix_timestamp())
 }
 
 #[cfg(test)]
