@@ -192,11 +192,12 @@ impl Door {
         let kind = self.body_kind(&request, bucket_of_host.is_some())?;
         let _memory = self.memory_for(&request, kind)?;
         let is_kept = matches!(kind, BodyKind::Document { is_kept: true, .. });
-        let bucket = if is_kept { self.bucket_of(request.headers(), request.uri()) } else { None };
-        let expected_owner = text(request.headers(), "x-amz-expected-bucket-owner");
+        let bucket = is_kept.then(|| self.bucket_of(request.headers(), request.uri())).flatten();
+        let again = bucket.map(|name| (name, text(request.headers(), "x-amz-expected-bucket-owner")));
         let request = guarded(request, kind, context, signatures);
         let mut response = self.service.call(request).await.unwrap_or_else(answer::of_failure);
-        if let Some(name) = bucket.filter(|_| answer::code_of(&mut response).as_deref() == Some("MalformedXML"))
+        if let Some((name, expected_owner)) = again
+            && answer::code_of(&mut response).as_deref() == Some("MalformedXML")
             && encryption::put_again(&self.check.engine, context, &name, expected_owner.as_deref()).await?
         {
             return Ok(http::Response::new(s3s::Body::empty()));
