@@ -134,8 +134,8 @@ async fn a_complete_may_be_asked_for_again() {
     assert_eq!(endpoint.ada.send(complete(&etag)).await.told(), "404 NoSuchUpload");
 }
 
-#[tokio::test]
-async fn a_lock_is_shown_and_kept() {
+/// An object with a governance lock, and its version.
+async fn with_locked_object() -> (Endpoint, String) {
     let endpoint = Endpoint::start().await;
     let make = Request::new("PUT", "/photos").header("x-amz-bucket-object-lock-enabled", "true");
     assert_eq!(endpoint.ada.send(make).await.told(), "200");
@@ -143,7 +143,15 @@ async fn a_lock_is_shown_and_kept() {
         .body("x")
         .header("x-amz-object-lock-mode", "GOVERNANCE")
         .header("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z");
-    let version = endpoint.ada.send(put).await.header("x-amz-version-id").expect("a version").to_owned();
+    let put = endpoint.ada.send(put).await;
+    assert_eq!(put.told(), "200");
+    let version = put.header("x-amz-version-id").expect("a version").to_owned();
+    (endpoint, version)
+}
+
+#[tokio::test]
+async fn a_lock_is_shown_and_kept() {
+    let (endpoint, version) = with_locked_object().await;
     let got = endpoint.get("/photos/key").await;
     assert_eq!(got.header("x-amz-object-lock-mode"), Some("GOVERNANCE"));
     assert_eq!(got.header("x-amz-object-lock-retain-until-date"), Some("2099-01-01T00:00:00.000Z"));
@@ -157,14 +165,7 @@ async fn a_lock_is_shown_and_kept() {
 /// Holds that events end are not offered, and a lock must neither seem to have one nor end by being asked for it.
 #[tokio::test]
 async fn holds_for_events_are_refused_and_change_nothing() {
-    let endpoint = Endpoint::start().await;
-    let make = Request::new("PUT", "/photos").header("x-amz-bucket-object-lock-enabled", "true");
-    assert_eq!(endpoint.ada.send(make).await.told(), "200");
-    let locked = Request::new("PUT", "/photos/key")
-        .body("x")
-        .header("x-amz-object-lock-mode", "GOVERNANCE")
-        .header("x-amz-object-lock-retain-until-date", "2099-01-01T00:00:00Z");
-    assert_eq!(endpoint.ada.send(locked).await.told(), "200");
+    let (endpoint, _) = with_locked_object().await;
     for (name, value) in [("x-amz-object-lock-event-hold", "ON"), ("x-amz-object-lock-event-hold-duration-days", "7")] {
         for request in [
             Request::new("PUT", "/photos/held").body("x"),
