@@ -126,11 +126,11 @@ async fn unknown_of(tx: &mut metadata::Tx, ids: Vec<BlobId>) -> Result<Vec<BlobI
 /// The fragments that lie in no place of a blob that a row knows: where one does, the head is damaged, and that is for the check to tell.
 async fn nobodys(tx: &mut metadata::Tx, fragments: Vec<BlobId>) -> Result<Vec<BlobId>> {
     let mut nobodys = Vec::new();
-    for fragment in fragments {
-        let known = metadata::garbage::known_between(tx, &ids_of_pack(fragment)).await?;
-        if !known.into_iter().any(|blob| meet(blob, fragment)) {
-            nobodys.push(fragment);
-        }
+    // Those of a pack stand together.
+    for of_pack in fragments.chunk_by(|one, other| ids_of_pack(*one) == ids_of_pack(*other)) {
+        let known = metadata::garbage::known_between(tx, &ids_of_pack(of_pack[0])).await?;
+        let is_nobodys = |fragment: &&BlobId| !known.iter().any(|blob| meet(*blob, **fragment));
+        nobodys.extend(of_pack.iter().filter(is_nobodys));
     }
     Ok(nobodys)
 }
