@@ -126,12 +126,11 @@ impl Engine {
     /// The pass that is under way, or waits to go on.
     pub async fn scrub_under_way(&self, caller: &Caller) -> Result<Option<ScrubProgress>> {
         caller.must_operate()?;
-        let Some(pass) = state(&self.inner).await?.pass else { return Ok(None) };
-        let total_bytes = self.inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await?;
-        Ok(Some(ScrubProgress {
+        let pass = state(&self.inner).await?.pass;
+        Ok(pass.map(|pass| ScrubProgress {
             started_us: pass.started_us,
             size_bytes: pass.size_bytes,
-            total_bytes: total_bytes.max(pass.size_bytes),
+            total_bytes: pass.total_bytes.max(pass.size_bytes),
         }))
     }
 

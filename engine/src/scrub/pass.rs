@@ -35,6 +35,9 @@ pub(crate) struct Pass {
     pub(crate) started_us: i64,
     pub(crate) item_count: u64,
     pub(crate) size_bytes: u64,
+    /// Bytes that there were when it began, or last went on.
+    #[serde(default)]
+    pub(crate) total_bytes: u64,
     place: Place,
 }
 
@@ -90,7 +93,8 @@ pub(crate) async fn run_pass(
 ) -> Result<Option<ScrubReport>> {
     let mut state = state(inner).await?;
     let now_us = inner.settings.clock.now_us();
-    let fresh = Pass { started_us: now_us, item_count: 0, size_bytes: 0, place: Place::Content(String::new()) };
+    let place = Place::Content(String::new());
+    let fresh = Pass { started_us: now_us, item_count: 0, size_bytes: 0, total_bytes: 0, place };
     let total_bytes = inner.db.read("scrub_size", |tx| rows::size_bytes(tx).boxed()).await;
     // It is for those who watch: what cannot be read is found on the way.
     let total_bytes = total_bytes.or_else(|error| unreadable(error).map(|_| 0))?;
@@ -98,8 +102,7 @@ pub(crate) async fn run_pass(
         inner: inner.clone(),
         pace: Pace::new(rate_bytes_per_second),
         on_progress: on_progress.clone(),
-        total_bytes,
-        pass: state.pass.take().unwrap_or(fresh),
+        pass: Pass { total_bytes, ..state.pass.take().unwrap_or(fresh) },
         found: Vec::new(),
         noted_bytes: 0,
         skipping: 0,
@@ -117,7 +120,6 @@ struct Walk {
     inner: Arc<Inner>,
     pace: Pace,
     on_progress: OnProgress,
-    total_bytes: u64,
     state: State,
     pass: Pass,
     /// Damage that was not noted yet.
@@ -316,7 +318,11 @@ impl Walk {
             self.pass.item_count += 1;
             self.pass.size_bytes += item.size_bytes;
         }
-        self.on_progress.bytes("verifying", self.pass.size_bytes, Some(self.total_bytes.max(self.pass.size_bytes)));
+        self.on_progress.bytes(
+            "verifying",
+            self.pass.size_bytes,
+            Some(self.pass.total_bytes.max(self.pass.size_bytes)),
+        );
         Ok(())
     }
 
@@ -347,7 +353,7 @@ impl Walk {
             let subject = "database".to_owned();
             self.found.push(Damage { subject, detail, objects: Vec::new(), found_us: now_us, seen_us: now_us });
         }
-        let Pass { started_us, item_count, size_bytes, place: _ } = self.pass;
+        let Pass { started_us, item_count, size_bytes, .. } = self.pass;
         let report = ScrubReport { started_us, ended_us: now_us, item_count, size_bytes, damage: Vec::new() };
         let state = State { since_us: Some(now_us), pass: None, last: Some(report.clone()) };
         keep(&self.inner, &state, self.found).await?;
