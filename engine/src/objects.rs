@@ -37,7 +37,7 @@ use crate::rules::KnownBucket;
 use crate::selection;
 use crate::tags::Tags;
 use crate::version_ids::VersionIds;
-use crate::{Bucket, BucketName, Caller, Engine, Error, ObjectKey, Result, VersionId, Versioning};
+use crate::{Bucket, BucketName, Caller, Durability, Engine, Error, ObjectKey, Result, VersionId, Versioning};
 
 /// Largest object that one PUT or one part may have, 5 GiB as in S3.
 pub const PUT_SIZE_BYTES_MAX: u64 = 5 << 30;
@@ -74,7 +74,13 @@ impl Engine {
         let encryption = self.encryption_of_new(&known, &new.encryption)?;
         let sealed = encryption.map(|shown| self.new_key(shown, &new.encryption)).transpose()?;
         let told_as = if new.by_form { EventKind::CreatedPost } else { EventKind::CreatedPut };
-        let whole = Whole { meta, storage_class: new.storage_class, conditions: new.conditions, told_as };
+        let whole = Whole {
+            meta,
+            storage_class: new.storage_class,
+            conditions: new.conditions,
+            durability: bucket.durability,
+            told_as,
+        };
         self.store_whole(caller, &known, key, whole, body, sealed).await
     }
 
@@ -117,7 +123,7 @@ impl Engine {
         let changes = Changes {
             name: "put_object",
             ids: self.inner.version_ids.clone(),
-            durability: bucket.durability,
+            durability: whole.durability,
             changes: vec![change],
             finish: |done| match done.into_iter().next() {
                 Some(Ok(Done::Put(made))) => Ok(*made),
@@ -131,7 +137,8 @@ impl Engine {
         info(key.clone(), made.version, known, made.versioning)
     }
 
-    /// Copies an object: by sharing its bytes where they are encrypted as the copy is to be, else by reading and storing them again.
+    /// Copies an object: by sharing its bytes where they are encrypted as the copy is to be, else by reading and storing them again. Either
+    /// way it is durable when this returns, also in a relaxed bucket.
     pub async fn copy_object(
         &self,
         caller: &Caller,
@@ -252,6 +259,8 @@ impl Engine {
             meta: job.meta_of(&version)?,
             storage_class: job.copy.storage_class.unwrap_or(version.storage_class),
             conditions: job.copy.conditions.clone(),
+            // As a copy that shares bytes: nobody sees from outside which of both it is.
+            durability: Durability::Strict,
             told_as: EventKind::CreatedCopy,
         };
         let info = self.store_whole(caller, &job.to, &job.key, whole, body, sealed).await?;
@@ -470,6 +479,8 @@ struct Whole {
     meta: Meta,
     storage_class: StorageClass,
     conditions: WriteConditions,
+    /// When it is answered.
+    durability: Durability,
     told_as: EventKind,
 }
 
