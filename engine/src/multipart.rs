@@ -26,7 +26,8 @@ use crate::quota;
 use crate::rules::KnownBucket;
 use crate::version_ids::VersionIds;
 use crate::{
-    BucketName, Caller, CanonicalId, Engine, Error, ObjectKey, Result, UploadId, VersionId, Versioning, complete,
+    BucketName, Caller, CanonicalId, Durability, Engine, Error, ObjectKey, Result, UploadId, VersionId, Versioning,
+    complete,
 };
 
 /// Greatest number of a part.
@@ -301,7 +302,7 @@ impl Engine {
         Ok((part, source_version_id))
     }
 
-    /// Makes the object of its parts, in one transaction of rows.
+    /// Makes the object of its parts, in one transaction of rows, which are durable when this returns.
     pub async fn complete_upload(
         &self,
         caller: &Caller,
@@ -347,7 +348,7 @@ impl Engine {
             })
             .await?;
         self.ring(is_told);
-        Ok(made)
+        Ok(made.answered(Durability::Strict))
     }
 
     /// Gives an upload up; its parts are freed.

@@ -134,7 +134,7 @@ impl Engine {
         let (inner, share) = (self.inner.clone(), caller.share());
         let made = self.guard_blob(blob, async move { inner.db.change(share, changes).await }).await?;
         self.ring(notify.is_some());
-        info(key.clone(), made.version, known, made.versioning)
+        Ok(info(key.clone(), made.version, known, made.versioning)?.answered(whole.durability))
     }
 
     /// Copies an object: by sharing its bytes where they are encrypted as the copy is to be, else by reading and storing them again. Either
@@ -220,7 +220,7 @@ impl Engine {
         });
         let Some((made, source_version_id)) = made.await? else { return Ok(None) };
         self.ring(job.notify.is_some());
-        let info = info(job.key.clone(), made.version, &job.to, made.versioning)?;
+        let info = info(job.key.clone(), made.version, &job.to, made.versioning)?.answered(Durability::Strict);
         Ok(Some(Copied { info, source_version_id }))
     }
 
@@ -300,10 +300,8 @@ impl Engine {
         .into_iter();
         self.ring(notify.is_some());
         let lost = || Err(Error::Internal("a deletion was lost"));
-        Ok(may
-            .into_iter()
-            .map(|may| if may { done.next().unwrap_or_else(lost) } else { Err(Error::AccessDenied) })
-            .collect())
+        let mut next = || done.next().unwrap_or_else(lost).map(|deleted| Deleted { durability, ..deleted });
+        Ok(may.into_iter().map(|may| if may { next() } else { Err(Error::AccessDenied) }).collect())
     }
 
     /// Says to whoever delivers events that there may be some.
@@ -423,6 +421,13 @@ pub(crate) fn kept_checksums(digests: &Digests, keep: &[ChecksumAlgorithm]) -> D
         kept.crc64nvme = digests.crc64nvme;
     }
     kept
+}
+
+impl ObjectInfo {
+    /// What a write made that was answered so.
+    pub(crate) fn answered(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
 }
 
 pub(crate) fn info(

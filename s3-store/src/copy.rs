@@ -18,7 +18,7 @@ use crate::headers::{
 };
 use crate::multipart::{part_number, upload_id};
 use crate::object::made_version;
-use crate::{acl, lifecycle, lock, tagging};
+use crate::{acl, durability, lifecycle, lock, tagging};
 
 pub(crate) async fn object(
     engine: &Engine,
@@ -71,6 +71,7 @@ pub(crate) async fn object(
         ..CopyObjectOutput::default()
     };
     let mut response = S3Response::new(output);
+    durability::show(&mut response.headers, info.durability);
     encryption::show(&mut response.headers, info.encryption.as_ref());
     lifecycle::show(&mut response.headers, info.expiry.as_ref());
     Ok(response)

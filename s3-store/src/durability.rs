@@ -1,4 +1,5 @@
-//! The header that asks for a bucket's durability when it is made, and that shows where it is relaxed.
+//! The header that asks for a bucket's durability when it is made, and that shows where it is relaxed: in the bucket, and in the answer to a
+//! write that came before the write is durable.
 
 use engine::Durability;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +20,7 @@ pub(crate) fn asked_for(headers: &HeaderMap) -> S3Result<Option<Durability>> {
     }
 }
 
-/// Says that writes to the bucket are answered before they are durable. What is usual is not said.
+/// Says that writes to the bucket are answered before they are durable, or that this one was. What is usual is not said.
 pub(crate) fn show(headers: &mut HeaderMap, durability: Durability) {
     match durability {
         Durability::Strict => {}

@@ -23,7 +23,7 @@ use crate::form_policy::{self, FormPolicy, Proof};
 use crate::form_stream::{self, FileBegins, TooMuch};
 use crate::headers::{object_headers, storage_class};
 use crate::listing::Coding;
-use crate::{acl, checksums, lifecycle, lock, tagging};
+use crate::{acl, checksums, durability, lifecycle, lock, tagging};
 
 /// All fields together, and so each of them, as in S3.
 const FIELDS_SIZE_BYTES_MAX: usize = 20 * 1024;
@@ -59,6 +59,7 @@ pub(crate) async fn upload(
     let body = file_body(form.file, &object_headers, wanted.policy.as_ref())?;
     let stored = engine.put_object(&wanted.caller, bucket, &wanted.key, new, body).await.map_err(from_engine)?;
     let mut response = answer(&form.fields, bucket, &stored)?;
+    durability::show(response.headers_mut(), stored.durability);
     encryption::show(response.headers_mut(), stored.encryption.as_ref());
     lifecycle::show(response.headers_mut(), stored.expiry.as_ref());
     Ok(response)

@@ -23,7 +23,7 @@ use crate::headers::{
 };
 use crate::listing::{Coding, entries_max};
 use crate::object::made_version;
-use crate::{acl, lifecycle, lock, tagging};
+use crate::{acl, durability, lifecycle, lock, tagging};
 
 /// Most parts of an upload, and most that one Complete may name.
 const PARTS_MAX: i32 = 10_000;
@@ -167,6 +167,7 @@ pub(crate) async fn complete(
     output.checksum_type = shown.kind.clone();
     show_checksums!(output, shown);
     let mut response = S3Response::new(output);
+    durability::show(&mut response.headers, info.durability);
     encryption::show(&mut response.headers, info.encryption.as_ref());
     lifecycle::show(&mut response.headers, info.expiry.as_ref());
     Ok(response)

@@ -5,7 +5,7 @@ use engine::{
     Versioning,
 };
 use http::header::EXPIRES;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::StreamBody;
 use s3s::dto::{
     self, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject,
@@ -184,7 +184,7 @@ pub(crate) async fn head(
 }
 
 /// `Expires` goes back as it was given, which need not be a date.
-fn show_expires(headers: &mut http::HeaderMap, overridden: bool, view: &ObjectView) {
+fn show_expires(headers: &mut HeaderMap, overridden: bool, view: &ObjectView) {
     if let Some(expires) = view.info.headers.expires.as_deref().filter(|_| !overridden)
         && let Ok(value) = HeaderValue::try_from(expires)
     {
@@ -241,13 +241,14 @@ pub(crate) async fn delete(
         bypass_governance: lock::bypasses(input.bypass_governance_retention),
     };
     let results = engine.delete_objects(&who, &bucket(&input.bucket)?, vec![target]).await.map_err(from_engine)?;
-    let mut output = DeleteObjectOutput::default();
+    let mut response = S3Response::new(DeleteObjectOutput::default());
     for result in results {
-        let Deleted { version_id, marker } = result.map_err(from_engine)?;
-        output.delete_marker = marker.is_some().then_some(true);
-        output.version_id = marker.or(version_id).map(|id| id.to_string());
+        let Deleted { version_id, marker, durability } = result.map_err(from_engine)?;
+        response.output.delete_marker = marker.is_some().then_some(true);
+        response.output.version_id = marker.or(version_id).map(|id| id.to_string());
+        durability::show(&mut response.headers, durability);
     }
-    Ok(S3Response::new(output))
+    Ok(response)
 }
 
 pub(crate) async fn delete_many(
@@ -268,7 +269,10 @@ pub(crate) async fn delete_many(
     let bucket = bucket(&input.bucket)?;
     let targets: Vec<S3Result<DeleteTarget>> = objects.iter().map(|object| target_of(object, bypass)).collect();
     let good = targets.iter().filter_map(|target| target.as_ref().ok().cloned()).collect();
-    let mut results = engine.delete_objects(&who, &bucket, good).await.map_err(from_engine)?.into_iter();
+    let results = engine.delete_objects(&who, &bucket, good).await.map_err(from_engine)?;
+    let mut headers = HeaderMap::new();
+    results.iter().flatten().for_each(|deleted| durability::show(&mut headers, deleted.durability));
+    let mut results = results.into_iter();
     let quiet = input.delete.quiet.unwrap_or(false);
     let (mut output, mut deleted_keys) = (DeleteObjectsOutput::default(), Vec::with_capacity(objects.len()));
     for (object, target) in objects.into_iter().zip(targets) {
@@ -293,7 +297,7 @@ pub(crate) async fn delete_many(
     if let Some(context) = context {
         context.set_deleted_keys(deleted_keys);
     }
-    Ok(S3Response::new(output))
+    Ok(S3Response::with_headers(output, headers))
 }
 
 /// Refuses conditions of a deletion that are those of directory buckets: to pass them over would delete what was to stay.

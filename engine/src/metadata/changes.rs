@@ -238,7 +238,7 @@ impl Planned {
                 self.rows.markers.push(versions::values_of_marker(change.bucket_id, &change.key, &marker));
                 let made = Happened::deletion(EventKind::MarkerCreated, &change.key, seq, Some(&id));
                 self.rows.tell(tx, change, &made)?;
-                Ok(Done::Deleted(Deleted { version_id: None, marker: Some(id) }))
+                Ok(Done::Deleted(Deleted { marker: Some(id), ..Deleted::default() }))
             }
         }
     }

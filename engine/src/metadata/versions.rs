@@ -107,7 +107,7 @@ pub(crate) async fn delete_version(
 ) -> Result<Deleted> {
     super::buckets::must_exist(tx, bucket_id).await?;
     must_match(tx, bucket_id, key, if_match).await?;
-    let mut deleted = Deleted { version_id: Some(version_id.clone()), marker: None };
+    let mut deleted = Deleted { version_id: Some(version_id.clone()), ..Deleted::default() };
     if let Some(entry) = by_id(tx, ids, bucket_id, key, version_id).await? {
         if let Entry::Object(version) = &entry {
             lock::refuse_locked(&version.meta, tx.now_us(), bypass)?;
@@ -166,7 +166,7 @@ async fn delete_current(
     insert_marker(tx, bucket_id, key, &Marker { seq, version_id: version_id.clone(), modified_us: tx.now_us() })
         .await?;
     hide(tx, bucket_id, key).await?;
-    Ok(Deleted { version_id: None, marker: Some(version_id) })
+    Ok(Deleted { marker: Some(version_id), ..Deleted::default() })
 }
 
 /// The id of a new version or marker.

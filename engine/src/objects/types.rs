@@ -102,7 +102,7 @@ pub struct ObjectInfo {
     pub version_id: VersionId,
     /// How its bucket keeps versions.
     pub versioning: Versioning,
-    /// When writes to its bucket are answered.
+    /// When writes to its bucket are answered; of what a write made, when that write was.
     pub durability: Durability,
     /// Its size.
     pub size_bytes: u64,
@@ -267,4 +267,6 @@ pub struct Deleted {
     pub version_id: Option<VersionId>,
     /// The delete marker that was made, or the one that was named and is gone.
     pub marker: Option<VersionId>,
+    /// When it was answered.
+    pub durability: Durability,
 }

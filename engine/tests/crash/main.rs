@@ -1,8 +1,9 @@
 //! Nothing acknowledged is ever lost: the engine on a disk that dies, loses power, fills up or fails.
 //!
 //! `points` and `lives` kill the process and cut the power at every step of every operation, `power` at random ones, `full` and `failing`
-//! let the disk fill up and fail, `removed` looks for bytes that come back. After each of them the store is opened again and compared with
-//! what was acknowledged ([`model`]), and its rows and files with each other ([`check`]).
+//! let the disk fill up and fail, `removed` looks for bytes that come back. After each of them the
+//! store is opened again and compared with what was acknowledged ([`model`]), and its rows and files with each other ([`check`]). `told`
+//! compares what answers say with the disk.
 //!
 //! All run on both databases (see `test-databases`). With PostgreSQL each request to it is a step as well, at which the process may die
 //! ([`cable`]); what is about the files of SQLite is skipped. `postgres` breaks single connections.
@@ -24,3 +25,4 @@ mod removed;
 mod store;
 #[path = "../shared/tenants.rs"]
 mod tenants;
+mod told;

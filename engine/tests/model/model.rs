@@ -230,7 +230,7 @@ impl Model {
         let if_match = if_match.map(str::to_owned);
         self.check_write(name, key, &WriteConditions { if_match, if_none_match: None })?;
         let bucket = self.bucket_mut(name)?;
-        let mut deleted = Deleted { version_id: id.cloned(), marker: None };
+        let mut deleted = Deleted { version_id: id.cloned(), ..Deleted::default() };
         match (id, bucket.versioning) {
             (None, Versioning::Enabled | Versioning::Suspended) => {
                 deleted.marker = Some(self.add_version(name, key, None, facts).id);

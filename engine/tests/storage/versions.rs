@@ -119,11 +119,12 @@ async fn what_goes_uncovers_what_was_before() {
     let second = world.put_version(&bucket, "o", "22").await;
     let marker = world.cover(&bucket, "o").await;
     let deleted = world.remove(&bucket, "o", Some(&marker)).await;
-    assert_eq!(deleted, Deleted { version_id: Some(marker.clone()), marker: Some(marker.clone()) });
+    let (version_id, shown) = (Some(marker.clone()), Some(marker.clone()));
+    assert_eq!(deleted, Deleted { version_id, marker: shown, ..Deleted::default() });
     assert_eq!((world.get(&bucket, "o").await.unwrap(), world.keys(&bucket).await), (b"22".to_vec(), vec!["o".into()]));
 
     let deleted = world.remove(&bucket, "o", Some(&second)).await;
-    assert_eq!(deleted, Deleted { version_id: Some(second.clone()), marker: None });
+    assert_eq!(deleted, Deleted { version_id: Some(second.clone()), ..Deleted::default() });
     assert_eq!(world.get(&bucket, "o").await.unwrap(), b"1");
     assert_eq!(facts(&world.history(&bucket).await), [(&first, false, true)]);
 
@@ -131,7 +132,7 @@ async fn what_goes_uncovers_what_was_before() {
     let third = world.put_version(&bucket, "o", "333").await;
     world.remove(&bucket, "o", Some(&first)).await;
     let again = world.remove(&bucket, "o", Some(&first)).await;
-    assert_eq!(again, Deleted { version_id: Some(first), marker: None });
+    assert_eq!(again, Deleted { version_id: Some(first), ..Deleted::default() });
     assert_eq!(world.get(&bucket, "o").await.unwrap(), b"333");
     world.remove(&bucket, "o", Some(&third)).await;
     assert!(matches!(world.get(&bucket, "o").await, Err(Error::NoSuchKey { marker: None })));

@@ -102,32 +102,6 @@ async fn a_bucket_says_where_it_is_and_goes_when_it_is_empty() {
 }
 
 #[tokio::test]
-async fn a_relaxed_bucket_is_asked_for_and_says_so_in_every_answer() {
-    let endpoint = Endpoint::with_bucket("strict").await;
-    let header = |answer: &crate::answer::Answer| answer.header("x-cloudhold-durability").map(str::to_owned);
-    let ask = |value: &str| Request::new("PUT", "/relaxed").header("x-cloudhold-durability", value);
-    assert_eq!(endpoint.ada.send(ask("loose")).await.told(), "400 InvalidArgument");
-    assert_eq!(endpoint.ada.send(Request::new("HEAD", "/relaxed")).await.status, 404, "nothing was made");
-    let made = endpoint.ada.send(ask("relaxed")).await;
-    assert_eq!((made.status, header(&made).as_deref()), (200, Some("relaxed")));
-    for (bucket, said) in [("strict", None), ("relaxed", Some("relaxed"))] {
-        let object = format!("/{bucket}/key");
-        let put = endpoint.ada.send(Request::new("PUT", &object).body("x")).await;
-        assert_eq!((put.status, header(&put).as_deref()), (200, said), "PUT {object}");
-        for method in ["GET", "HEAD"] {
-            let read = endpoint.ada.send(Request::new(method, &object)).await;
-            assert_eq!((read.status, header(&read).as_deref()), (200, said), "{method} {object}");
-        }
-        let head = endpoint.ada.send(Request::new("HEAD", &format!("/{bucket}"))).await;
-        assert_eq!((head.status, header(&head).as_deref()), (200, said), "HEAD {bucket}");
-    }
-    assert_eq!(endpoint.bob.send(ask("strict")).await.told(), "409 BucketAlreadyExists");
-    let again = endpoint.ada.send(ask("strict")).await;
-    assert_eq!((again.status, header(&again)), (200, None));
-    assert_eq!(header(&endpoint.ada.send(Request::new("HEAD", "/relaxed")).await), None);
-}
-
-#[tokio::test]
 async fn the_region_that_is_reported_is_configured() {
     let settings = s3_store::Settings { region: "lan-1".to_owned(), ..s3_store::Settings::default() };
     let endpoint = Endpoint::start_with(settings).await;

@@ -48,7 +48,7 @@ fn conditions() -> Value {
 
 impl Endpoint {
     /// Posts a form that is signed by signature version 2.
-    async fn post(&self, policy: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
+    pub(crate) async fn post(&self, policy: &str, fields: &[(&str, &str)], file: &[u8]) -> Answer {
         let signature = hmac_sha1(&self.ada.secret_key, policy);
         let mut all =
             vec![("AWSAccessKeyId", self.ada.access_key.as_str()), ("policy", policy), ("signature", &signature)];

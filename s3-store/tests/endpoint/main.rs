@@ -9,6 +9,7 @@ mod buckets;
 mod client;
 mod conditions;
 mod cors;
+mod durability;
 mod encryption;
 mod forms;
 mod harness;
