@@ -68,5 +68,7 @@ mod together;
 mod upkeep;
 #[path = "storage/versions.rs"]
 mod versions;
+#[path = "storage/whole.rs"]
+mod whole;
 #[path = "storage/world.rs"]
 mod world;

@@ -1,4 +1,5 @@
-//! Stored bytes on their way out: pieces one after another, in reads of 256 KiB, the next read running while the last one is sent.
+//! Stored bytes on their way out: pieces one after another, in reads of 256 KiB, the next read running while the last one is sent. Each
+//! block is compared with its checksum, and a piece that is sent whole with that of the whole besides, before its last bytes go.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::bounds::ReadTurns;
 use super::cipher::{DataKey, Nonce, PieceCipher};
 use super::in_flight::Reading;
+use super::whole::WholeCrc;
 use super::{BlobReader, ByteStore, blocking};
 use crate::body::ByteStream;
 use crate::fair::Slot;
@@ -63,9 +65,12 @@ pub(crate) fn stream_pieces(
     }))
 }
 
+/// What a read brings: bytes, and the checksum of the piece up to their end where all of it is read.
+type Done = (Bytes, Option<WholeCrc>);
+
 /// A read that runs, and the memory for its bytes until they are sent.
 struct Ahead {
-    read: tokio::task::JoinHandle<Result<Bytes>>,
+    read: tokio::task::JoinHandle<Result<Done>>,
     _memory: OwnedSemaphorePermit,
 }
 
@@ -75,6 +80,8 @@ struct Reached {
     /// Which of its bytes are not read yet.
     range: Range<u64>,
     cipher: Option<PieceCipher>,
+    /// Its checksum so far, when all of it is read. Reads follow each other, and the one that runs has it.
+    whole: Option<WholeCrc>,
 }
 
 struct Flow {
@@ -97,15 +104,13 @@ impl Flow {
     async fn step(&mut self) -> Result<Option<Bytes>> {
         loop {
             if let Some(ahead) = self.next.take() {
-                let bytes = ahead.read.await.map_err(|_| Error::Internal("a read panicked or was cancelled"))??;
-                self.read_ahead();
-                return Ok(Some(bytes));
+                let done = ahead.read.await.map_err(|_| Error::Internal("a read panicked or was cancelled"))??;
+                return Ok(Some(self.pass_on(done)));
             }
             if let Some(read) = self.next_read() {
                 let turn = self.turns.take().await?;
-                let bytes = blocking(move || with(turn, read)).await?;
-                self.read_ahead();
-                return Ok(Some(bytes));
+                let done = blocking(move || with(turn, read)).await?;
+                return Ok(Some(self.pass_on(done)));
             }
             let Some(piece) = self.pieces.next() else { return Ok(None) };
             if let Some(bytes) = self.open(piece).await? {
@@ -137,10 +142,20 @@ impl Flow {
                 if facts.size_bytes != size_bytes || crc64nvme.is_some_and(|crc| crc != facts.crc64nvme) {
                     return Err(Error::corrupt(format!("blob {id} has another size or checksum than its row says")));
                 }
-                self.at = Some(Reached { reader, range: piece.range, cipher });
+                let whole = (piece.range == (0..size_bytes)).then(|| WholeCrc::new(id, facts));
+                self.at = Some(Reached { reader, range: piece.range, cipher, whole });
                 Ok(None)
             }
         }
+    }
+
+    /// Gives on what a read brought, and begins the next one.
+    fn pass_on(&mut self, (bytes, whole): Done) -> Bytes {
+        if let Some(at) = &mut self.at {
+            at.whole = whole;
+        }
+        self.read_ahead();
+        bytes
     }
 
     /// Begins the next read before it is asked for, when the disk and the memory have room for it. Readers that are slow to take what they
@@ -155,8 +170,8 @@ impl Flow {
     }
 
     /// The next read of the piece that is being sent; `None` at its end.
-    fn next_read(&mut self) -> Option<impl FnOnce() -> Result<Bytes> + Send + use<>> {
-        let Reached { reader, range, cipher } = self.at.as_mut()?;
+    fn next_read(&mut self) -> Option<impl FnOnce() -> Result<Done> + Send + use<>> {
+        let Reached { reader, range, cipher, whole } = self.at.as_mut()?;
         if range.is_empty() {
             self.at = None;
             return None;
@@ -165,8 +180,18 @@ impl Flow {
         let end = (range.start + 1).next_multiple_of(READ_BYTES).min(range.end);
         let (start, length) = (range.start, to_usize(end - range.start));
         range.start = end;
-        let (reader, cipher) = (reader.clone(), cipher.clone());
-        Some(move || opened(cipher.as_ref(), start, reader.read(start, length)?))
+        let (reader, cipher, mut whole, is_last) = (reader.clone(), cipher.clone(), whole.take(), range.is_empty());
+        Some(move || {
+            // What the checksums are over is what is stored, encrypted or not.
+            let stored = reader.read(start, length)?;
+            if let Some(whole) = &mut whole {
+                whole.update(&stored);
+                if is_last {
+                    whole.check()?;
+                }
+            }
+            Ok((opened(cipher.as_ref(), start, stored)?, whole))
+        })
     }
 }
 
