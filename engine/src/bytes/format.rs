@@ -11,7 +11,8 @@
 //! parts and completed uploads share blobs, so it cannot know the names of its objects.
 //!
 //! A small blob lies in a slot of a pack, a file that many share, in the same format. A slot is a number of whole pages of 4096 bytes; zeros
-//! between the bytes and the checksums fill it, so that the foot stands at its end. The id of a blob tells where it is:
+//! between the bytes and the checksums fill it, so that the foot stands at its end. They are under no checksum: who opens the blob looks that
+//! they are zeros. The id of a blob tells where it is:
 //!
 //! ```text
 //! own file     0 and 127 random bits, 16 bytes

@@ -47,12 +47,18 @@ impl FileReader {
         let blocks_bytes = 4 * format::block_count(foot.size_bytes);
         let used_bytes = HEAD_BYTES + foot.size_bytes + blocks_bytes;
         // A slot of a pack, and its copy in a file, is filled up to whole pages.
-        let padding_max = if Place::of(id).is_some() { PAGE_BYTES - 1 } else { 0 };
-        if foot_at.checked_sub(used_bytes).is_none_or(|padding| padding > padding_max) {
-            return Err(Error::corrupt(format!("blob {id}: its length is not what its foot says")));
+        let filling_bytes_max = if Place::of(id).is_some() { PAGE_BYTES - 1 } else { 0 };
+        let filling_bytes = foot_at
+            .checked_sub(used_bytes)
+            .filter(|filling_bytes| *filling_bytes <= filling_bytes_max)
+            .ok_or_else(|| Error::corrupt(format!("blob {id}: its length is not what its foot says")))?;
+        let mut filling = vec![0_u8; usize::try_from(filling_bytes + blocks_bytes).unwrap_or_default()];
+        read(&mut filling, HEAD_BYTES + foot.size_bytes)?;
+        let blocks = filling.split_off(usize::try_from(filling_bytes).unwrap_or_default());
+        // No checksum is over what fills a slot, but whoever finds another bit there knows of the disk what he should know.
+        if filling.iter().any(|byte| *byte != 0) {
+            return Err(Error::corrupt(format!("blob {id}: what fills its slot is not zero")));
         }
-        let mut blocks = vec![0_u8; usize::try_from(blocks_bytes).unwrap_or_default()];
-        read(&mut blocks, foot_at - blocks_bytes)?;
         if crc32c(&blocks) != foot.blocks_crc32c {
             return Err(Error::corrupt(format!("blob {id}: its checksums are damaged")));
         }

@@ -1,4 +1,6 @@
-//! Tests of the blob store, and of what a request that goes away leaves behind.
+//! Tests of the blob store, and of what a request that goes away leaves behind; `flips` beneath.
+
+mod flips;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
