@@ -24,6 +24,8 @@ mod crossed;
 mod damage;
 #[path = "shared/databases.rs"]
 mod databases;
+#[path = "storage/drawn_listings.rs"]
+mod drawn_listings;
 #[path = "storage/encryption.rs"]
 mod encryption;
 #[path = "storage/events.rs"]
