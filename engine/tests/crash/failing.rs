@@ -1,10 +1,13 @@
 //! A sync fails, or a read: the store takes no more writes until it is restarted, never asks again, and loses nothing acknowledged.
 //!
+//! A sync fails because the disk does (EIO), or because there is no room for what was written before, which file systems that allocate late,
+//! and those of other machines, find out only then (ENOSPC). The pages are lost either way, so that neither is a full disk that passes.
+//!
 //! A failed sync is lost for good: the page cache shows bytes that the medium will never have, and the next sync says that all is well.
 //! These tests fail when the log is not emptied as the database is opened, or the data directory is not synced after it.
 
 use engine::Error;
-use simulated_disk::{SimulatedDisk, Target};
+use simulated_disk::{Failure, SimulatedDisk, Target};
 use tempfile::TempDir;
 
 use crate::check::{Told, check_reopened};
@@ -36,6 +39,9 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
+/// What is synced when it fails, and how.
+type Fault = (Target, Failure);
+
 /// A store on a disk whose sync will fail, and what may be in its bucket.
 struct Failing {
     prepared: Prepared,
@@ -48,12 +54,12 @@ struct Failing {
 
 impl Failing {
     /// Works until a sync fails; `None` when there are not that many.
-    async fn at_sync(manner: Manner, target: Target, number: u64) -> Option<Self> {
+    async fn at_sync(manner: Manner, (target, failure): Fault, number: u64) -> Option<Self> {
         let prepared = Prepared::new().await;
         let root = prepared.copy();
         let disk = SimulatedDisk::open(root.path()).unwrap();
         let store = Store::open_as(&disk, root.path(), &prepared.ada, manner).await.unwrap();
-        disk.fail_sync(target, number);
+        disk.fail_sync_as(target, number, failure);
         let client = store.client(BUCKET);
         let (mut model, mut error, mut allowed) = (None, None, vec![None]);
         for operation in operations() {
@@ -124,14 +130,14 @@ async fn cut_and_check(disk: &SimulatedDisk, prepared: &Prepared, allowed: &[Mod
 }
 
 /// Lets each sync of a kind fail in turn; returns how many there were.
-async fn fail_each(manner: Manner, target: Target) -> u64 {
+async fn fail_each(manner: Manner, fault: Fault) -> u64 {
     for number in 1.. {
         let packs = manner.pack_size_bytes_max;
-        let _told = Told(format!("sync {number} of {target:?} failed, packs up to {packs}"));
-        let Some(failing) = Box::pin(Failing::at_sync(manner, target, number)).await else { return number - 1 };
+        let _told = Told(format!("sync {number} failed, {fault:?}, packs up to {packs}"));
+        let Some(failing) = Box::pin(Failing::at_sync(manner, fault, number)).await else { return number - 1 };
         is_read_only_and_says_so(&failing).await;
         failing.cut_and_check().await;
-        let Some(failing) = Box::pin(Failing::at_sync(manner, target, number)).await else { return number - 1 };
+        let Some(failing) = Box::pin(Failing::at_sync(manner, fault, number)).await else { return number - 1 };
         Box::pin(failing.restart_work_on_and_cut()).await;
     }
     0
@@ -163,8 +169,10 @@ async fn is_read_only_and_says_so(failing: &Failing) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_blob_that_cannot_be_synced_makes_the_store_read_only() {
     let [packs, files] = Manner::BOTH;
-    assert_eq!(fail_each(files, Target::Blob).await, 3, "blobs are synced once each");
-    assert_eq!(fail_each(packs, Target::Blob).await, 4, "and a pack when it is made");
+    for failure in Failure::ALL {
+        assert_eq!(fail_each(files, (Target::Blob, failure)).await, 3, "blobs are synced once each");
+        assert_eq!(fail_each(packs, (Target::Blob, failure)).await, 4, "and a pack when it is made");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,25 +180,30 @@ async fn a_commit_that_cannot_be_synced_makes_the_store_read_only() {
     if is_on_postgres() {
         return;
     }
-    assert!(fail_each(Manner::default(), Target::Log).await >= 8);
+    for failure in Failure::ALL {
+        assert!(fail_each(Manner::default(), (Target::Log, failure)).await >= 8, "{failure:?}");
+    }
 }
 
 /// The directories of blobs. SQLite syncs the one that names its log as well, and says nothing when that fails; the engine has done it
 /// before, so nothing hangs on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_synced_loses_nothing() {
-    for (manner, least) in Manner::BOTH.into_iter().zip([1, 9]) {
-        let mut told = 0;
+    let [packs, files] = Manner::BOTH;
+    for (manner, failure, least) in
+        [(packs, Failure::Broken, 1), (packs, Failure::Full, 1), (files, Failure::Broken, 9), (files, Failure::Full, 9)]
+    {
+        let (fault, mut told) = ((Target::Directory, failure), 0);
         for number in 1.. {
             let packs = manner.pack_size_bytes_max;
-            let _told = Told(format!("sync {number} of a directory failed, packs up to {packs}"));
-            let Some(failing) = Box::pin(Failing::at_sync(manner, Target::Directory, number)).await else { break };
+            let _told = Told(format!("sync {number} failed, {fault:?}, packs up to {packs}"));
+            let Some(failing) = Box::pin(Failing::at_sync(manner, fault, number)).await else { break };
             if failing.error.is_some() {
                 is_read_only_and_says_so(&failing).await;
                 told += 1;
             }
             failing.cut_and_check().await;
-            let Some(failing) = Box::pin(Failing::at_sync(manner, Target::Directory, number)).await else { break };
+            let Some(failing) = Box::pin(Failing::at_sync(manner, fault, number)).await else { break };
             Box::pin(failing.restart_work_on_and_cut()).await;
         }
         assert!(told >= least, "three for each of three blobs, or one for their pack, and {told} were noticed");
@@ -230,15 +243,16 @@ async fn a_checkpoint_that_cannot_be_synced_makes_the_store_read_only() {
     if is_on_postgres() {
         return;
     }
-    for number in 1..=3 {
-        let _told = Told(format!("sync {number} of the database failed in the store's own checkpoint"));
-        is_read_only_after(|disk| disk.fail_sync(Target::Database, number)).await;
+    for (number, failure) in (1..=3).flat_map(|number| Failure::ALL.map(|failure| (number, failure))) {
+        let _told = Told(format!("sync {number} of the database failed in the store's own checkpoint, {failure:?}"));
+        is_read_only_after(|disk| disk.fail_sync_as(Target::Database, number, failure)).await;
     }
     // A commit syncs the log, and a checkpoint that follows does at once again.
     let mut checkpoints = 0;
     for number in 1..=16 {
-        let _told = Told(format!("sync {number} of the log failed"));
-        let failing = is_read_only_after(|disk| disk.fail_sync(Target::Log, number)).await;
+        let failure = Failure::ALL[usize::from(number % 2 == 0)];
+        let _told = Told(format!("sync {number} of the log failed, {failure:?}"));
+        let failing = is_read_only_after(|disk| disk.fail_sync_as(Target::Log, number, failure)).await;
         let trail = failing.disk.trail();
         let last = trail.iter().rposition(|step| step == "sync data/metadata.sqlite-wal").unwrap();
         checkpoints += usize::from(trail[last - 1] == trail[last]);
@@ -282,12 +296,12 @@ async fn a_checkpoint_of_somebody_else_that_cannot_be_synced_loses_nothing() {
     if is_on_postgres() {
         return;
     }
-    let mut count = 0;
+    let (fault, mut count) = ((Target::Database, Failure::Broken), 0);
     for number in 1.. {
         let _told = Told(format!("sync {number} of the database failed"));
-        let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
+        let Some(failing) = Failing::at_sync(Manner::default(), fault, number).await else { break };
         failing.cut_and_check().await;
-        let Some(failing) = Failing::at_sync(Manner::default(), Target::Database, number).await else { break };
+        let Some(failing) = Failing::at_sync(Manner::default(), fault, number).await else { break };
         Box::pin(failing.restart_work_on_and_cut()).await;
         count += 1;
     }

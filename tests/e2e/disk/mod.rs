@@ -12,7 +12,7 @@ use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
 use server::config::PortChoice;
 use server::{Config, FirstCredentials, Running};
-use simulated_disk::{SimulatedDisk, Target};
+use simulated_disk::{Failure, SimulatedDisk, Target};
 use tempfile::TempDir;
 use tests::{S3, binary, content, run};
 
@@ -207,11 +207,13 @@ async fn a_full_disk_is_said_at_every_door_and_passes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_fails_makes_every_door_read_only_until_a_restart() {
-    for target in [Target::Log, Target::Blob] {
+    for (target, failure) in
+        [(Target::Log, Failure::Broken), (Target::Log, Failure::Full), (Target::Blob, Failure::Full)]
+    {
         let house = House::new().await;
         let mut visitor = Visitor::sign_in(&house.running).await;
         let template = house.changed_template().await;
-        house.disk.fail_sync(target, 1);
+        house.disk.fail_sync_as(target, 1, failure);
         for _ in 0..2 {
             let (status, code, message) = house.refused_put(50_000).await;
             assert_eq!((status, code.as_str()), (503, "ServiceUnavailable"));

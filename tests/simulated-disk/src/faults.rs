@@ -30,9 +30,31 @@ impl Target {
     }
 }
 
+/// How a sync fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk fails: EIO.
+    Broken,
+    /// There is no room for what was written before, which some file systems find out only now: ENOSPC.
+    Full,
+}
+
+impl Failure {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Broken, Self::Full];
+
+    fn error(self) -> io::Error {
+        match self {
+            Self::Broken => failed(),
+            Self::Full => full(),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     sync: Option<(Target, u64)>,
+    sync_failure: Option<Failure>,
     read: Option<(Target, u64)>,
     write: Option<(Target, u64)>,
     /// Writes until the disk is full; zero: it is.
@@ -43,8 +65,9 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// The sync of that kind with that number from now on fails, once; the next is number one.
-    pub(crate) fn fail_sync(&mut self, target: Target, number: u64) {
+    pub(crate) fn fail_sync(&mut self, target: Target, number: u64, failure: Failure) {
         self.sync = Some((target, number));
+        self.sync_failure = Some(failure);
     }
 
     pub(crate) fn fail_read(&mut self, target: Target, number: u64) {
@@ -72,8 +95,10 @@ impl Faults {
         self.room_for_writes == Some(0)
     }
 
-    pub(crate) fn sync_fails(&mut self, target: Target) -> bool {
-        is_due(&mut self.sync, target)
+    /// What a sync says that is to fail.
+    pub(crate) fn failed_sync(&mut self, target: Target) -> Option<io::Error> {
+        let failure = self.sync_failure?;
+        is_due(&mut self.sync, target).then(|| failure.error())
     }
 
     pub(crate) fn read_fails(&mut self, target: Target) -> bool {

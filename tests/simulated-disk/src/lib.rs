@@ -21,7 +21,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use faults::Target;
+pub use faults::{Failure, Target};
 pub use random::Random;
 pub use state::Moment;
 
@@ -113,7 +113,12 @@ impl SimulatedDisk {
 
     /// Lets a sync fail with EIO, once; the next of that kind is number 1. What it should have written is lost for good.
     pub fn fail_sync(&self, target: Target, number: u64) {
-        self.shared.state().faults.fail_sync(target, number);
+        self.fail_sync_as(target, number, Failure::Broken);
+    }
+
+    /// As [`SimulatedDisk::fail_sync`], with another error.
+    pub fn fail_sync_as(&self, target: Target, number: u64, failure: Failure) {
+        self.shared.state().faults.fail_sync(target, number, failure);
     }
 
     /// Lets a read fail with EIO, once; the next of that kind is number 1.

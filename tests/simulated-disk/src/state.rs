@@ -199,9 +199,9 @@ impl State {
     }
 
     pub(crate) fn sync_file(&mut self, file: usize, target: Target) -> io::Result<()> {
-        if self.faults.sync_fails(target) {
+        if let Some(error) = self.faults.failed_sync(target) {
             self.files[file].lose();
-            return Err(failed());
+            return Err(error);
         }
         self.files[file].sync();
         Ok(())
@@ -210,8 +210,8 @@ impl State {
     /// A directory that cannot be synced keeps its names in memory, and a later sync writes them: they are in the journal of the file
     /// system, which does not forget them as it forgets pages of data.
     pub(crate) fn sync_directory(&mut self, directory: usize) -> io::Result<()> {
-        if self.faults.sync_fails(Target::Directory) {
-            return Err(failed());
+        if let Some(error) = self.faults.failed_sync(Target::Directory) {
+            return Err(error);
         }
         let happened = self.directories[directory].sync();
         self.happened.extend(happened);

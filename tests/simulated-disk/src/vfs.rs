@@ -257,7 +257,7 @@ unsafe extern "C" fn delete(vfs: *mut ffi::sqlite3_vfs, name: *const c_char, syn
                 let directory = state.directory_of(parent)?;
                 state.sync_directory(directory)
             });
-            result(synced, ffi::SQLITE_IOERR_DIR_FSYNC)
+            synced.map_or(ffi::SQLITE_IOERR_DIR_FSYNC, |()| ffi::SQLITE_OK)
         }
         _ => ffi::SQLITE_OK,
     }

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use simulated_disk::{Moment, SimulatedDisk, Target};
+use simulated_disk::{Failure, Moment, SimulatedDisk, Target};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row};
 
@@ -91,9 +91,12 @@ async fn a_sync_that_fails_and_a_full_disk_are_reported() {
     disk.free_space();
     sqlx::query(insert).execute(&mut connection).await.unwrap();
 
-    disk.fail_sync(Target::Log, 1);
-    assert!(!disk.has_failed());
-    assert_eq!(code(sqlx::query(insert).execute(&mut connection).await.unwrap_err()), "1034");
-    assert!(disk.has_failed());
+    // Also when it fails for lack of room, SQLite says of a sync that it failed, and not that the disk is full.
+    for failure in Failure::ALL {
+        disk.fail_sync_as(Target::Log, 1, failure);
+        assert!(!disk.has_failed());
+        assert_eq!(code(sqlx::query(insert).execute(&mut connection).await.unwrap_err()), "1034", "{failure:?}");
+        assert!(disk.has_failed());
+    }
     connection.close().await.unwrap();
 }
