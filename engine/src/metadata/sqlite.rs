@@ -16,6 +16,7 @@ use super::migrate;
 use super::readers::Readers;
 use super::tx::{Connection, Sequence, Tx};
 use super::writer::Writer;
+use crate::bytes::blocking;
 use crate::disk::Disk;
 use crate::fair::Share;
 use crate::read_only::ReadOnly;
@@ -23,6 +24,12 @@ use crate::{Clock, Error, Result, Settings};
 
 /// The file of the database in the data directory.
 pub(crate) const FILE: &str = "metadata.sqlite";
+
+/// SQLite's log of commits beside it.
+const LOG: &str = "metadata.sqlite-wal";
+
+/// Bytes of the log that are renewed at once.
+const RENEW_BYTES: u64 = 1 << 20;
 
 /// How long a connection waits for a lock; only a checkpoint or an outside reader can hold one.
 const LOCK_WAIT: Duration = Duration::from_secs(20);
@@ -35,6 +42,7 @@ const ROWS_BUFFERED: usize = 1024;
 pub(super) struct Sqlite {
     writer: Writer,
     readers: Readers,
+    read_only: ReadOnly,
 }
 
 impl Sqlite {
@@ -45,7 +53,8 @@ impl Sqlite {
         let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
         tx.sequence = Sequence::Counted { next };
         let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
-        Ok(Self { writer: Writer::start(tx, settings.faults.clone(), settings.log_pages_max, read_only), readers })
+        let writer = Writer::start(tx, settings.faults.clone(), settings.log_pages_max, read_only.clone());
+        Ok(Self { writer, readers, read_only })
     }
 
     /// Runs a transaction in the group commit.
@@ -70,7 +79,16 @@ impl Sqlite {
     }
 
     pub(super) async fn close(&self) {
-        // Only a connection that may write empties the log when it is the last one.
+        // Only a connection that may write empties the log when it is the last one. After a failed sync none may: what was lost is still in
+        // memory, and would get into the file of the database from there, while the disk has no log of it. So somebody stays who only reads.
+        let stays = match self.read_only.reason() {
+            Some(_) => self.readers.take(&Share::Store, "close").await.ok(),
+            None => None,
+        };
+        if stays.is_some() {
+            self.writer.close().await;
+        }
+        drop(stays);
         self.readers.close().await;
         self.writer.close().await;
     }
@@ -80,6 +98,8 @@ impl Sqlite {
 pub(super) async fn connect(settings: &Settings) -> Result<(SqliteConnection, SqliteConnectOptions)> {
     let file = settings.data_dir.join(FILE);
     make_private(&*settings.disk, &file)?;
+    let (disk, log) = (settings.disk.clone(), settings.data_dir.join(LOG));
+    blocking(move || renew_log(&*disk, &log)).await?;
     let options = match settings.disk.sqlite_vfs() {
         Some(vfs) => options(&file)?.vfs(vfs.to_owned()),
         None => options(&file)?,
@@ -118,10 +138,39 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         .disable_statement_logging())
 }
 
-/// Writes what an earlier process left in the log into the database, where it is synced, before anything is added to the log.
+/// Writes the log that an earlier process left once more where it stands, and syncs it, before SQLite reads it.
 ///
-/// When a sync of the log fails, its pages stay readable in memory, count as clean, and never reach the disk. A process that starts then
-/// reads them as commits, and would write its own behind a gap: everything after the gap would be gone after a power cut.
+/// When a sync of the log fails, its pages stay readable in memory, count as clean, and never reach the disk. SQLite takes them for commits
+/// and writes them into the file of the database, and if the power fails then, the disk has a part of that and no log to make it whole.
+fn renew_log(disk: &dyn Disk, log: &Path) -> Result<()> {
+    let failed = |e| Error::io("renewing the log of the database", e);
+    let file = match disk.open_to_change(log) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.map_err(failed)?,
+    };
+    let (mut at, length_bytes) = (0, file.length_bytes().map_err(failed)?);
+    while at < length_bytes {
+        let mut bytes = vec![0; usize::try_from(RENEW_BYTES.min(length_bytes - at)).unwrap_or_default()];
+        // What cannot be read SQLite does not take for a commit, either.
+        if let Err(error) = file.read_exact_at(&mut bytes, at) {
+            tracing::warn!(at, %error, "the log of the database cannot be read from here on");
+            break;
+        }
+        match file.write_at(&bytes, at).map_err(failed) {
+            // Reads must go on.
+            Err(Error::DiskFull) => {
+                tracing::warn!("the disk is full: the log of the database could not be renewed");
+                break;
+            }
+            written => written?,
+        }
+        at += bytes.len() as u64;
+    }
+    file.sync_data().map_err(failed)
+}
+
+/// Writes what an earlier process left in the log into the database, where it is synced, before anything is added to the log: behind
+/// pages that never reached the disk, everything would be gone after a power cut.
 async fn empty_log(connection: &mut SqliteConnection) -> Result<()> {
     let emptied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(connection).await;
     match emptied.map_err(|e| database_error("empty_log", e)) {

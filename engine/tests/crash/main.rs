@@ -1,7 +1,7 @@
 //! Nothing acknowledged is ever lost: the engine on a disk that dies, loses power, fills up or fails.
 //!
 //! `points` and `lives` kill the process and cut the power at every step of every operation, `power` at random ones, `full` and `failing`
-//! let the disk fill up and fail, `removed` looks for bytes that come back. After each of them the
+//! let the disk fill up and fail, `restarts` lets a second failure follow, `removed` looks for bytes that come back. After each of them the
 //! store is opened again and compared with what was acknowledged ([`model`]), and its rows and files with each other ([`check`]). `told`
 //! compares what answers say with the disk.
 //!
@@ -22,6 +22,7 @@ mod points;
 mod postgres;
 mod power;
 mod removed;
+mod restarts;
 mod store;
 #[path = "../shared/tenants.rs"]
 mod tenants;
