@@ -171,5 +171,5 @@ async fn delete_group(tx: &mut Tx, group_id: &GroupId) -> Result<()> {
     if metadata::has_users(tx, &row.id).await? {
         return Err(Error::GroupNotEmpty);
     }
-    metadata::delete(tx, &row.id).await
+    metadata::delete(tx, &row).await
 }

@@ -26,6 +26,7 @@ mod fair;
 mod groups;
 mod iam;
 mod install;
+mod journal;
 mod key_logins;
 mod lifecycle;
 mod listing;
@@ -104,6 +105,7 @@ pub use iam::{
     SessionKey,
 };
 pub use install::OldDatabase;
+pub use journal::{Gap, Told};
 pub use key_logins::KeyLogin;
 pub use lifecycle::{
     Expiration, LIFECYCLE_RULES_MAX, Lifecycle, LifecycleFilter, LifecycleRule, MoveSize, NoncurrentExpiration,
@@ -128,7 +130,7 @@ pub use objects::{
 };
 pub use progress::{OnProgress, Progress};
 pub use quota::{BucketQuota, Excess, Quota};
-pub use rebuild::{RebuildOptions, RebuildReport, rebuild_index};
+pub use rebuild::{Loss, RebuildOptions, RebuildReport, Unrestored, rebuild_index};
 pub use rules::{BucketSetting, Rules};
 pub use scrub::{Damage, ScrubOptions, ScrubProgress, ScrubReport};
 pub use settings::{Database, Faults, PostgresSettings, Settings};
@@ -198,6 +200,7 @@ impl Engine {
         // SQLite syncs the name of its log as well, but says nothing when that fails.
         data_dir::sync(&*settings.disk, &settings.data_dir)?;
         store_id::confirm(&db, &settings).await?;
+        db.start_journal().await?;
         let keys = secrets::open_ring(&db, &key_file).await?;
         let version_ids = version_ids::VersionIds::load(&db).await?;
         let in_flight = InFlight::default();

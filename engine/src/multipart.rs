@@ -15,7 +15,7 @@ use crate::lock::{NewLock, SaidLock};
 use crate::meta::Meta;
 use crate::metadata::contents;
 use crate::metadata::multipart::{self as rows, NewPart, OpenUpload};
-use crate::metadata::objects::{self, Made, NewVersion, Version};
+use crate::metadata::objects::{self, Given, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::objects::{
@@ -531,5 +531,5 @@ async fn make_object(
         content_id,
         meta: meta.with_checksums(&whole.checksums, whole.checksum_type).completed().locked(&lock),
     };
-    objects::put(tx, ids, bucket, &upload.key, &new, None, &complete.conditions).await
+    objects::put(tx, ids, bucket, &upload.key, &new, Given::There { blob: None }, &complete.conditions).await
 }

@@ -29,7 +29,7 @@ use crate::lock::SaidLock;
 use crate::meta::Meta;
 use crate::metadata::changes::{self, Change, Changes, Done};
 use crate::metadata::contents::{self, NewContent, Place};
-use crate::metadata::objects::{self as rows, Made, NewVersion, Version};
+use crate::metadata::objects::{self as rows, Given, Made, NewVersion, Version};
 use crate::metadata::{self, Tx, versions};
 use crate::names::ContentId;
 use crate::quota;
@@ -551,7 +551,7 @@ async fn copy_rows(
         .with_checksums(&kept, version.meta.checksum_type())
         .encrypted(version.meta.encryption().cloned());
     // The copy's share is taken first: the object that it replaces may be the last other one that has the content.
-    contents::add_ref(tx, version.content_id).await?;
+    let blob = contents::add_ref(tx, version.content_id).await?;
     let new = NewVersion {
         size_bytes: version.size_bytes,
         etag: version.etag,
@@ -560,7 +560,7 @@ async fn copy_rows(
         content_id: version.content_id,
         meta,
     };
-    let made = rows::put(tx, ids, to.bucket.id, key, &new, None, &copy.conditions).await?;
+    let made = rows::put(tx, ids, to.bucket.id, key, &new, Given::There { blob }, &copy.conditions).await?;
     if let Some(notify) = notify {
         let happened = Happened::to_version(EventKind::CreatedCopy, key, &made.version);
         metadata::outbox::add(tx, to.bucket.id, notify, &happened).await?;

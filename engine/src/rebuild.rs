@@ -1,22 +1,29 @@
 //! Brings a store back whose database was lost or broken: the last snapshot of the metadata, and the blobs that are there.
 //!
-//! A blob knows only its own making, not the names of its objects. So what was stored after the snapshot cannot be named again: its blobs
-//! go into quarantine, and small objects, which lay in the database, are lost. The report says so.
+//! A blob knows only its own making, not the names of its objects. So what was stored after the snapshot does not come back: its blobs go
+//! into quarantine, and small objects, which lay in the database, are lost. The [journal](crate::journal) has the names of all of it, and of
+//! what was removed meanwhile; [`Unrestored`] lists them.
 
+mod unrestored;
+
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::bytes::blocking;
+pub use self::unrestored::{Loss, Unrestored};
+use crate::bytes::{BlobFacts, blocking};
 use crate::install::{self, OldDatabase};
+use crate::metadata::logins;
 use crate::metadata::snapshot::{self, Snapshot};
 use crate::secrets::{KeyRing, RING_CHECK};
 use crate::settings::Database;
 use crate::work::orphans;
 use crate::{
-    Caller, CheckOptions, CheckReport, Engine, Error, OnProgress, Problem, Result, Settings, data_dir, metadata,
-    snapshots, stamp, store_id,
+    Caller, CheckOptions, CheckReport, Engine, Error, OnProgress, Problem, Result, Settings, data_dir, journal,
+    metadata, snapshots, stamp, store_id,
 };
 
 /// How the index is rebuilt.
@@ -53,6 +60,12 @@ pub struct RebuildReport {
     pub blobs_brought_back_count: u64,
     /// All that the check of the rebuilt store found and settled.
     pub check: CheckReport,
+    /// What could not be restored, by name.
+    pub unrestored: Option<Unrestored>,
+    /// Why it could not be named.
+    pub unnamed_as: Option<String>,
+    /// Where the journal of the old database is now.
+    pub old_journal: PathBuf,
 }
 
 /// Rebuilds the database of a store that nobody has open.
@@ -66,7 +79,8 @@ pub async fn rebuild_index(
     if !settings.data_dir.is_dir() {
         return Err(Error::Unusable(format!("{} is no data directory", settings.data_dir.display())));
     }
-    let settings = Settings { background_work: false, ..settings };
+    // What the rebuild does itself is not noted: its journal is the next process's.
+    let settings = Settings { background_work: false, journal_size_bytes_max: 0, ..settings };
     let lock = data_dir::make_and_lock(&*settings.disk, &settings.data_dir)?;
     // Before anything looks into the database, which may make an empty log.
     let last_sign_us = last_sign(&settings);
@@ -76,30 +90,48 @@ pub async fn rebuild_index(
     let (found, skipped) = find_snapshot(&settings, options.snapshot.as_deref()).await?;
     let (at, from) = (settings.clone(), found.clone());
     blocking(move || copy(&at, &from)).await?;
+    let at = settings.clone();
+    let journal = blocking(move || journal::put_aside(&at)).await?;
     let old_database = install::install(&settings, options.force).await?;
     // The engine takes the lock itself; what it finds from here on is a store like any other.
     drop(lock);
-    let engine = Engine::open(settings).await?;
-    let rebuilt = settle(&engine, on_progress).await;
+    let engine = Engine::open(settings.clone()).await?;
+    let snapshot_taken_us = taken_us(&found);
+    let rebuilt = settle(&engine, snapshot_taken_us, &journal, on_progress).await;
     engine.close().await;
-    let (unmatched, check) = rebuilt?;
+    let Rebuilt { unmatched_size_bytes, unmatched_newest_us: newest_us, check, unrestored, unnamed_as } = rebuilt?;
+    // What could not be named is left to another rebuild, when there is room for the names.
+    let old_journal = match unnamed_as {
+        None => blocking(move || journal::keep_aside(&settings)).await?,
+        Some(_) => journal,
+    };
     let settled = |problem: Problem| check.found.get(&problem).map_or(0, |tally| tally.repaired);
     let objects_lost_count = check.count(Problem::BytesMissing);
-    let name = found.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let newest_us = unmatched.newest_us;
     Ok(RebuildReport {
-        snapshot_taken_us: name.strip_prefix("metadata-").and_then(stamp::parse),
+        snapshot_taken_us,
         snapshot: found,
         snapshots_skipped: skipped,
         lost_until_us: last_sign_us.max(newest_us),
         old_database,
         objects_lost_count,
         blobs_unmatched_count: settled(Problem::BlobWithoutRow),
-        blobs_unmatched_size_bytes: unmatched.size_bytes,
+        blobs_unmatched_size_bytes: unmatched_size_bytes,
         blobs_unmatched_newest_us: newest_us,
         blobs_brought_back_count: settled(Problem::BlobInQuarantine),
         check,
+        unrestored,
+        unnamed_as,
+        old_journal,
     })
+}
+
+/// When a snapshot was taken, as its name tells, or that of the back-up in which it is.
+fn taken_us(snapshot: &Path) -> Option<i64> {
+    let name = snapshot.file_stem()?.to_str()?;
+    match name.strip_prefix("metadata-") {
+        Some(time) => stamp::parse(time),
+        None => stamp::parse(snapshot.parent()?.file_name()?.to_str()?),
+    }
 }
 
 /// Refuses to replace a database that is whole, unless it is forced. PostgreSQL's structure is its operator's to check: there everything
@@ -205,15 +237,34 @@ fn copy(settings: &Settings, from: &Path) -> Result<()> {
     copy.sync_data().map_err(failed)
 }
 
-/// Blobs that no row knows.
-#[derive(Default)]
+/// Blobs that no row knows, by their names.
 struct Unmatched {
-    size_bytes: u64,
-    newest_us: Option<i64>,
+    blobs: BTreeMap<String, BlobFacts>,
 }
 
-/// Compares the restored metadata with the blobs, and settles what differs.
-async fn settle(engine: &Engine, on_progress: &OnProgress) -> Result<(Unmatched, CheckReport)> {
+/// What came of settling.
+struct Rebuilt {
+    unmatched_size_bytes: u64,
+    unmatched_newest_us: Option<i64>,
+    check: CheckReport,
+    unrestored: Option<Unrestored>,
+    unnamed_as: Option<String>,
+}
+
+/// Compares the restored metadata with the blobs, settles what differs, and names what could not be restored.
+async fn settle(
+    engine: &Engine,
+    snapshot_taken_us: Option<i64>,
+    journal: &Path,
+    on_progress: &OnProgress,
+) -> Result<Rebuilt> {
+    let begun_us = engine.clock().now_us();
+    let (settings, aside) = (engine.settings().clone(), journal.to_owned());
+    let taken_us = snapshot_taken_us.unwrap_or_default();
+    let since_us = blocking(move || journal::needed_since(&settings, &aside, taken_us)).await?;
+    // Before anything is stored that might get a number of what is lost.
+    let known = unrestored::first_look(engine, journal, since_us).await;
+    unrestored::skip_lost_numbers(engine, known.as_ref().unwrap_or(&unrestored::Known::default())).await?;
     on_progress.count("looking at the blobs", 0, None);
     let found = orphans::find(&engine.inner).await?;
     // What was deleted since the snapshot may be much, but not all: then it is the disk with the blobs that is not there.
@@ -221,19 +272,28 @@ async fn settle(engine: &Engine, on_progress: &OnProgress) -> Result<(Unmatched,
     let unknown = found.unknown;
     let store = engine.inner.store.clone();
     let unmatched = blocking(move || {
-        let mut unmatched = Unmatched::default();
-        for id in unknown {
-            // One that was being written when everything ended is no blob yet.
-            if let Ok(reader) = store.open(id) {
-                let facts = reader.facts();
-                unmatched.size_bytes += facts.size_bytes;
-                unmatched.newest_us = unmatched.newest_us.max(Some(facts.created_us));
-            }
-        }
-        Ok(unmatched)
+        // One that was being written when everything ended is no blob yet.
+        let facts = |id| Some((format!("{id}"), store.open(id).ok()?.facts()));
+        Ok(Unmatched { blobs: unknown.into_iter().filter_map(facts).collect() })
     })
     .await?;
     let options = CheckOptions { repair: true, trust_database: true, trust_disk };
     let check = engine.check(&Caller::LocalOperator, options, on_progress).await?;
-    Ok((unmatched, check))
+    on_progress.count("naming what is lost", 0, None);
+    let (unmatched_size_bytes, unmatched_newest_us) = (
+        unmatched.blobs.values().map(|facts| facts.size_bytes).sum(),
+        unmatched.blobs.values().map(|facts| facts.created_us).max(),
+    );
+    // What was ended or revoked meanwhile is not to go on.
+    engine.inner.db.write("end_all_sessions", |tx| logins::end_all_sessions(tx).boxed()).await?;
+    // Without names the store is no less rebuilt.
+    let named = match known {
+        Ok(known) => unrestored::name(engine, journal, known, since_us, begun_us, unmatched).await,
+        Err(error) => Err(error),
+    };
+    let (unrestored, unnamed_as) = match named {
+        Ok(unrestored) => (Some(unrestored), None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    Ok(Rebuilt { unmatched_size_bytes, unmatched_newest_us, check, unrestored, unnamed_as })
 }

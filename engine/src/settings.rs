@@ -67,6 +67,8 @@ pub struct Settings {
     pub snapshots_kept: u32,
     /// Days of which, beside those, the last snapshot is kept.
     pub snapshot_days_kept: u32,
+    /// Bytes that the journal may have, which names what was changed since the snapshots; zero: there is none.
+    pub journal_size_bytes_max: u64,
     /// The targets that may be told of changes in buckets.
     pub event_targets: Vec<String>,
     /// How old an event may become before it is given up, when its target takes none.
@@ -139,6 +141,7 @@ impl Settings {
             snapshot_interval: Duration::from_secs(60 * 60),
             snapshots_kept: 24,
             snapshot_days_kept: 7,
+            journal_size_bytes_max: 1 << 30,
             event_targets: Vec::new(),
             event_age_max: DAY * 3,
             access_log_period: Duration::from_secs(300),

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures::FutureExt;
+
 use crate::disk::{Disk, ensure_dir};
 use crate::metadata::snapshot::{self, ChangeMark};
 use crate::{Caller, Engine, Error, Inner, Result, Settings, bytes, stamp};
@@ -65,6 +67,9 @@ pub(crate) async fn take(inner: &Arc<Inner>) -> Result<SnapshotInfo> {
     let (disk, data_dir, at) = (settings.disk.clone(), settings.data_dir.clone(), folder.clone());
     bytes::blocking(move || prepare(&*disk, &data_dir, &at)).await?;
     make_room(inner).await?;
+    inner.db.journal().begin_anew().await;
+    // What was noted before is made now, so that the snapshot has it. A store that takes no writes has made it, or never will.
+    let _ = inner.db.write("begin_snapshot", |_| async { Ok(()) }.boxed()).await;
     snapshot::make(settings, &aside).await?;
     let (disk, to) = (settings.disk.clone(), path.clone());
     bytes::blocking(move || {
@@ -77,6 +82,10 @@ pub(crate) async fn take(inner: &Arc<Inner>) -> Result<SnapshotInfo> {
     let taken: Vec<i64> = kept.iter().map(|snapshot| snapshot.taken_us).collect();
     let doomed = surplus(&taken, settings.snapshots_kept, settings.snapshot_days_kept);
     remove(inner, kept.into_iter().filter(|one| doomed.contains(&one.taken_us)).collect()).await?;
+    // Of an older one, which is used when all newer ones are damaged, it is not told by name what came after.
+    if let Some(needed_us) = taken.iter().take(newest_count(settings.snapshots_kept)).min() {
+        inner.db.journal().forget_before(*needed_us).await;
+    }
     Ok(SnapshotInfo { path, taken_us })
 }
 
@@ -137,11 +146,16 @@ async fn remove(inner: &Arc<Inner>, snapshots: Vec<SnapshotInfo>) -> Result<()> 
     .await
 }
 
+/// How many of the newest snapshots stay in any case.
+fn newest_count(kept: u32) -> usize {
+    usize::try_from(kept.max(1)).unwrap_or(usize::MAX)
+}
+
 /// Which snapshots are no longer needed, by their times with the newest first: beside the newest so many, the last of each of the newest
 /// so many days stays.
 fn surplus(taken_us: &[i64], newest: u32, days: u32) -> Vec<i64> {
     const DAY_US: i64 = 24 * 60 * 60 * 1_000_000;
-    let newest = usize::try_from(newest.max(1)).unwrap_or(usize::MAX);
+    let newest = newest_count(newest);
     let (mut day_before, mut days_left, mut surplus) = (None, days, Vec::new());
     for (index, taken) in taken_us.iter().enumerate() {
         let day = taken.div_euclid(DAY_US);

@@ -66,6 +66,8 @@ mod snapshots;
 mod tenants;
 #[path = "storage/together.rs"]
 mod together;
+#[path = "storage/unrestored.rs"]
+mod unrestored;
 #[path = "storage/upkeep.rs"]
 mod upkeep;
 #[path = "storage/versions.rs"]

@@ -2,12 +2,15 @@
 
 use super::{Row, Tx, values};
 use crate::buckets::{Bucket, Durability, Versioning};
+use crate::journal::{How, Note};
 use crate::names::{BucketName, CanonicalId};
 use crate::usage::Usage;
 use crate::{Error, Result};
 
 /// The name space that all buckets of S3 share.
 pub(super) const GLOBAL: i64 = 0;
+/// What the journal calls a bucket.
+pub(crate) const BUCKET: &str = "bucket";
 
 /// A bucket that has the name, visible or in the trash.
 pub(crate) struct Named {
@@ -87,12 +90,14 @@ pub(crate) async fn count_of_owner(tx: &mut Tx, owner: &CanonicalId) -> Result<u
 
 pub(crate) async fn insert(tx: &mut Tx, owner: &CanonicalId, name: &BucketName, versioning: Versioning) -> Result<i64> {
     let now_us = tx.now_us();
-    tx.insert_returning_id(
+    let inserted = tx.insert_returning_id(
         "INSERT INTO buckets (namespace_id, name, owner_ref, created_us, versioning)
          VALUES ($1, $2, $3, $4, $5) RETURNING id",
         values![GLOBAL, name.as_str(), owner.as_str(), now_us, stored_versioning(versioning)],
-    )
-    .await
+    );
+    let id = inserted.await?;
+    tx.note(Note::in_bucket(How::Made, BUCKET, id, name.as_str()));
+    Ok(id)
 }
 
 /// How a bucket that was found before keeps versions; [`Error::NoSuchBucket`] when it is gone meanwhile.
@@ -104,12 +109,14 @@ pub(crate) async fn versioning(tx: &mut Tx, id: i64) -> Result<Versioning> {
 /// Changes how a bucket keeps versions, from the next write on.
 pub(crate) async fn set_versioning(tx: &mut Tx, id: i64, versioning: Versioning) -> Result<()> {
     tx.execute("UPDATE buckets SET versioning = $2 WHERE id = $1", values![id, stored_versioning(versioning)]).await?;
+    tx.note(Note::in_bucket(How::Changed, "setting of a bucket", id, "versioning"));
     Ok(())
 }
 
 /// Changes when writes to a bucket are answered, from the next one on.
 pub(crate) async fn set_durability(tx: &mut Tx, id: i64, durability: Durability) -> Result<()> {
     tx.execute("UPDATE buckets SET durability = $2 WHERE id = $1", values![id, stored_durability(durability)]).await?;
+    tx.note(Note::in_bucket(How::Changed, "setting of a bucket", id, "durability"));
     Ok(())
 }
 
@@ -140,7 +147,10 @@ pub(crate) async fn is_empty(tx: &mut Tx, id: i64) -> Result<bool> {
 
 /// Removes an empty bucket, what was set on it, and its usage.
 pub(crate) async fn remove(tx: &mut Tx, id: i64) -> Result<()> {
-    tx.execute("DELETE FROM buckets WHERE id = $1", values![id]).await?;
+    let sql = "DELETE FROM buckets WHERE id = $1 RETURNING name";
+    if let Some(row) = tx.fetch_optional(sql, values![id]).await? {
+        tx.note(Note::in_bucket(How::Deleted, BUCKET, id, row.text("name")?));
+    }
     super::settings::forget(tx, id).await?;
     super::usage::forget(tx, id).await
 }

@@ -15,6 +15,7 @@ use super::tx::{self, UsageChanges, UsageDelta};
 use super::{Row, Tx, Value, outbox, quota, values, versions};
 use crate::buckets::{Durability, Versioning};
 use crate::events::{EventKind, Happened, Notify};
+use crate::journal::Note;
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, WriteConditions};
 use crate::version_ids::VersionIds;
@@ -236,6 +237,7 @@ impl Planned {
                 let id = versions::id_of(ids, versioning, seq);
                 let marker = Marker { seq, version_id: id.clone(), modified_us: tx.now_us() };
                 self.rows.markers.push(versions::values_of_marker(change.bucket_id, &change.key, &marker));
+                self.rows.notes.push(versions::note_of_marker(change.bucket_id, &change.key, &marker));
                 let made = Happened::deletion(EventKind::MarkerCreated, &change.key, seq, Some(&id));
                 self.rows.tell(tx, change, &made)?;
                 Ok(Done::Deleted(Deleted { marker: Some(id), ..Deleted::default() }))
@@ -365,6 +367,7 @@ struct Rows {
     unused_contents: Vec<Vec<Value>>,
     usage: Vec<(i64, UsageDelta)>,
     events: Vec<Vec<Value>>,
+    notes: Vec<Note>,
 }
 
 impl Rows {
@@ -379,6 +382,7 @@ impl Rows {
             unused_contents,
             usage,
             events,
+            notes,
         } = other;
         self.stored.extend(stored);
         self.markers.extend(markers);
@@ -389,6 +393,7 @@ impl Rows {
         self.unused_contents.extend(unused_contents);
         self.usage.extend(usage);
         self.events.extend(events);
+        self.notes.extend(notes);
     }
 
     /// Notes what happened for those who are told of it.
@@ -403,6 +408,7 @@ impl Rows {
         let mut row = objects::values_of(change.bucket_id, &change.key, version)?;
         row.extend(contents::values_of(content));
         self.stored.push(row);
+        self.notes.push(objects::note_of(change.bucket_id, &change.key, version, content.place.blob().copied()));
         let size_bytes = contents::to_i64(version.size_bytes);
         self.usage.push((change.bucket_id, UsageDelta { object_count: 1, size_bytes, upload_size_bytes: 0 }));
         Ok(())
@@ -416,6 +422,7 @@ impl Rows {
     fn remove(&mut self, tx: &Tx, change: &Change, current: &Current) {
         let content_id = current.content_id.as_bytes();
         self.removed_versions.push(values![change.bucket_id, change.key.as_bytes(), current.seq]);
+        self.notes.push(Note::removed(change.bucket_id, change.key.as_bytes(), current.seq));
         self.removed_contents.push(values![content_id]);
         match &current.blob_id {
             Some(blob_id) => self.garbage.push(values![blob_id, content_id, tx.now_us()]),
@@ -429,8 +436,18 @@ impl Rows {
 
 /// Writes the rows, what is removed before what comes in its place.
 async fn write(tx: &mut Tx, rows: Rows) -> Result<()> {
-    let Rows { stored, markers, hidden, removed_versions, removed_contents, garbage, unused_contents, usage, events } =
-        rows;
+    let Rows {
+        stored,
+        markers,
+        hidden,
+        removed_versions,
+        removed_contents,
+        garbage,
+        unused_contents,
+        usage,
+        events,
+        notes,
+    } = rows;
     execute_many(tx, &versions::REMOVE, removed_versions).await?;
     execute_many(tx, &contents::REMOVE, removed_contents).await?;
     execute_many(tx, &super::garbage::ADD, garbage).await?;
@@ -442,5 +459,6 @@ async fn write(tx: &mut Tx, rows: Rows) -> Result<()> {
     for (bucket_id, delta) in usage {
         tx.change_usage(bucket_id, delta);
     }
+    notes.into_iter().for_each(|note| tx.note(note));
     Ok(())
 }

@@ -29,11 +29,15 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    pub(crate) fn blob_id(&self) -> Option<&[u8]> {
+    pub(crate) fn blob(&self) -> Option<&BlobId> {
         match self {
             Self::Inline(_) => None,
-            Self::Blob(id) => Some(id.as_bytes()),
+            Self::Blob(id) => Some(id),
         }
+    }
+
+    pub(crate) fn blob_id(&self) -> Option<&[u8]> {
+        self.blob().map(|id| id.as_bytes().as_slice())
     }
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
@@ -58,12 +62,12 @@ pub(crate) fn to_i64(number: u64) -> i64 {
     number.cast_signed()
 }
 
-/// One more version shares the content.
-pub(crate) async fn add_ref(tx: &mut Tx, id: ContentId) -> Result<()> {
-    match tx.execute("UPDATE contents SET refs = refs + 1 WHERE id = $1", values![id.as_bytes()]).await? {
-        1 => Ok(()),
-        _ => Err(Error::corrupt("a version refers to content that is not there")),
-    }
+/// One more version shares the content; returns the blob that has its bytes, when one has all of them.
+pub(crate) async fn add_ref(tx: &mut Tx, id: ContentId) -> Result<Option<BlobId>> {
+    let sql = "UPDATE contents SET refs = refs + 1 WHERE id = $1 RETURNING blob_id";
+    let row = tx.fetch_optional(sql, values![id.as_bytes()]).await?;
+    let row = row.ok_or_else(|| Error::corrupt("a version refers to content that is not there"))?;
+    row.opt_blob("blob_id")?.map(|blob_id| BlobId::stored(&blob_id)).transpose()
 }
 
 /// One version less shares the content; with the last one it goes, and its blobs become garbage. Pieces go later, in small steps.

@@ -2,6 +2,7 @@
 
 use super::users::identity;
 use super::{Row, Tx, values};
+use crate::journal::{How, Note};
 use crate::{AccessKeyId, CanonicalId, Error, Identity, Result};
 
 /// The kind of a key of an account's root.
@@ -100,6 +101,9 @@ pub(crate) async fn insert(tx: &mut Tx, row: &CredentialRow) -> Result<bool> {
             ],
         )
         .await?;
+    if inserted == 1 {
+        tx.note(Note::other(How::Made, "access key", row.access_key.as_str()));
+    }
     Ok(inserted == 1)
 }
 
@@ -149,16 +153,19 @@ pub(crate) async fn set_active(tx: &mut Tx, access_key: &AccessKeyId, active: bo
         values![access_key.as_str(), active],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "access key", access_key.as_str()));
     Ok(())
 }
 
 pub(crate) async fn delete(tx: &mut Tx, access_key: &AccessKeyId) -> Result<()> {
     tx.execute("DELETE FROM credentials WHERE access_key = $1", values![access_key.as_str()]).await?;
+    tx.note(Note::other(How::Deleted, "access key", access_key.as_str()));
     Ok(())
 }
 
 pub(crate) async fn delete_of(tx: &mut Tx, owner: &CanonicalId) -> Result<()> {
     tx.execute("DELETE FROM credentials WHERE owner_ref = $1", values![owner.as_str()]).await?;
+    tx.note(Note::other(How::Deleted, "access keys of an account", owner.as_str()));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use futures::future::BoxFuture;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
@@ -12,6 +13,7 @@ use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::tx::Tx;
 use crate::fair::Share;
+use crate::journal::Journal;
 use crate::read_only::ReadOnly;
 use crate::settings::Database;
 use crate::{Clock, Error, Result, Settings};
@@ -21,6 +23,7 @@ use crate::{Clock, Error, Result, Settings};
 pub(crate) struct Db {
     backend: Arc<Backend>,
     look_ups: Arc<LookUps>,
+    journal: Journal,
     read_only: ReadOnly,
 }
 
@@ -40,14 +43,15 @@ enum Kind {
 impl Db {
     /// Opens the database, brings its schema up to date, and refuses one of a newer program.
     pub(crate) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+        let journal = Journal::new(settings);
         let kind = match &settings.database {
-            Database::Embedded => Kind::Sqlite(Sqlite::open(settings, read_only.clone()).await?),
+            Database::Embedded => Kind::Sqlite(Sqlite::open(settings, journal.clone(), read_only.clone()).await?),
             Database::Postgres(postgres) => {
-                Kind::Postgres(Postgres::open(postgres, settings, read_only.clone()).await?)
+                Kind::Postgres(Postgres::open(postgres, settings, journal.clone(), read_only.clone()).await?)
             }
         };
         let backend = Arc::new(Backend { kind, clock: settings.clock.clone() });
-        Ok(Self { look_ups: LookUps::new(backend.clone()), backend, read_only })
+        Ok(Self { look_ups: LookUps::new(backend.clone()), backend, journal, read_only })
     }
 
     /// Runs a named transaction of the store's own.
@@ -131,6 +135,24 @@ impl Db {
         self.look_ups.find(share, place).await
     }
 
+    /// Says in the journal that a process goes on with this database.
+    pub(crate) async fn start_journal(&self) -> Result<()> {
+        let next = match &self.backend.kind {
+            Kind::Sqlite(_) => {
+                let next = self.read_statement("next_number", |tx| super::store_info::next_number(tx).boxed());
+                Some(next.await?)
+            }
+            Kind::Postgres(_) => None,
+        };
+        self.journal.start(next).await;
+        Ok(())
+    }
+
+    /// What names the changes outside of the database.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// Why no writes are taken, when none are.
     pub(crate) fn read_only(&self) -> Option<String> {
         self.read_only.reason()
@@ -142,6 +164,7 @@ impl Db {
             Kind::Sqlite(sqlite) => sqlite.close().await,
             Kind::Postgres(postgres) => postgres.close().await,
         }
+        self.journal.close().await;
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Row, Tx, values};
 use crate::groups::{Group, PageRequest, Profile};
+use crate::journal::{How, Note};
 use crate::{Error, GroupId, Result};
 
 /// Sorts behind every character that an id may hold, so that `prefix` and `prefix` with this behind it enclose what begins with it.
@@ -61,6 +62,9 @@ pub(crate) async fn insert(tx: &mut Tx, row: &GroupRow) -> Result<bool> {
             ],
         )
         .await?;
+    if inserted == 1 {
+        tx.note(Note::other(How::Made, "group", group.group_id.as_str()));
+    }
     Ok(inserted == 1)
 }
 
@@ -76,11 +80,13 @@ pub(crate) async fn update(tx: &mut Tx, row: &GroupRow) -> Result<()> {
         values![id, &group.group_name, group.active, profile_text(&group.profile)?],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "group", group.group_id.as_str()));
     Ok(())
 }
 
-pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<()> {
-    tx.execute("DELETE FROM groups WHERE id = $1", values![id]).await?;
+pub(crate) async fn delete(tx: &mut Tx, row: &GroupRow) -> Result<()> {
+    tx.execute("DELETE FROM groups WHERE id = $1", values![&row.id]).await?;
+    tx.note(Note::other(How::Deleted, "group", row.group.group_id.as_str()));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 use super::users::identity;
 use super::{Tx, values};
+use crate::journal::{How, Note};
 use crate::{CanonicalId, GroupId, Identity, Result, UserId};
 
 /// An active user of an active group, with its password's hash.
@@ -54,6 +55,7 @@ pub(crate) async fn set_password(tx: &mut Tx, user: &CanonicalId, hash: &str) ->
         values![user.as_str(), hash, now_us],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "password of a user", user.as_str()));
     Ok(())
 }
 
@@ -64,6 +66,7 @@ pub(crate) async fn has_password(tx: &mut Tx, user: &CanonicalId) -> Result<bool
 
 pub(crate) async fn delete_password(tx: &mut Tx, user: &CanonicalId) -> Result<()> {
     tx.execute("DELETE FROM passwords WHERE user_ref = $1", values![user.as_str()]).await?;
+    tx.note(Note::other(How::Deleted, "password of a user", user.as_str()));
     Ok(())
 }
 
@@ -183,6 +186,14 @@ pub(crate) async fn delete_expired(tx: &mut Tx, now_us: i64, rows_max: u32) -> R
     Ok(sessions + links)
 }
 
+/// Ends all sessions, those of access keys among them.
+pub(crate) async fn end_all_sessions(tx: &mut Tx) -> Result<()> {
+    for sql in ["DELETE FROM sessions", "DELETE FROM iam_sessions"] {
+        tx.execute(sql, Vec::new()).await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn set_service_account(tx: &mut Tx, name: &str, keyed_hash: &[u8]) -> Result<()> {
     let now_us = tx.now_us();
     tx.execute(
@@ -194,6 +205,7 @@ pub(crate) async fn set_service_account(tx: &mut Tx, name: &str, keyed_hash: &[u
         values![name, keyed_hash, now_us],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "service account", name));
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod writer;
 pub(crate) mod buckets;
 pub(crate) mod changes;
 pub(crate) mod check;
+pub(crate) mod compare;
 pub(crate) mod contents;
 pub(crate) mod credentials;
 pub(crate) mod expiry;

@@ -7,6 +7,7 @@ use super::tx::UsageDelta;
 use super::{Row, Tx, values};
 use crate::body::{ChecksumAlgorithm, Digests};
 use crate::bytes::cipher::Nonce;
+use crate::journal::{How, Note};
 use crate::meta::{self, Meta};
 use crate::multipart::{Part, Upload, UploadChecksum, UploadListRequest, UploadPage};
 use crate::names::{ObjectKey, UploadId};
@@ -31,6 +32,9 @@ pub(crate) struct NewPart {
     pub(crate) nonce: Option<Nonce>,
 }
 
+/// What the journal calls an upload.
+pub(crate) const UPLOAD: &str = "upload";
+
 /// An open upload with what its object will carry.
 pub(crate) struct OpenUpload {
     pub(crate) upload: Upload,
@@ -52,6 +56,8 @@ pub(crate) async fn insert(tx: &mut Tx, bucket_id: i64, upload: &Upload, meta: &
         ],
     )
     .await?;
+    let name = format!("{} ({})", upload.upload_id.as_str(), upload.key);
+    tx.note(Note::in_bucket(How::Made, UPLOAD, bucket_id, name));
     Ok(())
 }
 
@@ -114,6 +120,13 @@ pub(crate) async fn put_part(
     )
     .await?;
     change_usage(tx, bucket_id, contents::to_i64(part.size_bytes));
+    tx.note(Note::Part {
+        bucket: bucket_id,
+        key: key.as_str().to_owned(),
+        upload: upload_id.as_str().to_owned(),
+        number: part.number,
+        blob: part.place.blob().map(|id| id.to_string()),
+    });
     Ok(now_us)
 }
 
@@ -172,6 +185,7 @@ pub(crate) async fn parts(tx: &mut Tx, upload_id: &UploadId, after: u32, rows_ma
 pub(crate) async fn close(tx: &mut Tx, bucket_id: i64, upload_id: &UploadId, size_bytes: u64) -> Result<()> {
     change_usage(tx, bucket_id, -contents::to_i64(size_bytes));
     tx.execute("DELETE FROM uploads WHERE upload_id = $1", values![upload_id.as_str()]).await?;
+    tx.note(Note::in_bucket(How::Deleted, UPLOAD, bucket_id, upload_id.as_str()));
     Ok(())
 }
 

@@ -6,8 +6,9 @@ use super::tx::UsageDelta;
 use super::{Row, Tx, Value, contents, values, versions};
 use crate::buckets::Versioning;
 use crate::bytes::outflow::Source;
+use crate::journal::Note;
 use crate::meta::Meta;
-use crate::names::{ContentId, ObjectKey, VersionId};
+use crate::names::{BlobId, ContentId, ObjectKey, VersionId};
 use crate::objects::{StorageClass, WriteConditions};
 use crate::version_ids::VersionIds;
 use crate::{Error, Result};
@@ -24,6 +25,18 @@ pub(crate) struct Version {
     pub(crate) parts_count: Option<u32>,
     pub(crate) content_id: ContentId,
     pub(crate) meta: Meta,
+}
+
+/// The content of a version that is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given<'a> {
+    /// It is new.
+    New(&'a NewContent),
+    /// It is there.
+    There {
+        /// The blob that has all of its bytes, when one has.
+        blob: Option<BlobId>,
+    },
 }
 
 /// An object version that is to be made.
@@ -235,7 +248,7 @@ pub(crate) async fn put(
     bucket_id: i64,
     key: &ObjectKey,
     new: &NewVersion,
-    content: Option<&NewContent>,
+    content: Given<'_>,
     conditions: &WriteConditions,
 ) -> Result<Made> {
     let (versioning, before) = bucket_and_current(tx, bucket_id, key).await?;
@@ -370,20 +383,28 @@ pub(super) fn values_of(bucket_id: i64, key: &ObjectKey, version: &Version) -> R
     ])
 }
 
-async fn insert(
-    tx: &mut Tx,
-    bucket_id: i64,
-    key: &ObjectKey,
-    version: &Version,
-    content: Option<&NewContent>,
-) -> Result<()> {
+async fn insert(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, version: &Version, content: Given<'_>) -> Result<()> {
     let mut values = values_of(bucket_id, key, version)?;
-    let statement = match content {
-        Some(content) => {
+    let (statement, blob) = match content {
+        Given::New(content) => {
             values.extend(contents::values_of(content));
-            &STORE
+            (&STORE, content.place.blob().copied())
         }
-        None => &STORE_SHARED,
+        Given::There { blob } => (&STORE_SHARED, blob),
     };
-    execute_many(tx, statement, vec![values]).await.map(|_| ())
+    execute_many(tx, statement, vec![values]).await?;
+    tx.note(note_of(bucket_id, key, version, blob));
+    Ok(())
+}
+
+/// What the journal says of a new version.
+pub(super) fn note_of(bucket_id: i64, key: &ObjectKey, version: &Version, blob: Option<BlobId>) -> Note {
+    Note::Stored {
+        bucket: bucket_id,
+        key: key.as_str().to_owned(),
+        seq: version.seq,
+        version: version.version_id.as_str().to_owned(),
+        size_bytes: version.size_bytes,
+        blob: blob.map(|id| id.to_string()),
+    }
 }

@@ -24,6 +24,7 @@ use super::lent::Lent;
 use super::migrate;
 use super::tx::{Connection, Sequence, Tx, UsageChanges};
 use crate::fair::{Limits, Share, Slot, Slots};
+use crate::journal::Journal;
 use crate::read_only::ReadOnly;
 use crate::settings::{Faults, PostgresSettings};
 use crate::{Clock, Durability, Error, Result, Settings};
@@ -101,13 +102,19 @@ struct Shared {
     pool: PgPool,
     clock: Clock,
     faults: Faults,
+    journal: Journal,
     read_only: ReadOnly,
     /// Which transactions may have a connection.
     turns: Slots,
 }
 
 impl Postgres {
-    pub(super) async fn open(postgres: &PostgresSettings, settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+    pub(super) async fn open(
+        postgres: &PostgresSettings,
+        settings: &Settings,
+        journal: Journal,
+        read_only: ReadOnly,
+    ) -> Result<Self> {
         let options = options(postgres)?;
         let pool = PgPoolOptions::new()
             .max_connections(postgres.connections_max)
@@ -124,7 +131,7 @@ impl Postgres {
         let (clock, faults) = (settings.clock.clone(), settings.faults.clone());
         let slots = usize::try_from(postgres.connections_max).unwrap_or(usize::MAX);
         let turns = Slots::new(Limits { slots, leaves_room: false, waiting_max: WAITING_MAX, wait_max: QUEUE_WAIT });
-        let (shared, writes) = (Shared { pool, clock, faults, read_only, turns }, TaskTracker::new());
+        let (shared, writes) = (Shared { pool, clock, faults, journal, read_only, turns }, TaskTracker::new());
         Ok(Self { together: Together::new(shared.clone(), writes.clone()), shared, writes })
     }
 
@@ -224,7 +231,9 @@ impl Shared {
                     tokio::time::sleep(self.faults.fsync_delay).await;
                 }
                 let (rows, statements) = (running.tx.rows, running.tx.statements + 1);
+                let notes = std::mem::take(&mut running.tx.notes);
                 running.end("COMMIT").await?;
+                self.journal.write(notes, None).await;
                 super::tx::count_commit(count, statements);
                 super::tx::count_rows(name, rows);
                 Ok(answer)

@@ -2,6 +2,7 @@
 
 use super::{Tx, values};
 use crate::Result;
+use crate::journal::{How, Note};
 
 /// Everything that is set on a bucket, as kind and value.
 pub(crate) async fn of_bucket(tx: &mut Tx, bucket_id: i64) -> Result<Vec<(String, String)>> {
@@ -38,6 +39,7 @@ pub(crate) async fn set(tx: &mut Tx, bucket_id: i64, kind: &'static str, value: 
             tx.execute("DELETE FROM bucket_settings WHERE bucket_id = $1 AND kind = $2", taken).await?;
         }
     }
+    tx.note(Note::in_bucket(How::Changed, "setting of a bucket", bucket_id, kind));
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Changes that are made one by one, and what is told of them.
 
 use super::changes::{Change, Done, NewObject, Wanted};
+use super::objects::Given;
 use super::{Tx, objects, outbox, versions};
 use crate::Result;
 use crate::events::{EventKind, Happened};
@@ -24,7 +25,7 @@ pub(super) async fn settle(tx: &mut Tx, ids: &VersionIds, change: &Change) -> Re
 async fn put(tx: &mut Tx, ids: &VersionIds, change: &Change, new: &NewObject) -> Result<Done> {
     let Change { bucket_id, key, notify, .. } = change;
     let NewObject { version, content, conditions, .. } = new;
-    let made = objects::put(tx, ids, *bucket_id, key, version, Some(content), conditions).await?;
+    let made = objects::put(tx, ids, *bucket_id, key, version, Given::New(content), conditions).await?;
     if let Some(notify) = notify {
         outbox::add(tx, *bucket_id, notify, &Happened::to_version(new.told_as, key, &made.version)).await?;
     }

@@ -19,6 +19,7 @@ use super::writer::Writer;
 use crate::bytes::blocking;
 use crate::disk::Disk;
 use crate::fair::Share;
+use crate::journal::Journal;
 use crate::read_only::ReadOnly;
 use crate::{Clock, Error, Result, Settings};
 
@@ -46,14 +47,15 @@ pub(super) struct Sqlite {
 }
 
 impl Sqlite {
-    pub(super) async fn open(settings: &Settings, read_only: ReadOnly) -> Result<Self> {
+    pub(super) async fn open(settings: &Settings, journal: Journal, read_only: ReadOnly) -> Result<Self> {
         let (connection, options) = connect(settings).await?;
         let writer = Connection::Writer(Link::new(connection));
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
-        let next = tx.fetch_one("SELECT next FROM sequence WHERE id = 1", Vec::new()).await?.int("next")?;
+        let next = super::store_info::next_number(&mut tx).await?;
         tx.sequence = Sequence::Counted { next };
         let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
-        let writer = Writer::start(tx, settings.faults.clone(), settings.log_pages_max, read_only.clone());
+        let (faults, log_pages_max) = (settings.faults.clone(), settings.log_pages_max);
+        let writer = Writer::start(tx, faults, journal, log_pages_max, read_only.clone());
         Ok(Self { writer, readers, read_only })
     }
 

@@ -1,8 +1,9 @@
 //! SQL of the trash.
 
 use super::groups::{profile_text, stored_profile};
-use super::users::stored_role;
+use super::users::{path_of, stored_role};
 use super::{Row, Tx, values};
+use crate::journal::{How, Note};
 use crate::{CanonicalId, Error, GroupId, Result, TrashedUser, User, UserId};
 
 /// The end of the grace period of a user that is being purged: no clock is before it.
@@ -78,6 +79,7 @@ pub(crate) async fn insert(tx: &mut Tx, row: &TrashRow) -> Result<()> {
         ],
     )
     .await?;
+    tx.note(Note::other(How::Deleted, "user", path_of(user)));
     Ok(())
 }
 
@@ -125,6 +127,7 @@ pub(crate) async fn list(tx: &mut Tx) -> Result<Vec<TrashedUser>> {
 /// Ends the grace period.
 pub(crate) async fn set_purge_after(tx: &mut Tx, id: &CanonicalId, purge_after_us: i64) -> Result<()> {
     tx.execute("UPDATE trash SET purge_after_us = $2 WHERE id = $1", values![id.as_str(), purge_after_us]).await?;
+    tx.note(Note::other(How::Changed, "grace of a deleted user", id.as_str()));
     Ok(())
 }
 
@@ -169,5 +172,6 @@ pub(crate) async fn is_purging(tx: &mut Tx, bucket_id: i64) -> Result<bool> {
 /// Drops a user from the trash: after its buckets are gone, or when it was restored.
 pub(crate) async fn forget(tx: &mut Tx, id: &CanonicalId) -> Result<()> {
     tx.execute("DELETE FROM trash WHERE id = $1", values![id.as_str()]).await?;
+    tx.note(Note::other(How::Deleted, "grace of a deleted user", id.as_str()));
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::lent::Lent;
 use super::link::Link;
 use super::readers::Reader;
 use super::row::{Row, Value, bind_postgres, bind_sqlite};
+use crate::journal::Note;
 use crate::quota::Quota;
 use crate::{Clock, Result};
 
@@ -122,6 +123,10 @@ pub(crate) struct Tx {
     pub(super) usage: UsageChanges,
     /// What was changed before in the same commit and is not written yet.
     pub(super) committing: UsageChanges,
+    /// What it changed, for the journal.
+    pub(super) notes: Vec<Note>,
+    /// What was changed before in the same commit.
+    pub(super) committing_notes: Vec<Note>,
     /// The quotas of the buckets that it writes to.
     pub(super) quotas: BTreeMap<i64, Quota>,
     /// Whether a statement failed: then PostgreSQL answers COMMIT with success and rolls back, so that it must not be asked.
@@ -141,6 +146,8 @@ impl Tx {
             sequence,
             usage: UsageChanges::new(),
             committing: UsageChanges::new(),
+            notes: Vec::new(),
+            committing_notes: Vec::new(),
             quotas: BTreeMap::new(),
             failed: false,
             rows: 0,
@@ -152,6 +159,7 @@ impl Tx {
     pub(super) fn begin_step(&mut self, name: &'static str) {
         self.name = name;
         self.usage.clear();
+        self.notes.clear();
         self.quotas.clear();
         self.rows = 0;
     }
@@ -191,6 +199,18 @@ impl Tx {
         }
     }
 
+    /// Leaves all numbers of the commit sequence up to one out, and so many more.
+    pub(crate) async fn skip_beyond(&mut self, seq: i64, margin: i64) -> Result<()> {
+        match &mut self.sequence {
+            Sequence::Counted { next } => *next = (*next).max(seq.saturating_add(1)).saturating_add(margin),
+            Sequence::Shared { .. } => {
+                let sql = "SELECT setval('commit_sequence', GREATEST(nextval('commit_sequence'), $1) + $2) AS seq";
+                self.fetch_one(sql, super::values![seq, margin]).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves a number of the commit sequence out, so that the commit has something to write.
     pub(super) fn skip_seq(&mut self) {
         if let Sequence::Counted { next } = &mut self.sequence {
@@ -201,6 +221,11 @@ impl Tx {
     /// Notes a change of what a bucket holds; it is written with the commit.
     pub(crate) fn change_usage(&mut self, bucket_id: i64, delta: UsageDelta) {
         add_usage(&mut self.usage, bucket_id, delta);
+    }
+
+    /// Notes what it changes for the journal, which has it with the commit.
+    pub(crate) fn note(&mut self, note: Note) {
+        self.notes.push(note);
     }
 
     /// Runs a statement and returns how many rows it changed.

@@ -3,6 +3,7 @@
 use super::groups::{bounds, limit, profile_text, stored_profile};
 use super::{Row, Tx, values};
 use crate::groups::PageRequest;
+use crate::journal::{How, Note};
 use crate::{CanonicalId, Error, GroupId, Identity, Result, Role, User, UserFilter, UserId};
 
 /// Users with their group's id; what is in `$rest` chooses them.
@@ -136,7 +137,15 @@ pub(crate) async fn insert(tx: &mut Tx, group_ref: &str, user: &User) -> Result<
             ],
         )
         .await?;
+    if inserted == 1 {
+        tx.note(Note::other(How::Made, "user", path_of(user)));
+    }
     Ok(inserted == 1)
+}
+
+/// What the journal calls a user.
+pub(super) fn path_of(user: &User) -> String {
+    format!("{}/{}", user.group_id, user.user_id)
 }
 
 /// Writes what may change of a user.
@@ -159,6 +168,7 @@ pub(crate) async fn update(tx: &mut Tx, user: &User) -> Result<()> {
         ],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "user", path_of(user)));
     Ok(())
 }
 

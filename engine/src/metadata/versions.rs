@@ -9,6 +9,7 @@ use super::scan::go_on;
 use super::tx::UsageDelta;
 use super::{Tx, Value, values};
 use crate::buckets::Versioning;
+use crate::journal::{How, Note};
 use crate::meta::Meta;
 use crate::names::{ContentId, ObjectKey, VersionId};
 use crate::objects::{Deleted, StorageClass, WriteConditions};
@@ -201,6 +202,7 @@ pub(super) async fn remove_null(tx: &mut Tx, ids: &VersionIds, bucket_id: i64, k
 /// Removes a version or marker and releases what it refers to; what is current is not touched.
 pub(super) async fn remove(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, entry: &Entry) -> Result<()> {
     execute_many(tx, &REMOVE, vec![values![bucket_id, key.as_bytes(), entry.seq()]]).await?;
+    tx.note(Note::removed(bucket_id, key.as_bytes(), entry.seq()));
     if let Entry::Object(version) = entry {
         contents::release(tx, version.content_id).await?;
         let size_bytes = -contents::to_i64(version.size_bytes);
@@ -232,6 +234,8 @@ pub(crate) async fn set_meta(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, versi
         values![bucket_id, key.as_bytes(), version.seq, version.meta.to_json()?],
     )
     .await?;
+    let name = format!("{key} (version {})", version.version_id);
+    tx.note(Note::in_bucket(How::Changed, "tags, lock or permissions of an object", bucket_id, name));
     Ok(())
 }
 
@@ -241,7 +245,15 @@ async fn hide(tx: &mut Tx, bucket_id: i64, key: &ObjectKey) -> Result<()> {
 }
 
 async fn insert_marker(tx: &mut Tx, bucket_id: i64, key: &ObjectKey, marker: &Marker) -> Result<()> {
-    execute_many(tx, &MARK, vec![values_of_marker(bucket_id, key, marker)]).await.map(|_| ())
+    execute_many(tx, &MARK, vec![values_of_marker(bucket_id, key, marker)]).await?;
+    tx.note(note_of_marker(bucket_id, key, marker));
+    Ok(())
+}
+
+/// What the journal says of a new marker.
+pub(super) fn note_of_marker(bucket_id: i64, key: &ObjectKey, marker: &Marker) -> Note {
+    let (key, version) = (key.as_str().to_owned(), marker.version_id.as_str().to_owned());
+    Note::Marked { bucket: bucket_id, key, seq: marker.seq, version }
 }
 
 // SQLite looks up each term of an OR by itself; over a list of tuples it would scan the table.
@@ -315,6 +327,7 @@ pub(crate) async fn delete_some(tx: &mut Tx, bucket_id: i64, passed: &mut Passed
         }
         let place = || values![bucket_id, key.as_slice(), seq];
         tx.execute("DELETE FROM versions WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
+        tx.note(Note::removed(bucket_id, &key, seq));
         tx.execute("DELETE FROM current WHERE bucket_id = $1 AND key = $2 AND seq = $3", place()).await?;
         if let Some(content_id) = row.opt_blob("content_id")? {
             contents::release(tx, ContentId::stored(&content_id)?).await?;

@@ -23,6 +23,7 @@ use self::job::{Answer, Call, ChangeCall, Job};
 use super::changes::Changes;
 use super::tx::Tx;
 use crate::fair::{FairQueue, Share};
+use crate::journal::Journal;
 use crate::read_only::ReadOnly;
 use crate::settings::Faults;
 use crate::{Error, Result};
@@ -119,10 +120,10 @@ impl Drop for Serving {
 
 impl Writer {
     /// The log of commits is written out when it has so many pages.
-    pub(super) fn start(tx: Tx, faults: Faults, log_pages_max: u32, read_only: ReadOnly) -> Self {
+    pub(super) fn start(tx: Tx, faults: Faults, journal: Journal, log_pages_max: u32, read_only: ReadOnly) -> Self {
         let queue = Arc::new(Queue::new());
         let checkpoints = Checkpoints::new(log_pages_max);
-        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, checkpoints, read_only));
+        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, journal, checkpoints, read_only));
         Self { queue, task: tokio::sync::Mutex::new(Some(task)) }
     }
 
@@ -163,10 +164,10 @@ mod tests {
     use sqlx::ConnectOptions;
 
     use super::*;
-    use crate::Clock;
     use crate::metadata::link::Link;
     use crate::metadata::link::tests::damaged;
     use crate::metadata::tx::{Connection, Sequence};
+    use crate::{Clock, Settings};
 
     #[tokio::test]
     async fn a_connection_that_broke_off_makes_the_store_read_only() {
@@ -175,7 +176,8 @@ mod tests {
         let sequence = Sequence::Counted { next: 1 };
         let tx = Tx::new(Connection::Writer(link), "test", Clock::system(), sequence);
         let read_only = ReadOnly::default();
-        let writer = Writer::start(tx, Faults::default(), 1000, read_only.clone());
+        let journal = Journal::new(&Settings::new(directory.path()));
+        let writer = Writer::start(tx, Faults::default(), journal, 1000, read_only.clone());
         let ask = || writer.run(Share::Store, "test", |tx| tx.fetch_all("SELECT a FROM t", Vec::new()).boxed());
         for _ in 0..2 {
             let refused = ask().await.map(|rows| rows.len());

@@ -212,6 +212,13 @@ async fn a_directory_that_cannot_be_synced_loses_nothing() {
 
 /// Puts small objects, with a checkpoint of the store's own every few, until the disk fails as it is told to.
 async fn at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
+    let failing = puts_at_fault(fault).await;
+    assert!(failing.error.is_some(), "the disk failed and nobody was told, or it did not");
+    failing
+}
+
+/// As [`at_fault`], where it may be that nobody is told.
+async fn puts_at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
     let prepared = Prepared::new().await;
     let root = prepared.copy();
     let disk = SimulatedDisk::open(root.path()).unwrap();
@@ -226,7 +233,7 @@ async fn at_fault(fault: impl Fn(&SimulatedDisk)) -> Failing {
         }
         model = next;
     }
-    panic!("the disk failed and nobody was told, or it did not");
+    Failing { prepared, root, disk, store, allowed: vec![model], error: None }
 }
 
 /// The store takes no more writes, and has what it acknowledged: also when it is started again, works on, and loses power.
@@ -287,6 +294,26 @@ async fn a_write_of_a_blob_that_fails_is_an_error_and_passes() {
         disk.crash_now();
         store.close().await;
         cut_and_check(&disk, &prepared, &[later.apply(model)]).await;
+    }
+}
+
+/// The journal names what is lost with the database, and nothing rests on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_cannot_be_written_keeps_nobody_from_writing() {
+    for number in 1..=3 {
+        let _told = Told(format!("write {number} of the journal failed"));
+        let Failing { prepared, root, disk, store, allowed, error } =
+            puts_at_fault(|disk| disk.fail_write(Target::Journal, number)).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(store.engine.health().await.read_only, None);
+        let names = std::fs::read_dir(root.path().join("data/journal")).unwrap();
+        let broken = names.filter(|name| name.as_ref().unwrap().file_name().to_str().unwrap().ends_with(".broken.log"));
+        assert_eq!(broken.count(), 1, "it says that it broke off");
+        let (client, model) = (store.client(BUCKET), &allowed[0]);
+        assert_eq!(client.view().await.unwrap(), view(model));
+        disk.crash_now();
+        store.close().await;
+        cut_and_check(&disk, &prepared, &allowed).await;
     }
 }
 

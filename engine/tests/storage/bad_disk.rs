@@ -32,6 +32,11 @@ impl BadDisk {
         self.0.lock().unwrap().unwritable.push(directory.to_owned());
     }
 
+    /// Lets all writes succeed again.
+    pub(crate) fn allow_writes(&self) {
+        self.0.lock().unwrap().unwritable.clear();
+    }
+
     fn may_read(&self, path: &Path, bytes: &Range<u64>) -> io::Result<()> {
         let faults = self.0.lock().unwrap();
         let is_broken = |(file, broken): &(PathBuf, Range<u64>)| {

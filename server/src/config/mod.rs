@@ -136,6 +136,8 @@ pub struct EngineSection {
     pub snapshots_kept: u32,
     /// Days of which, beside those, the last snapshot is kept.
     pub snapshot_days_kept: u32,
+    /// Bytes that the journal may have, which names what was changed since the snapshots; 0: there is none.
+    pub journal_size_bytes_max: u64,
     /// Faults for tests and benchmarks.
     pub faults: FaultsSection,
 }
@@ -319,6 +321,7 @@ impl Default for EngineSection {
             snapshot_interval_s: 60 * 60,
             snapshots_kept: 24,
             snapshot_days_kept: 7,
+            journal_size_bytes_max: 1 << 30,
             faults: FaultsSection::default(),
         }
     }
@@ -356,6 +359,7 @@ impl EngineSection {
             snapshot_interval: Duration::from_secs(self.snapshot_interval_s),
             snapshots_kept: self.snapshots_kept,
             snapshot_days_kept: self.snapshot_days_kept,
+            journal_size_bytes_max: self.journal_size_bytes_max,
             faults: engine::Faults { fsync_delay: Duration::from_millis(self.faults.fsync_delay_ms) },
             ..engine::Settings::new(&data.dir)
         })

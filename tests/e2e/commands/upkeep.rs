@@ -149,6 +149,7 @@ async fn a_lost_database_comes_back_from_a_snapshot() {
         rebuilt.contains("1 blobs") && rebuilt.contains("LOST") && rebuilt.contains("old database is in"),
         "{rebuilt}"
     );
+    assert!(rebuilt.contains("kept/newer (its bytes: blob ") && !rebuilt.contains("UNNAMED"), "{rebuilt}");
     server.restart().await;
     let s3 = server.s3(&tenant);
     assert_filled(&s3).await;

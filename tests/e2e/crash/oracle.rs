@@ -1,7 +1,7 @@
 //! What the store has acknowledged, kept outside of it. Each key has one client, so its history is known exactly, but for the one change
 //! that may have been under way when the store was killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use md5::{Digest as _, Md5};
 use tests::content;
@@ -57,6 +57,8 @@ pub(crate) struct Key {
     pub(crate) pending: Option<Change>,
     /// Whether its bytes are to be read once more.
     pub(crate) is_touched: bool,
+    /// Versions and markers that were made or removed without an answer.
+    pub(crate) unanswered: BTreeSet<String>,
 }
 
 /// What the store lists of a key: version and tag of each object, version of each marker, and whether a marker is the newest.
@@ -99,6 +101,12 @@ impl Key {
         let changed = pending.as_ref().map(|change| self.after(change, None, keeps_versions));
         match changed.and_then(|history| fit(&history, listed)) {
             Some(history) => {
+                let ids =
+                    |history: &[Version]| history.iter().filter_map(|one| one.id.clone()).collect::<BTreeSet<_>>();
+                let (before, after) = (ids(&self.history), ids(&history));
+                self.unanswered.extend(before.symmetric_difference(&after).cloned());
+                // Without versions what replaces another one has its id.
+                self.unanswered.extend((!keeps_versions).then(|| "null".to_owned()));
                 self.history = history;
                 Ok(())
             }
@@ -148,7 +156,7 @@ mod itself {
     fn what_was_acknowledged_must_be_there_and_what_was_not_may_be() {
         let history = vec![version("a", Some(1)), version("m", None), version("b", Some(2))];
         let settle = |pending: Option<Change>, listed: Listed| {
-            let mut key = Key { history: history.clone(), pending, is_touched: false };
+            let mut key = Key { history: history.clone(), pending, ..Key::default() };
             key.settle(&listed, true).map(|()| key.history.len())
         };
         let put = || Some(Change::Put(content_of(3)));

@@ -9,8 +9,10 @@ use crate::state::{failed, full};
 /// What is synced or read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    /// A blob, or any other file that is not the database's.
+    /// A blob, or any other file that is neither the database's nor the journal's.
     Blob,
+    /// The journal of changes.
+    Journal,
     /// The file of the database.
     Database,
     /// The database's log of commits.
@@ -25,6 +27,7 @@ impl Target {
         match name {
             name if name.ends_with("-wal") || name.ends_with("-journal") => Self::Log,
             name if name.ends_with(".sqlite") => Self::Database,
+            name if name.starts_with("changes-") => Self::Journal,
             _ => Self::Blob,
         }
     }

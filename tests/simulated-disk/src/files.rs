@@ -147,7 +147,7 @@ impl DiskFile for SimulatedFile {
         let end = start + bytes.len() as u64;
         let room = start.max(self.reserved);
         self.shared.state().step("write", &self.path, |state| {
-            state.faults.write(Target::Blob, || room, end)?;
+            state.faults.write(Target::of_file(&self.path), || room, end)?;
             inner.write(bytes)?;
             state.note_written(self.file, start, bytes);
             Ok(())
@@ -160,7 +160,7 @@ impl DiskFile for SimulatedFile {
     fn write_at(&self, bytes: &[u8], start: u64) -> io::Result<()> {
         let end = start + bytes.len() as u64;
         self.shared.state().step("write", &self.path, |state| {
-            state.faults.write(Target::Blob, || 0, end)?;
+            state.faults.write(Target::of_file(&self.path), || 0, end)?;
             self.inner.write_at(bytes, start)?;
             state.note_written(self.file, start, bytes);
             Ok(())
@@ -178,16 +178,16 @@ impl DiskFile for SimulatedFile {
 
     fn reserve(&mut self, start: u64, length_bytes: u64) -> io::Result<()> {
         let end = start + length_bytes;
-        self.shared
-            .state()
-            .step("reserve", &self.path, |state| state.faults.write(Target::Blob, || self.written, end))?;
+        self.shared.state().step("reserve", &self.path, |state| {
+            state.faults.write(Target::of_file(&self.path), || self.written, end)
+        })?;
         self.reserved = self.reserved.max(end);
         Ok(())
     }
 
     fn allocate(&self, length_bytes: u64) -> io::Result<()> {
         self.shared.state().step("allocate", &self.path, |state| {
-            state.faults.write(Target::Blob, || 0, length_bytes)?;
+            state.faults.write(Target::of_file(&self.path), || 0, length_bytes)?;
             self.inner.allocate(length_bytes)?;
             state.note_length(self.file, length_bytes);
             Ok(())

@@ -4,6 +4,7 @@ use super::super::{Tx, values};
 use super::entities::select_entities;
 use crate::Result;
 use crate::iam::IamEntity;
+use crate::journal::{How, Note};
 
 /// The ARNs of an identity's policies, after one.
 pub(crate) async fn of_entity(tx: &mut Tx, entity: &str, after: &str, rows_max: usize) -> Result<Vec<String>> {
@@ -53,6 +54,7 @@ pub(crate) async fn insert(tx: &mut Tx, entity: &str, policy_arn: &str) -> Resul
         values![entity, policy_arn],
     )
     .await?;
+    tx.note(Note::other(How::Made, "attachment of a policy", format!("{policy_arn} to {entity}")));
     Ok(())
 }
 
@@ -61,5 +63,6 @@ pub(crate) async fn delete(tx: &mut Tx, entity: &str, policy_arn: &str) -> Resul
     let deleted = tx
         .execute("DELETE FROM iam_attachments WHERE entity_ref = $1 AND policy_arn = $2", values![entity, policy_arn])
         .await?;
+    tx.note(Note::other(How::Deleted, "attachment of a policy", format!("{policy_arn} to {entity}")));
     Ok(deleted > 0)
 }

@@ -2,6 +2,7 @@
 
 use super::super::{Row, Tx, values};
 use crate::iam::{Details, IamEntity, IamKind};
+use crate::journal::{How, Note};
 use crate::{CanonicalId, Error, Result};
 
 /// Entities; what is in `$rest` chooses them.
@@ -127,7 +128,15 @@ pub(crate) async fn insert(tx: &mut Tx, entity: &IamEntity, name_key: &str) -> R
             ],
         )
         .await?;
+    if inserted == 1 {
+        tx.note(Note::other(How::Made, entity.kind.as_str(), name_of(entity)));
+    }
     Ok(inserted == 1)
+}
+
+/// What the journal calls an entity.
+fn name_of(entity: &IamEntity) -> String {
+    format!("{} ({}) of account {}", entity.name, entity.id, entity.account)
 }
 
 /// Writes what may change of one.
@@ -142,11 +151,13 @@ pub(crate) async fn update(tx: &mut Tx, entity: &IamEntity, name_key: &str) -> R
         values![&entity.id, &entity.name, name_key, &entity.path, details_text(&entity.details)?],
     )
     .await?;
+    tx.note(Note::other(How::Changed, entity.kind.as_str(), name_of(entity)));
     Ok(())
 }
 
 /// Deletes one; what hangs on it is deleted apart.
 pub(crate) async fn delete(tx: &mut Tx, id: &str) -> Result<()> {
     tx.execute("DELETE FROM iam_entities WHERE id = $1", values![id]).await?;
+    tx.note(Note::other(How::Deleted, "identity", id));
     Ok(())
 }

@@ -4,6 +4,7 @@ use super::super::{Tx, values};
 use super::entities::select_entities;
 use crate::Result;
 use crate::iam::IamEntity;
+use crate::journal::{How, Note};
 
 /// The users of a group after a name, in the order of their names.
 pub(crate) async fn users_of(tx: &mut Tx, group: &str, after: &str, rows_max: usize) -> Result<Vec<IamEntity>> {
@@ -43,6 +44,7 @@ pub(crate) async fn insert(tx: &mut Tx, group: &str, user: &str) -> Result<()> {
         values![group, user],
     )
     .await?;
+    tx.note(Note::other(How::Made, "member of a group", format!("{user} of {group}")));
     Ok(())
 }
 
@@ -50,6 +52,7 @@ pub(crate) async fn insert(tx: &mut Tx, group: &str, user: &str) -> Result<()> {
 pub(crate) async fn delete(tx: &mut Tx, group: &str, user: &str) -> Result<bool> {
     let deleted =
         tx.execute("DELETE FROM iam_members WHERE group_ref = $1 AND user_ref = $2", values![group, user]).await?;
+    tx.note(Note::other(How::Deleted, "member of a group", format!("{user} of {group}")));
     Ok(deleted > 0)
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod policies;
 pub(crate) mod sessions;
 
 use super::{Tx, values};
+use crate::journal::{How, Note};
 use crate::{CanonicalId, Result};
 
 /// Deletes everything of an account's own but its keys.
@@ -22,5 +23,6 @@ pub(crate) async fn delete_of_account(tx: &mut Tx, account: &CanonicalId) -> Res
     for sql in OF_ACCOUNT {
         tx.execute(sql, values![account.as_str()]).await?;
     }
+    tx.note(Note::other(How::Deleted, "identities of an account", account.as_str()));
     Ok(())
 }

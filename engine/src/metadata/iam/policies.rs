@@ -1,6 +1,7 @@
 //! SQL of the texts of policies: those of an identity's own, and the versions of those that stand for themselves.
 
 use super::super::{Tx, values};
+use crate::journal::{How, Note};
 use crate::{Error, Result};
 
 /// A version of a policy.
@@ -44,6 +45,7 @@ pub(crate) async fn put_inline(tx: &mut Tx, entity: &str, name: &str, document: 
         values![entity, name, document],
     )
     .await?;
+    tx.note(Note::other(How::Changed, "policy of an identity", format!("{name} of {entity}")));
     Ok(())
 }
 
@@ -52,6 +54,7 @@ pub(crate) async fn delete_inline(tx: &mut Tx, entity: &str, name: &str) -> Resu
     let deleted = tx
         .execute("DELETE FROM iam_inline_policies WHERE entity_ref = $1 AND name = $2", values![entity, name])
         .await?;
+    tx.note(Note::other(How::Deleted, "policy of an identity", format!("{name} of {entity}")));
     Ok(deleted > 0)
 }
 
@@ -61,6 +64,7 @@ pub(crate) async fn insert_version(tx: &mut Tx, policy: &str, row: &VersionRow) 
         values![policy, row.version, &row.document, row.created_us],
     )
     .await?;
+    tx.note(Note::other(How::Made, "version of a policy", format!("v{} of {policy}", row.version)));
     Ok(())
 }
 
@@ -93,5 +97,6 @@ pub(crate) async fn find_version(tx: &mut Tx, policy: &str, version: u32) -> Res
 pub(crate) async fn delete_version(tx: &mut Tx, policy: &str, version: u32) -> Result<()> {
     tx.execute("DELETE FROM iam_policy_versions WHERE policy_ref = $1 AND version = $2", values![policy, version])
         .await?;
+    tx.note(Note::other(How::Deleted, "version of a policy", format!("v{version} of {policy}")));
     Ok(())
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::checkpoint::Checkpoints;
 use super::job::{CommitFailure, Job, Ran, caught};
 use super::{BATCH_MAX, Queue, Serving};
+use crate::journal::{Journal, Numbers};
 use crate::metadata::changes::{self, Group};
 use crate::metadata::tx::{self, Connection, Sequence, Tx};
 use crate::metadata::{usage, values};
@@ -23,11 +24,13 @@ pub(super) async fn commit_batches(
     tx: Tx,
     queue: Arc<Queue>,
     faults: Faults,
+    journal: Journal,
     mut checkpoints: Checkpoints,
     read_only: ReadOnly,
 ) {
     let serving = Serving(queue);
-    let mut committer = Committer { tx, faults, durability: Durability::Strict, sync_due: None };
+    let (durability, committed_next) = (Durability::Strict, counted(&tx));
+    let mut committer = Committer { tx, faults, journal, committed_next, durability, sync_due: None };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     loop {
         committer.wait_for(&serving.0, &mut batch).await;
@@ -68,6 +71,9 @@ pub(super) async fn commit_batches(
 struct Committer {
     tx: Tx,
     faults: Faults,
+    journal: Journal,
+    /// The number that the database takes next.
+    committed_next: i64,
     /// How the connection commits.
     durability: Durability,
     /// When commits that are not durable yet must be.
@@ -143,18 +149,44 @@ impl Committer {
         if self.sync_due.is_some() && durability == Durability::Strict {
             self.tx.skip_seq();
         }
+        let is_noted = self.note().await;
         let next = counted(&self.tx);
-        self.tx
-            .execute("UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT", values![next])
-            .await
-            .map(|_| ())
-            .map_err(|error| CommitFailure::logged(&error))
+        let commit = "UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT";
+        match self.tx.execute(commit, values![next]).await {
+            Ok(_) => {
+                self.committed_next = next;
+                Ok(())
+            }
+            Err(error) => {
+                let failure = CommitFailure::logged(&error);
+                // Whether it was made although it failed, the next start sees.
+                if is_noted && !matches!(failure, CommitFailure::ReadOnly(_)) {
+                    self.journal.take_back(next).await;
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Notes what is about to be committed. The number that is taken next tells afterwards whether it was, so it has to grow; and that none
+    /// is missing, so it is noted whenever it grows.
+    async fn note(&mut self) -> bool {
+        let notes = std::mem::take(&mut self.tx.committing_notes);
+        match (notes.is_empty(), counted(&self.tx) == self.committed_next) {
+            (true, true) => return false,
+            (false, true) => self.tx.skip_seq(),
+            (_, false) => {}
+        }
+        let numbers = Numbers { before: self.committed_next, next: counted(&self.tx) };
+        self.journal.write(notes, Some(numbers)).await;
+        true
     }
 }
 
 async fn run_batch(tx: &mut Tx, batch: &mut [Box<dyn Job>]) -> std::result::Result<(), CommitFailure> {
     let logged = |error: Error| CommitFailure::logged(&error);
     tx.committing.clear();
+    tx.committing_notes.clear();
     tx.execute("BEGIN IMMEDIATE;\nSAVEPOINT one", Vec::new()).await.map_err(logged)?;
     let is_done = run_together(tx, batch).await?;
     for (job, is_done) in batch.iter_mut().zip(is_done) {
@@ -203,6 +235,7 @@ async fn end_step(tx: &mut Tx, ran: Ran) -> std::result::Result<(), CommitFailur
             for (bucket_id, delta) in std::mem::take(&mut tx.usage) {
                 tx::add_usage(&mut tx.committing, bucket_id, delta);
             }
+            tx.committing_notes.append(&mut tx.notes);
             "RELEASE one;\nSAVEPOINT one"
         }
         Ran::Undone => "ROLLBACK TO one",

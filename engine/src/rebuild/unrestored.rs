@@ -1,0 +1,491 @@
+//! What a rebuild could not restore, by name: the journal says what was changed, the rebuilt database what is there.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::Unmatched;
+use crate::bytes::blocking;
+use crate::disk::DiskFile;
+use crate::journal::{self, How, Note, Outline, Told};
+use crate::metadata::buckets::BUCKET;
+use crate::metadata::check::{VersionPlace, bucket_name};
+use crate::metadata::compare::{LostVersion, Standing, lost_since, standing};
+use crate::metadata::multipart::UPLOAD;
+use crate::metadata::scan::go_on;
+use crate::names::BlobId;
+use crate::{Engine, Error, Result, stamp};
+
+/// Notes that are compared in one transaction.
+const BATCH: usize = 500;
+/// Numbers of versions that are left out beyond the last that is known.
+const SEQ_MARGIN: i64 = 1_000_000;
+/// Things that a report names itself; all of them are in its file.
+const SHOWN_MAX: usize = 20;
+/// Bytes that are written to the file in one go.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// What a rebuild could not restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unrestored {
+    /// The file that names each of it, a JSON object a line.
+    pub file: PathBuf,
+    /// How often each kind was found.
+    pub counts: BTreeMap<Loss, u64>,
+    /// The first ones, for people.
+    pub first: Vec<String>,
+    /// What time the journal tells of. What was changed when it was not written has no name here.
+    pub told: Told,
+}
+
+impl Unrestored {
+    /// How often a kind was found.
+    pub fn count(&self, loss: Loss) -> u64 {
+        self.counts.get(&loss).copied().unwrap_or_default()
+    }
+}
+
+/// A kind of thing that is not as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// An object version that was stored after the snapshot.
+    ObjectLost,
+    /// A delete marker that was made after it.
+    MarkerLost,
+    /// A part that was stored after it.
+    PartLost,
+    /// An object version of the snapshot whose bytes are gone, although nobody removed it.
+    BytesLost,
+    /// An object version or a delete marker that was removed after the snapshot, and is there again.
+    Returned,
+    /// Another change that was made after it: it is undone.
+    ChangeLost,
+    /// A blob in quarantine of which nobody knows what it was.
+    BlobUnnamed,
+}
+
+impl Loss {
+    /// A few words for people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::ObjectLost => "objects stored after the snapshot are lost",
+            Self::MarkerLost => "delete markers made after it are lost",
+            Self::PartLost => "parts of uploads stored after it are lost",
+            Self::BytesLost => "objects have lost their bytes",
+            Self::Returned => "objects or delete markers that were removed after it are back",
+            Self::ChangeLost => "other changes made after it are undone",
+            Self::BlobUnnamed => "blobs in quarantine have no name",
+        }
+    }
+}
+
+/// A line of the file.
+#[derive(Clone, Debug, Serialize)]
+struct Line {
+    what: Loss,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bucket: Option<String>,
+    /// The object's key, or the name of another thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    /// What was changed, and how.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<String>,
+    /// The blob with its bytes, in quarantine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blob: Option<String>,
+    /// When it was made or changed.
+    at_us: i64,
+}
+
+impl Line {
+    fn new(what: Loss, at_us: i64) -> Self {
+        Self {
+            what,
+            bucket: None,
+            key: None,
+            version: None,
+            upload: None,
+            part: None,
+            size_bytes: None,
+            change: None,
+            blob: None,
+            at_us,
+        }
+    }
+
+    /// As people read it.
+    fn shown(&self) -> String {
+        let place: Vec<&str> =
+            [&self.change, &self.bucket, &self.key].into_iter().flatten().map(String::as_str).collect();
+        let name = visible(&if self.change.is_some() { place.join(" ") } else { place.join("/") });
+        match (&self.blob, name.is_empty()) {
+            (Some(blob), true) => format!("blob {blob}"),
+            (Some(blob), false) => format!("{name} (its bytes: blob {blob})"),
+            (None, _) => name,
+        }
+    }
+}
+
+/// A name that may hold anything, as it can be shown on a terminal.
+fn visible(name: &str) -> String {
+    name.chars().fold(String::new(), |mut shown, c| {
+        match c.is_control() {
+            true => shown.extend(c.escape_default()),
+            false => shown.push(c),
+        }
+        shown
+    })
+}
+
+/// Names what could not be restored, in a file and in the report, by the journal in a folder. `since_us` is when the snapshot was taken,
+/// `begun_us` when the rebuild began.
+pub(super) async fn name(
+    engine: &Engine,
+    journal: &Path,
+    known: Known,
+    since_us: i64,
+    begun_us: i64,
+    unmatched: Unmatched,
+) -> Result<Unrestored> {
+    let list = List::begin(engine).await?;
+    let mut naming = Naming { engine, journal, since_us, known, unmatched, list };
+    let told = naming.compare().await?;
+    naming.lost_bytes(begun_us).await?;
+    naming.unnamed_blobs().await?;
+    naming.list.end(engine, told).await
+}
+
+/// What must be known of the whole journal before any of it is judged.
+#[derive(Default)]
+pub(super) struct Known {
+    outline: Arc<Outline>,
+    /// Versions and markers that were removed.
+    removed: HashSet<Place>,
+    /// Uploads that were begun, and those that were completed or given up.
+    begun: HashSet<String>,
+    ended: HashSet<String>,
+    /// Names of buckets that were made or deleted.
+    buckets: HashMap<i64, String>,
+    last_seq: i64,
+}
+
+/// Where a version or marker is: bucket, number, and what its key hashes to. A number alone may be given twice where a rebuild was cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place(i64, i64, u64);
+
+impl Place {
+    fn new(bucket_id: i64, key: &[u8], seq: i64) -> Self {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        Self(bucket_id, seq, hasher.finish())
+    }
+}
+
+/// Has what is stored from here on get other numbers than what is lost; those of the last second may not be known.
+pub(super) async fn skip_lost_numbers(engine: &Engine, known: &Known) -> Result<()> {
+    let last_seq = known.last_seq;
+    let skip = engine.inner.db.write("skip_lost_numbers", move |tx| tx.skip_beyond(last_seq, SEQ_MARGIN).boxed());
+    skip.await
+}
+
+pub(super) async fn first_look(engine: &Engine, journal: &Path, since_us: i64) -> Result<Known> {
+    let (disk, folder) = (engine.inner.settings.disk.clone(), journal.to_owned());
+    blocking(move || {
+        let outline = Arc::new(Outline::look(&*disk, &folder, since_us)?);
+        let mut known = Known { outline: outline.clone(), ..Known::default() };
+        journal::read(&*disk, &folder, since_us, &outline, |_, note| {
+            match note {
+                Note::Removed { bucket, key, seq } => {
+                    known.last_seq = known.last_seq.max(seq);
+                    known.removed.insert(Place::new(bucket, key.as_bytes(), seq));
+                }
+                Note::Stored { seq, .. } | Note::Marked { seq, .. } => known.last_seq = known.last_seq.max(seq),
+                Note::Other { what, name, bucket: Some(id), .. } if what == BUCKET => {
+                    known.buckets.insert(id, name);
+                }
+                Note::Other { how: How::Made, what, name, .. } if what == UPLOAD => {
+                    known.begun.insert(upload_of(&name).to_owned());
+                }
+                Note::Other { how: How::Deleted, what, name, .. } if what == UPLOAD => {
+                    known.ended.insert(name);
+                }
+                Note::Part { .. } | Note::Other { .. } => {}
+            }
+            Ok(())
+        })?;
+        Ok(known)
+    })
+    .await
+}
+
+/// The id in the name of an upload, after which its key stands.
+fn upload_of(name: &str) -> &str {
+    name.split(' ').next().unwrap_or(name)
+}
+
+struct Naming<'e> {
+    engine: &'e Engine,
+    journal: &'e Path,
+    since_us: i64,
+    known: Known,
+    unmatched: Unmatched,
+    list: List,
+}
+
+impl Naming<'_> {
+    /// Compares all that the journal says with what is there.
+    async fn compare(&mut self) -> Result<Told> {
+        let disk = self.engine.inner.settings.disk.clone();
+        let (folder, since_us, outline) = (self.journal.to_owned(), self.since_us, self.known.outline.clone());
+        let (sender, mut batches) = mpsc::channel(2);
+        let reading = blocking(move || {
+            let mut batch = Vec::with_capacity(BATCH);
+            // Nobody takes them any more when the comparison failed, which says why itself.
+            let send = |batch| sender.blocking_send(batch).map_err(|_| Error::Internal("the comparison ended"));
+            let told = journal::read(&*disk, &folder, since_us, &outline, |at_us, note| {
+                batch.push((at_us, note));
+                if batch.len() < BATCH { Ok(()) } else { send(std::mem::take(&mut batch)) }
+            })?;
+            send(batch)?;
+            Ok(told)
+        });
+        let reading = tokio::spawn(reading);
+        while let Some(batch) = batches.recv().await {
+            self.compare_batch(batch).await?;
+        }
+        reading.await.map_err(|_| Error::Internal("reading the journal panicked"))?
+    }
+
+    async fn compare_batch(&mut self, batch: Vec<(i64, Note)>) -> Result<()> {
+        let places: Vec<VersionPlace> = batch.iter().filter_map(|(_, note)| self.place(note)).collect();
+        let standings = self.engine.inner.db.read("compare_with_journal", move |tx| {
+            async move {
+                let mut standings = HashMap::with_capacity(places.len());
+                for place in &places {
+                    standings.insert(Place::new(place.bucket_id, &place.key, place.seq), standing(tx, place).await?);
+                }
+                Ok(standings)
+            }
+            .boxed()
+        });
+        let standings = standings.await?;
+        for (at_us, note) in batch {
+            if let Some(line) = self.judge(at_us, note, &standings).await? {
+                self.list.add(line).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a version or marker of which must be known whether it is there.
+    fn place(&self, note: &Note) -> Option<VersionPlace> {
+        let place = |bucket_id: &i64, key: &str, seq: &i64| VersionPlace {
+            bucket_id: *bucket_id,
+            key: key.as_bytes().to_vec(),
+            seq: *seq,
+        };
+        match note {
+            Note::Stored { bucket, key, seq, .. } | Note::Marked { bucket, key, seq, .. } => {
+                let is_removed = self.known.removed.contains(&Place::new(*bucket, key.as_bytes(), *seq));
+                (!is_removed).then(|| place(bucket, key, seq))
+            }
+            Note::Removed { bucket, key, seq } => Some(place(bucket, key, seq)),
+            Note::Part { .. } | Note::Other { .. } => None,
+        }
+    }
+
+    /// What is to be told of a change, when it is not as it was left by it.
+    async fn judge(&mut self, at_us: i64, note: Note, standings: &HashMap<Place, Standing>) -> Result<Option<Line>> {
+        match note {
+            Note::Stored { bucket, key, seq, version, size_bytes, blob } => {
+                let blob = self.kept_blob(blob).await?;
+                if !self.is_missed(Place::new(bucket, key.as_bytes(), seq), standings) {
+                    return Ok(None);
+                }
+                let line = self.line(Loss::ObjectLost, at_us, bucket, key).await?;
+                Ok(Some(Line { version: Some(version), size_bytes: Some(size_bytes), blob, ..line }))
+            }
+            Note::Marked { bucket, key, seq, version } => {
+                if !self.is_missed(Place::new(bucket, key.as_bytes(), seq), standings) {
+                    return Ok(None);
+                }
+                let line = self.line(Loss::MarkerLost, at_us, bucket, key).await?;
+                Ok(Some(Line { version: Some(version), ..line }))
+            }
+            Note::Removed { bucket, key, seq } => match standings.get(&Place::new(bucket, key.as_bytes(), seq)) {
+                Some(Standing::There(version)) => {
+                    let line = self.line(Loss::Returned, at_us, bucket, key).await?;
+                    Ok(Some(Line { version: Some(version.clone()), ..line }))
+                }
+                // Whoever removed it did not want its bytes either.
+                Some(Standing::PutAside | Standing::Gone) | None => Ok(None),
+            },
+            Note::Part { bucket, key, upload, number, blob } => {
+                let blob = self.kept_blob(blob).await?;
+                let is_open = at_us >= self.since_us && !self.known.ended.contains(&upload);
+                if blob.is_none() && !is_open {
+                    return Ok(None);
+                }
+                let line = self.line(Loss::PartLost, at_us, bucket, key).await?;
+                Ok(Some(Line { upload: Some(upload), part: Some(number), blob, ..line }))
+            }
+            // What was made while the snapshot was, it may have: it is told all the same.
+            Note::Other { .. } if at_us < self.since_us => Ok(None),
+            // One that came and went since is what became of it, its object or nothing.
+            Note::Other { how: How::Made, ref what, ref name, .. }
+                if what == UPLOAD && self.known.ended.contains(upload_of(name)) =>
+            {
+                Ok(None)
+            }
+            Note::Other { how: How::Deleted, ref what, ref name, .. }
+                if what == UPLOAD && self.known.begun.contains(name) =>
+            {
+                Ok(None)
+            }
+            Note::Other { how, what, name, bucket } => {
+                let change = Some(format!("{} {what}", how.as_str()));
+                let line = match bucket {
+                    Some(id) if what != BUCKET => self.line(Loss::ChangeLost, at_us, id, name).await?,
+                    Some(_) | None => Line { key: Some(name), ..Line::new(Loss::ChangeLost, at_us) },
+                };
+                Ok(Some(Line { change, ..line }))
+            }
+        }
+    }
+
+    /// Whether a version or marker that was made should be there, and is not.
+    fn is_missed(&self, place: Place, standings: &HashMap<Place, Standing>) -> bool {
+        !self.known.removed.contains(&place) && standings.get(&place) == Some(&Standing::Gone)
+    }
+
+    /// The blob when it lies in quarantine, by this rebuild or by one before. It has a name then: that of something that is lost, or that was
+    /// removed, so that nobody misses its bytes.
+    async fn kept_blob(&mut self, blob: Option<String>) -> Result<Option<String>> {
+        let Some(blob) = blob else { return Ok(None) };
+        self.unmatched.blobs.remove(&blob);
+        let id = hex::decode(&blob).map_err(|_| Error::corrupt("the journal names a blob that can be none"))?;
+        let (store, id) = (self.engine.inner.store.clone(), BlobId::stored(&id)?);
+        let is_kept = blocking(move || store.is_quarantined(id)).await?;
+        Ok(is_kept.then_some(blob))
+    }
+
+    /// A line of something in a bucket.
+    async fn line(&mut self, what: Loss, at_us: i64, bucket_id: i64, key: String) -> Result<Line> {
+        let bucket = Some(self.bucket(bucket_id).await?);
+        Ok(Line { bucket, key: Some(key), ..Line::new(what, at_us) })
+    }
+
+    async fn bucket(&mut self, id: i64) -> Result<String> {
+        if let Some(name) = self.known.buckets.get(&id) {
+            return Ok(name.clone());
+        }
+        let found = self.engine.inner.db.read("bucket_name", move |tx| bucket_name(tx, id).boxed()).await?;
+        let name = found.unwrap_or_else(|| format!("bucket number {id}"));
+        self.known.buckets.insert(id, name.clone());
+        Ok(name)
+    }
+
+    /// Names the versions that the check put aside.
+    async fn lost_bytes(&mut self, begun_us: i64) -> Result<()> {
+        let mut after = VersionPlace::first();
+        loop {
+            let from = after.clone();
+            let db = &self.engine.inner.db;
+            let rows =
+                db.read("lost_versions", move |tx| async move { lost_since(tx, &from, begun_us, BATCH).await }.boxed());
+            let rows = rows.await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            go_on(&mut after, last.place.clone())?;
+            for LostVersion { place, version_id, size_bytes, modified_us } in rows {
+                if self.known.removed.contains(&Place::new(place.bucket_id, &place.key, place.seq)) {
+                    continue;
+                }
+                let key = String::from_utf8_lossy(&place.key).into_owned();
+                let line = self.line(Loss::BytesLost, modified_us, place.bucket_id, key).await?;
+                self.list.add(Line { version: Some(version_id), size_bytes: Some(size_bytes), ..line }).await?;
+            }
+        }
+    }
+
+    /// Names the blobs that no note has by what is known of them.
+    async fn unnamed_blobs(&mut self) -> Result<()> {
+        for (blob, facts) in std::mem::take(&mut self.unmatched.blobs) {
+            let line = Line::new(Loss::BlobUnnamed, facts.created_us);
+            self.list.add(Line { blob: Some(blob), size_bytes: Some(facts.size_bytes), ..line }).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The file of all that is named, and what the report has of it.
+struct List {
+    path: PathBuf,
+    /// `None` while some of it is being written.
+    file: Option<Box<dyn DiskFile>>,
+    unwritten: Vec<u8>,
+    counts: BTreeMap<Loss, u64>,
+    first: Vec<String>,
+}
+
+impl List {
+    async fn begin(engine: &Engine) -> Result<Self> {
+        let settings = &engine.inner.settings;
+        let path = settings.data_dir.join(format!("rebuilt-{}.jsonl", stamp::of(settings.clock.now_us())));
+        let (disk, at) = (settings.disk.clone(), path.clone());
+        let file = blocking(move || disk.create_new(&at).map_err(failed)).await?;
+        let (counts, first) = (BTreeMap::new(), Vec::new());
+        Ok(Self { path, file: Some(file), unwritten: Vec::new(), counts, first })
+    }
+
+    async fn add(&mut self, line: Line) -> Result<()> {
+        *self.counts.entry(line.what).or_default() += 1;
+        if self.first.len() < SHOWN_MAX {
+            self.first.push(line.shown());
+        }
+        serde_json::to_writer(&mut self.unwritten, &line).map_err(|error| failed(error.into()))?;
+        self.unwritten.push(b'\n');
+        if self.unwritten.len() < WRITE_BYTES { Ok(()) } else { self.write().await }
+    }
+
+    async fn write(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.unwritten);
+        let mut file = self.file.take().ok_or(Error::Internal("a list of what was lost could not be written"))?;
+        let written = blocking(move || {
+            file.write(&bytes).map_err(failed)?;
+            Ok(file)
+        });
+        self.file = Some(written.await?);
+        Ok(())
+    }
+
+    async fn end(mut self, engine: &Engine, told: Told) -> Result<Unrestored> {
+        self.write().await?;
+        let (disk, data_dir) = (engine.inner.settings.disk.clone(), engine.inner.settings.data_dir.clone());
+        let file = self.file.take();
+        blocking(move || {
+            file.map_or(Ok(()), |file| file.sync_data()).map_err(failed)?;
+            crate::data_dir::sync(&*disk, &data_dir)
+        })
+        .await?;
+        Ok(Unrestored { file: self.path, counts: self.counts, first: self.first, told })
+    }
+}
+
+fn failed(error: std::io::Error) -> Error {
+    Error::io("writing the list of what was lost", error)
+}
