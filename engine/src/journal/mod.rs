@@ -264,13 +264,17 @@ impl Inner {
         tracing::warn!(%error, "changes could not be noted in the journal; if the database is lost, they cannot be named");
         state.failed_us = Some(self.clock.now_us());
         let segment = state.segment.take();
-        if let Err(error) = self.mark_broken(segment.as_ref()) {
+        self.mark_broken(segment.as_ref());
+    }
+
+    /// Marks the file that was being written, or, where it is empty or none could be begun, the one before.
+    fn mark_broken(&self, segment: Option<&Segment>) {
+        if let Err(error) = self.try_mark_broken(segment) {
             tracing::error!(%error, "the journal broke off, and the name of its file could not be changed");
         }
     }
 
-    /// Marks the file that was being written, or, where it is empty or none could be begun, the one before.
-    fn mark_broken(&self, segment: Option<&Segment>) -> io::Result<()> {
+    fn try_mark_broken(&self, segment: Option<&Segment>) -> io::Result<()> {
         if let Some(empty) = segment.filter(|segment| segment.size_bytes == 0) {
             self.disk.remove(&empty.path)?;
         }
@@ -295,9 +299,7 @@ impl Inner {
         for segment in ended {
             if let Err(error) = segment.file.sync_data() {
                 tracing::warn!(%error, "a file of the journal could not be synced");
-                if let Err(error) = self.mark_broken(Some(&segment)) {
-                    tracing::error!(%error, "the journal broke off, and the name of its file could not be changed");
-                }
+                self.mark_broken(Some(&segment));
             }
         }
         if let Some(Err(error)) = current.map(|segment| segment.file.sync_data()) {
