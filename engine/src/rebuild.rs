@@ -259,11 +259,8 @@ async fn settle(
     on_progress: &OnProgress,
 ) -> Result<Rebuilt> {
     let begun_us = engine.clock().now_us();
-    let (settings, aside) = (engine.settings().clone(), journal.to_owned());
-    let taken_us = snapshot_taken_us.unwrap_or_default();
-    let since_us = blocking(move || journal::needed_since(&settings, &aside, taken_us)).await?;
     // Before anything is stored that might get a number of what is lost.
-    let known = unrestored::first_look(engine, journal, since_us).await;
+    let known = unrestored::first_look(engine, journal, snapshot_taken_us.unwrap_or_default()).await;
     unrestored::skip_lost_numbers(engine, known.as_ref().unwrap_or(&unrestored::Known::default())).await?;
     on_progress.count("looking at the blobs", 0, None);
     let found = orphans::find(&engine.inner).await?;
@@ -288,7 +285,7 @@ async fn settle(
     engine.inner.db.write("end_all_sessions", |tx| logins::end_all_sessions(tx).boxed()).await?;
     // Without names the store is no less rebuilt.
     let named = match known {
-        Ok(known) => unrestored::name(engine, journal, known, since_us, begun_us, unmatched).await,
+        Ok(known) => unrestored::name(engine, known, begun_us, unmatched).await,
         Err(error) => Err(error),
     };
     let (unrestored, unnamed_as) = match named {

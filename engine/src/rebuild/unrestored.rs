@@ -152,18 +152,10 @@ fn visible(name: &str) -> String {
     })
 }
 
-/// Names what could not be restored, in a file and in the report, by the journal in a folder. `since_us` is when the snapshot was taken,
-/// `begun_us` when the rebuild began.
-pub(super) async fn name(
-    engine: &Engine,
-    journal: &Path,
-    known: Known,
-    since_us: i64,
-    begun_us: i64,
-    unmatched: Unmatched,
-) -> Result<Unrestored> {
+/// Names what could not be restored, in a file and in the report. `begun_us` is when the rebuild began.
+pub(super) async fn name(engine: &Engine, known: Known, begun_us: i64, unmatched: Unmatched) -> Result<Unrestored> {
     let list = List::begin(engine).await?;
-    let mut naming = Naming { engine, journal, since_us, known, unmatched, list };
+    let mut naming = Naming { engine, known, unmatched, list };
     let told = naming.compare().await?;
     naming.lost_bytes(begun_us).await?;
     naming.unnamed_blobs().await?;
@@ -173,6 +165,9 @@ pub(super) async fn name(
 /// What must be known of the whole journal before any of it is judged.
 #[derive(Default)]
 pub(super) struct Known {
+    /// Where the journal is, and since when it is needed.
+    folder: PathBuf,
+    since_us: i64,
     outline: Arc<Outline>,
     /// Versions and markers that were removed.
     removed: HashSet<Place>,
@@ -203,12 +198,15 @@ pub(super) async fn skip_lost_numbers(engine: &Engine, known: &Known) -> Result<
     skip.await
 }
 
-pub(super) async fn first_look(engine: &Engine, journal: &Path, since_us: i64) -> Result<Known> {
-    let (disk, folder) = (engine.inner.settings.disk.clone(), journal.to_owned());
+/// Looks at the journal in a folder, which is needed since the snapshot was taken, or the first one that was tried.
+pub(super) async fn first_look(engine: &Engine, journal: &Path, snapshot_taken_us: i64) -> Result<Known> {
+    let (settings, folder) = (engine.settings().clone(), journal.to_owned());
     blocking(move || {
-        let outline = Arc::new(Outline::look(&*disk, &folder, since_us)?);
-        let mut known = Known { outline: outline.clone(), ..Known::default() };
-        journal::read(&*disk, &folder, since_us, &outline, |_, note| {
+        let disk = &settings.disk;
+        let since_us = journal::needed_since(&settings, &folder, snapshot_taken_us)?;
+        let outline = Arc::new(Outline::look(&**disk, &folder, since_us)?);
+        let mut known = Known { folder: folder.clone(), since_us, outline: outline.clone(), ..Known::default() };
+        journal::read(&**disk, &folder, since_us, &outline, |_, note| {
             match note {
                 Note::Removed { bucket, key, seq } => {
                     known.last_seq = known.last_seq.max(seq);
@@ -240,8 +238,6 @@ fn upload_of(name: &str) -> &str {
 
 struct Naming<'e> {
     engine: &'e Engine,
-    journal: &'e Path,
-    since_us: i64,
     known: Known,
     unmatched: Unmatched,
     list: List,
@@ -251,7 +247,8 @@ impl Naming<'_> {
     /// Compares all that the journal says with what is there.
     async fn compare(&mut self) -> Result<Told> {
         let disk = self.engine.inner.settings.disk.clone();
-        let (folder, since_us, outline) = (self.journal.to_owned(), self.since_us, self.known.outline.clone());
+        let Known { folder, since_us, outline, .. } = &self.known;
+        let (folder, since_us, outline) = (folder.clone(), *since_us, outline.clone());
         let (sender, mut batches) = mpsc::channel(2);
         let reading = blocking(move || {
             let mut batch = Vec::with_capacity(BATCH);
@@ -337,7 +334,7 @@ impl Naming<'_> {
             },
             Note::Part { bucket, key, upload, number, blob } => {
                 let blob = self.kept_blob(blob).await?;
-                let is_open = at_us >= self.since_us && !self.known.ended.contains(&upload);
+                let is_open = at_us >= self.known.since_us && !self.known.ended.contains(&upload);
                 if blob.is_none() && !is_open {
                     return Ok(None);
                 }
@@ -345,7 +342,7 @@ impl Naming<'_> {
                 Ok(Some(Line { upload: Some(upload), part: Some(number), blob, ..line }))
             }
             // What was made while the snapshot was, it may have: it is told all the same.
-            Note::Other { .. } if at_us < self.since_us => Ok(None),
+            Note::Other { .. } if at_us < self.known.since_us => Ok(None),
             // One that came and went since is what became of it, its object or nothing.
             Note::Other { how: How::Made, ref what, ref name, .. }
                 if what == UPLOAD && self.known.ended.contains(upload_of(name)) =>
