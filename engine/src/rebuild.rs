@@ -4,6 +4,7 @@
 //! into quarantine, and small objects, which lay in the database, are lost. The [journal](crate::journal) has the names of all of it, and of
 //! what was removed meanwhile; [`Unrestored`] lists them.
 
+mod list;
 mod unrestored;
 
 use std::collections::BTreeMap;
