@@ -15,6 +15,7 @@ mod caller;
 mod check;
 mod clock;
 mod complete;
+mod content_ids;
 mod cors;
 mod credentials;
 mod data_dir;

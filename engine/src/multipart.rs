@@ -520,7 +520,7 @@ async fn make_object(
     for number in &whole.unnamed {
         rows::remove_part(tx, bucket, &upload.upload_id, *number).await?;
     }
-    let content_id = ContentId::random();
+    let content_id = ContentId::next();
     let size_bytes = contents::insert_from_parts(tx, content_id, upload.upload_id.as_str()).await?;
     rows::close(tx, bucket, &upload.upload_id, size_bytes).await?;
     let new = NewVersion {

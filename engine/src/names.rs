@@ -266,6 +266,10 @@ macro_rules! binary_id {
         pub struct $name([u8; 16]);
 
         impl $name {
+            pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+                Self(bytes)
+            }
+
             pub(crate) fn as_bytes(&self) -> &[u8; 16] {
                 &self.0
             }
@@ -301,21 +305,11 @@ binary_id!(
     BlobId
 );
 
-impl ContentId {
-    pub(crate) fn random() -> Self {
-        Self(rand::random())
-    }
-}
-
 impl BlobId {
     /// The id of a blob that has a file of its own. Its highest bit is clear, which tells it from one that says its place in a pack.
     pub(crate) fn random() -> Self {
         let mut bytes: [u8; 16] = rand::random();
         bytes[0] &= 0x7f;
-        Self(bytes)
-    }
-
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 

@@ -99,7 +99,7 @@ impl Engine {
         let (sealed, data_key) = sealed.unzip();
         let cipher = data_key.map(|key| key.cipher(Nonce::ONLY));
         let taken = self.take_in(&caller.share(), body, PUT_SIZE_BYTES_MAX, cipher.as_ref()).await?;
-        let content_id = ContentId::random();
+        let content_id = ContentId::next();
         let meta = whole.meta.encrypted(sealed);
         let version = NewVersion {
             size_bytes: taken.size_bytes,
