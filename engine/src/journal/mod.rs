@@ -131,18 +131,21 @@ impl Journal {
         }
     }
 
-    /// Notes a commit, with the numbers of the embedded database.
-    pub(crate) async fn write(&self, notes: Vec<Note>, numbers: Option<Numbers>) {
-        if notes.is_empty() && numbers.is_none() {
-            return;
+    /// Notes a commit.
+    pub(crate) async fn write(&self, notes: Vec<Note>) {
+        if !notes.is_empty() {
+            self.append(Event::Commit, None, None, notes).await;
         }
-        let (before, next) = (numbers.map(|numbers| numbers.before), numbers.map(|numbers| numbers.next));
-        self.append(Event::Commit, before, next, notes).await;
     }
 
-    /// Notes that the commit with a number, which was noted last, failed.
-    pub(crate) async fn take_back(&self, next: i64) {
-        self.append(Event::Failed, None, Some(next), Vec::new()).await;
+    /// Notes a commit of the embedded database, with its numbers. It blocks the thread.
+    pub(crate) fn write_blocking(&self, notes: &[Note], Numbers { before, next }: Numbers) {
+        self.append_blocking(Event::Commit, Some(before), Some(next), notes);
+    }
+
+    /// Notes that the commit with a number, which was noted last, failed. It blocks the thread.
+    pub(crate) fn take_back_blocking(&self, next: i64) {
+        self.append_blocking(Event::Failed, None, Some(next), &[]);
     }
 
     /// Begins another file.
@@ -177,15 +180,20 @@ impl Journal {
     }
 
     async fn append(&self, event: Event, before: Option<i64>, next: Option<i64>, notes: Vec<Note>) {
+        let journal = self.clone();
+        // It fails only when the runtime ends, which is a kill.
+        let _ = blocking(move || {
+            journal.append_blocking(event, before, next, &notes);
+            Ok(())
+        })
+        .await;
+    }
+
+    fn append_blocking(&self, event: Event, before: Option<i64>, next: Option<i64>, notes: &[Note]) {
         if self.inner.size_bytes_max == 0 {
             return;
         }
-        let inner = self.inner.clone();
-        let must_sync = blocking(move || {
-            let notes = Cow::Borrowed(notes.as_slice());
-            Ok(inner.append(Line { at_us: 0, event, before, next, notes }))
-        });
-        let must_sync = must_sync.await.unwrap_or_default();
+        let must_sync = self.inner.append(Line { at_us: 0, event, before, next, notes: Cow::Borrowed(notes) });
         if must_sync {
             let inner = self.inner.clone();
             tokio::spawn(async move {

@@ -24,8 +24,13 @@ fn world() -> World {
 
 impl World {
     async fn note(&self, name: &str, next: Option<i64>) {
-        let numbers = next.map(|next| Numbers { before: self.before.replace(next), next });
-        self.journal.write(vec![Note::other(How::Made, "thing", name)], numbers).await;
+        let notes = vec![Note::other(How::Made, "thing", name)];
+        match next {
+            Some(next) => {
+                self.journal.write_blocking(&notes, Numbers { before: self.before.replace(next), next });
+            }
+            None => self.journal.write(notes).await,
+        }
     }
 
     /// Ends the process, and begins another one, whose database takes a number next.
@@ -89,13 +94,13 @@ async fn a_commit_that_failed_is_taken_back_at_once() {
     let world = world();
     world.note("a", Some(2)).await;
     world.note("b", Some(3)).await;
-    world.journal.take_back(3).await;
+    world.journal.take_back_blocking(3);
     world.before.set(2);
     world.note("c", Some(4)).await;
     // One that is to be written anew meanwhile changes nothing.
     world.note("d", Some(5)).await;
     world.journal.begin_anew().await;
-    world.journal.take_back(5).await;
+    world.journal.take_back_blocking(5);
     assert_eq!(world.names(), ["a", "c"]);
 }
 

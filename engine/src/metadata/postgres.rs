@@ -233,7 +233,7 @@ impl Shared {
                 let (rows, statements) = (running.tx.rows, running.tx.statements + 1);
                 let notes = std::mem::take(&mut running.tx.notes);
                 running.end("COMMIT").await?;
-                self.journal.write(notes, None).await;
+                self.journal.write(notes).await;
                 super::tx::count_commit(count, statements);
                 super::tx::count_rows(name, rows);
                 Ok(answer)

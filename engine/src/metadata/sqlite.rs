@@ -55,7 +55,7 @@ impl Sqlite {
         tx.sequence = Sequence::Counted { next };
         let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
         let (faults, log_pages_max) = (settings.faults.clone(), settings.log_pages_max);
-        let writer = Writer::start(tx, faults, journal, log_pages_max, read_only.clone());
+        let writer = Writer::start(tx, faults, journal, log_pages_max, read_only.clone())?;
         Ok(Self { writer, readers, read_only })
     }
 

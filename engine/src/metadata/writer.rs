@@ -1,5 +1,8 @@
-//! Group commit: one task owns the writing connection, takes every transaction that waits, runs each in a savepoint of one database
+//! Group commit: one thread owns the writing connection, takes every transaction that waits, runs each in a savepoint of one database
 //! transaction, commits once, and answers all.
+//!
+//! The thread is its own, beside those of the runtime: each answer of the database would wait there for its turn among all requests, many
+//! times a commit, while everybody waits for the commit.
 //!
 //! There is no timer: a batch is what arrived while the previous commit was being made durable. So conditions that a transaction
 //! checks hold until it is visible, and many small writes share one fsync. When more wait than a batch takes, tenants take turns.
@@ -14,6 +17,7 @@ mod job;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{Notify, oneshot};
 
 use self::checkpoint::Checkpoints;
@@ -33,11 +37,12 @@ const BATCH_MAX: usize = 256;
 /// Most transactions that may wait; beyond it the newest of who has the most is refused as [`Error::Busy`].
 const QUEUE_MAX: usize = 4096;
 
-/// Hands transactions to the task that owns the writing connection.
+/// Hands transactions to the thread that owns the writing connection.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Arc<Queue>,
-    task: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// Closed once the thread has ended.
+    ended: tokio::sync::Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 /// Where transactions wait.
@@ -119,12 +124,33 @@ impl Drop for Serving {
 }
 
 impl Writer {
-    /// The log of commits is written out when it has so many pages.
-    pub(super) fn start(tx: Tx, faults: Faults, journal: Journal, log_pages_max: u32, read_only: ReadOnly) -> Self {
+    /// The log of commits is written out when it has so many pages. Timers and the journal's syncs are those of the runtime it is called in.
+    pub(super) fn start(
+        tx: Tx,
+        faults: Faults,
+        journal: Journal,
+        log_pages_max: u32,
+        read_only: ReadOnly,
+    ) -> Result<Self> {
         let queue = Arc::new(Queue::new());
         let checkpoints = Checkpoints::new(log_pages_max);
-        let task = tokio::spawn(commit_batches(tx, queue.clone(), faults, journal, checkpoints, read_only));
-        Self { queue, task: tokio::sync::Mutex::new(Some(task)) }
+        let commits = commit_batches(tx, queue.clone(), faults, journal, checkpoints, read_only);
+        let (serving, ended) = oneshot::channel();
+        let commits = async move {
+            let _serving: oneshot::Sender<()> = serving;
+            commits.await;
+        };
+        let runtime = Handle::current();
+        match runtime.runtime_flavor() {
+            // Its one thread is also what keeps time.
+            RuntimeFlavor::CurrentThread => drop(runtime.spawn(commits)),
+            _ => {
+                let thread = std::thread::Builder::new().name("commits".to_owned());
+                let begun = thread.spawn(move || runtime.block_on(commits));
+                begun.map_err(|error| Error::io("starting the thread that commits", error))?;
+            }
+        }
+        Ok(Self { queue, ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
     pub(super) async fn run<T, F>(&self, share: Share, name: &'static str, body: F) -> Result<T>
@@ -146,8 +172,9 @@ impl Writer {
 
     pub(super) async fn close(&self) {
         self.queue.close();
-        if let Some(task) = self.task.lock().await.take() {
-            let _ = task.await;
+        if let Some(ended) = self.ended.lock().await.take() {
+            // Nothing is ever sent: the channel closes with the thread.
+            let _ = ended.await;
         }
     }
 }
@@ -177,7 +204,7 @@ mod tests {
         let tx = Tx::new(Connection::Writer(link), "test", Clock::system(), sequence);
         let read_only = ReadOnly::default();
         let journal = Journal::new(&Settings::new(directory.path()));
-        let writer = Writer::start(tx, Faults::default(), journal, 1000, read_only.clone());
+        let writer = Writer::start(tx, Faults::default(), journal, 1000, read_only.clone()).unwrap();
         let ask = || writer.run(Share::Store, "test", |tx| tx.fetch_all("SELECT a FROM t", Vec::new()).boxed());
         for _ in 0..2 {
             let refused = ask().await.map(|rows| rows.len());

@@ -19,7 +19,7 @@ use crate::{Durability, Error};
 /// How long an answered transaction may stay without being durable.
 const RELAXED_MAX: Duration = Duration::from_secs(1);
 
-/// Commits what waits in the queue until that is closed.
+/// Commits what waits in the queue until that is closed. It needs a thread of its own, which it blocks at times.
 pub(super) async fn commit_batches(
     tx: Tx,
     queue: Arc<Queue>,
@@ -149,7 +149,7 @@ impl Committer {
         if self.sync_due.is_some() && durability == Durability::Strict {
             self.tx.skip_seq();
         }
-        let is_noted = self.note().await;
+        let is_noted = self.note();
         let next = counted(&self.tx);
         let commit = "UPDATE sequence SET next = $1 WHERE id = 1 AND next <> $1;\nCOMMIT";
         match self.tx.execute(commit, values![next]).await {
@@ -161,7 +161,7 @@ impl Committer {
                 let failure = CommitFailure::logged(&error);
                 // Whether it was made although it failed, the next start sees.
                 if is_noted && !matches!(failure, CommitFailure::ReadOnly(_)) {
-                    self.journal.take_back(next).await;
+                    self.journal.take_back_blocking(next);
                 }
                 Err(failure)
             }
@@ -170,7 +170,7 @@ impl Committer {
 
     /// Notes what is about to be committed. The number that is taken next tells afterwards whether it was, so it has to grow; and that none
     /// is missing, so it is noted whenever it grows.
-    async fn note(&mut self) -> bool {
+    fn note(&mut self) -> bool {
         let notes = std::mem::take(&mut self.tx.committing_notes);
         match (notes.is_empty(), counted(&self.tx) == self.committed_next) {
             (true, true) => return false,
@@ -178,7 +178,7 @@ impl Committer {
             (_, false) => {}
         }
         let numbers = Numbers { before: self.committed_next, next: counted(&self.tx) };
-        self.journal.write(notes, Some(numbers)).await;
+        self.journal.write_blocking(&notes, numbers);
         true
     }
 }
