@@ -133,7 +133,7 @@ impl Settings {
             intake_size_bytes_max: 64 << 20,
             readers: 4,
             // A checkpoint syncs the whole database: rarer ones cost less in sum.
-            log_pages_max: 8000,
+            log_pages_max: 1000,
             disk: Arc::new(LocalDisk),
             scrub_interval: DAY * 7,
             scrub_rate_bytes_per_second: 16 << 20,

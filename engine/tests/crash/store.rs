@@ -148,7 +148,7 @@ impl Manner {
         pack_size_bytes_max: PACK_SIZE_BYTES_MAX,
         fsync_delay: Duration::ZERO,
         takes_snapshots: false,
-        log_pages_max: 8000,
+        log_pages_max: 1000,
     };
     /// Blobs in packs, and a file each.
     pub(crate) const BOTH: [Self; 2] = [Self::PACKS, Self { pack_size_bytes_max: 0, ..Self::PACKS }];
