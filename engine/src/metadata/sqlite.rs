@@ -38,6 +38,11 @@ const LOCK_WAIT: Duration = Duration::from_secs(20);
 /// Rows of an answer that may wait for the reader: a page of a listing, and the row that says that more follows.
 const ROWS_BUFFERED: usize = 1024;
 
+/// Pages that connections keep, as SQLite is told: KiB with a minus. Readers find what they do not keep in the system's cache, which all of
+/// them share.
+const WRITER_CACHE: &str = "-32000";
+const READER_CACHE: &str = "-12000";
+
 /// An open database file.
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -53,7 +58,8 @@ impl Sqlite {
         let mut tx = Tx::new(writer, "open", settings.clock.clone(), Sequence::Counted { next: 0 });
         let next = super::store_info::next_number(&mut tx).await?;
         tx.sequence = Sequence::Counted { next };
-        let readers = Readers::new(options.read_only(true).pragma("query_only", "ON"), settings.readers);
+        let reading = options.read_only(true).pragma("query_only", "ON").pragma("cache_size", READER_CACHE);
+        let readers = Readers::new(reading, settings.readers);
         let (faults, log_pages_max) = (settings.faults.clone(), settings.log_pages_max);
         let writer = Writer::start(tx, faults, journal, log_pages_max, read_only.clone())?;
         Ok(Self { writer, readers, read_only })
@@ -135,7 +141,7 @@ fn options(file: &Path) -> Result<SqliteConnectOptions> {
         // Each checkpoint is asked for: of its own SQLite does not say that one failed.
         .pragma("wal_autocheckpoint", "0")
         .pragma("journal_size_limit", "67108864")
-        .pragma("cache_size", "-32000")
+        .pragma("cache_size", WRITER_CACHE)
         .pragma("temp_store", "MEMORY")
         .disable_statement_logging())
 }
