@@ -1,7 +1,7 @@
 //! Ids of new contents, made in runs, so that contents that are stored one after the other stand side by side in the index of contents.
 //!
-//! Where all ids are random, each PUT changes a page of that index that nobody else changes: a third of all pages that a PUT of a small object
-//! writes into the log of the database, and again into its file. Ids of one run differ in their first half by one, so a commit changes one
+//! Where all ids are random, each PUT changes a page of that index that nobody else changes: more than a third of what small objects
+//! write into the log of the database, and again into its file. Ids of one run differ in their first half by one, so a commit changes one
 //! page for all of them. Each run begins at random, because a check adds contents up in slots by the first bytes of their ids
 //! (`check/shares.rs`), which are to be about even; the second half is random always.
 
