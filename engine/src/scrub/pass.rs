@@ -200,22 +200,19 @@ impl Walk {
         Ok(page)
     }
 
-    /// Goes past contents of which not even the ids can be read. How many they are, nobody knows: ids are random, so steps that double
-    /// soon lead behind them, and pass over hardly more than twice as much.
+    /// Goes past contents of which not even the ids can be read. How many they are, and how close their ids lie, nobody knows: steps
+    /// that double soon lead behind them, and pass over hardly more than twice as much. The first is within a run of ids
+    /// (`content_ids.rs`).
     async fn skip(&mut self, after: &[u8], detail: String) -> Result<()> {
-        self.damaged(
-            "contents".to_owned(),
-            format!("rows behind {} cannot be read: {detail}", hex::encode(after)),
-            None,
-        )
-        .await?;
-        let from = after.iter().chain(&[0, 0]).take(2).fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-        let to = u16::try_from(from + (1 << self.skipping)).ok();
-        self.skipping += 1;
-        self.pass.place = match to {
-            Some(to) => Place::Content(hex::encode(to.to_be_bytes())),
+        if self.skipping == 0 {
+            let detail = format!("rows behind {} cannot be read: {detail}", hex::encode(after));
+            self.damaged("contents".to_owned(), detail, None).await?;
+        }
+        self.pass.place = match step_past(after, self.skipping) {
+            Some(to) => Place::Content(hex::encode(to)),
             None => Place::Part(String::new(), i64::MIN),
         };
+        self.skipping += 1;
         self.note().await
     }
 
@@ -363,6 +360,15 @@ impl Walk {
     }
 }
 
+/// The first half of an id that comes after another by a step: 64 ids of a run at first, and twice as many each time.
+fn step_past(after: &[u8], times: u32) -> Option<[u8; 8]> {
+    const FIRST: u64 = 64;
+    let mut half = [0; 8];
+    half.iter_mut().zip(after).for_each(|(to, from)| *to = *from);
+    let step = FIRST.checked_mul(1_u64.checked_shl(times)?)?;
+    u64::from_be_bytes(half).checked_add(step).map(u64::to_be_bytes)
+}
+
 /// What is wrong with rows that the database does not give; other errors come back.
 fn unreadable(error: Error) -> Result<String> {
     match error {
@@ -378,5 +384,27 @@ fn subject(item: &Item) -> String {
         (Some(id), _) => format!("piece {} of content {id}", item.number),
         (None, Some(upload)) => format!("part {} of upload {upload}", item.number),
         (None, None) => "unknown".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_over_ids_that_cannot_be_read_begin_in_a_run_and_double() {
+        assert_eq!(step_past(&[], 0), Some(64_u64.to_be_bytes()));
+        assert_eq!(
+            step_past(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16], 2),
+            Some([1, 2, 3, 4, 5, 6, 8, 8])
+        );
+        assert_eq!(step_past(&[0xff; 16], 0), None, "nothing is behind the last");
+        // Whatever cannot be read, a few dozen steps lead behind all there can be.
+        let (mut at, mut times) = (Vec::new(), 0);
+        while let Some(next) = step_past(&at, times) {
+            assert!(next.as_slice() > at.as_slice());
+            (at, times) = (next.to_vec(), times + 1);
+        }
+        assert!(times < 64, "{times} steps");
     }
 }
