@@ -13,8 +13,11 @@ use crate::metadata::tx::Tx;
 const PASSIVE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
 /// The same, and waits for readers, so that the next commit begins the log anew.
 const RESTART: &str = "PRAGMA wal_checkpoint(RESTART)";
-/// How many times as long as it should be the log may become before readers are waited for.
-const LENGTHS_MAX: i64 = 8;
+/// How many times as long as it should be the log may become before readers are waited for: a long read, as a back-up is one, would keep
+/// all writes waiting again and again.
+const LENGTHS_MAX: i64 = 64;
+/// After how many more lengths it is tried again then.
+const LENGTHS_MORE: i64 = 8;
 /// How long is waited for readers, in milliseconds, and how long for locks otherwise.
 const WAIT_SHORT: &str = "PRAGMA busy_timeout = 200";
 const WAIT_LONG: &str = "PRAGMA busy_timeout = 20000";
@@ -76,7 +79,7 @@ impl Checkpoints {
         }
         let is_whole = log.written_pages >= log.pages;
         // The next commit begins a log anew that is written out, unless somebody is just reading: then one of the following does.
-        self.retry_at_pages = pages + self.pages_max / if is_whole { 64 } else { 8 };
+        self.retry_at_pages = pages + if is_whole { self.pages_max / 8 } else { self.pages_max };
         Ok(())
     }
 
@@ -94,7 +97,7 @@ impl Checkpoints {
                 "somebody reads an older state, and the log of the database is long"
             );
         }
-        self.retry_at_pages = pages + self.pages_max;
+        self.retry_at_pages = pages + LENGTHS_MORE * self.pages_max;
         Ok(())
     }
 }
