@@ -12,8 +12,8 @@ use crate::{Error, Result};
 const SIZES: [usize; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64];
 
 /// A statement, or several that are sent as one and share the values of each row. PostgreSQL has all but the last in a WITH, where none of
-/// them sees what another did. SQLite has its values in the order of their places, whose names the driver would ask for one by one, each time
-/// from the first on: with the hundreds of a large statement that was a tenth of what a commit took.
+/// them sees what another did. SQLite has its values in the order of their places. Were they numbered, the driver would ask for the name of
+/// each, and SQLite look through all names from the first on: with the hundreds of a large statement a tenth of what a commit took.
 pub(super) struct Many {
     /// Values of a row.
     width: usize,

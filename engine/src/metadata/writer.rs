@@ -2,7 +2,7 @@
 //! transaction, commits once, and answers all.
 //!
 //! The thread is its own, beside those of the runtime: each answer of the database would wait there for its turn among all requests, many
-//! times a commit, while everybody waits for the commit.
+//! times a commit, while everybody waits for the commit. Only in a runtime of one thread it is a task of that.
 //!
 //! There is no timer: a batch is what arrived while the previous commit was being made durable. So conditions that a transaction
 //! checks hold until it is visible, and many small writes share one fsync. When more wait than a batch takes, tenants take turns.
@@ -198,6 +198,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_broke_off_makes_the_store_read_only() {
+        is_read_only_once_it_broke_off().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_connection_that_broke_off_under_the_thread_makes_the_store_read_only() {
+        is_read_only_once_it_broke_off().await;
+    }
+
+    async fn is_read_only_once_it_broke_off() {
         let directory = tempfile::tempdir().unwrap();
         let link = Link::new(damaged(directory.path()).await.connect().await.unwrap());
         let sequence = Sequence::Counted { next: 1 };
@@ -211,6 +220,7 @@ mod tests {
             assert!(matches!(&refused, Err(Error::ReadOnly(why)) if why.contains("broke off")), "{refused:?}");
         }
         assert!(read_only.reason().is_some(), "and everybody learns of it");
-        writer.close().await;
+        tokio::join!(writer.close(), writer.close());
+        assert!(matches!(ask().await.map(|rows| rows.len()), Err(Error::Internal("the store is closed"))));
     }
 }

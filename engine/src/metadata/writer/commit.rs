@@ -19,7 +19,7 @@ use crate::{Durability, Error};
 /// How long an answered transaction may stay without being durable.
 const RELAXED_MAX: Duration = Duration::from_secs(1);
 
-/// Commits what waits in the queue until that is closed. It needs a thread of its own, which it blocks at times.
+/// Commits what waits in the queue until that is closed. It blocks its thread at times: for the journal.
 pub(super) async fn commit_batches(
     tx: Tx,
     queue: Arc<Queue>,
