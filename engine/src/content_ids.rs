@@ -2,8 +2,8 @@
 //!
 //! Where all ids are random, each PUT changes a page of that index that nobody else changes: more than a third of what small objects
 //! write into the log of the database, and again into its file. Ids of one run differ in their first half by one, so a commit changes one
-//! page for all of them, or one for each thread that made some. Each run begins at random, because a check adds contents up in slots by the first bytes of their ids
-//! (`check/shares.rs`), which are to be about even; the second half is random always.
+//! page for all of them, or one for each thread that made some. Each run begins at random, because a check adds contents up in slots by
+//! the first bytes of their ids (`check/shares.rs`), which are to be about even; the second half is random always.
 
 use std::cell::Cell;
 

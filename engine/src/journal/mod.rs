@@ -150,25 +150,16 @@ impl Journal {
 
     /// Begins another file.
     pub(crate) async fn begin_anew(&self) {
-        let inner = self.inner.clone();
-        // It fails only when the runtime ends, which is a kill.
-        let _ = blocking(move || {
-            inner.lock().end_segment();
-            Ok(())
+        self.beside(|journal| {
+            journal.inner.lock().end_segment();
+            journal.append_blocking(Event::Continued, None, None, &[]);
         })
         .await;
-        self.append(Event::Continued, None, None, Vec::new()).await;
     }
 
     /// Makes what was noted durable.
     pub(crate) async fn close(&self) {
-        let inner = self.inner.clone();
-        // As above.
-        let _ = blocking(move || {
-            inner.sync();
-            Ok(())
-        })
-        .await;
+        self.beside(|journal| journal.inner.sync()).await;
     }
 
     /// Removes files that end before a time.
@@ -180,10 +171,15 @@ impl Journal {
     }
 
     async fn append(&self, event: Event, before: Option<i64>, next: Option<i64>, notes: Vec<Note>) {
+        self.beside(move |journal| journal.append_blocking(event, before, next, &notes)).await;
+    }
+
+    /// Does what blocks beside the async runtime.
+    async fn beside(&self, work: impl FnOnce(&Self) + Send + 'static) {
         let journal = self.clone();
         // It fails only when the runtime ends, which is a kill.
         let _ = blocking(move || {
-            journal.append_blocking(event, before, next, &notes);
+            work(&journal);
             Ok(())
         })
         .await;
@@ -195,14 +191,10 @@ impl Journal {
         }
         let must_sync = self.inner.append(Line { at_us: 0, event, before, next, notes: Cow::Borrowed(notes) });
         if must_sync {
-            let inner = self.inner.clone();
+            let journal = self.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(SYNC_WITHIN).await;
-                blocking(move || {
-                    inner.sync();
-                    Ok(())
-                })
-                .await
+                journal.beside(|journal| journal.inner.sync()).await;
             });
         }
     }
